@@ -1,0 +1,19 @@
+"""The errors this package raises on purpose; each carries the exit code the command line ends with."""
+
+
+class LeedError(Exception):
+    """The work ran and its result is not acceptable. The message is one sentence that names the fix."""
+
+    exit_code = 1
+
+
+class UsageError(LeedError):
+    """The caller asked for something impossible: a wrong name, setting, file or reply format."""
+
+    exit_code = 2
+
+
+class UnavailableError(LeedError):
+    """Something this needs cannot be used right now: SUMO, the model's server, a download."""
+
+    exit_code = 3

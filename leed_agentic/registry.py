@@ -1,0 +1,62 @@
+"""Small functions and classes a user can replace: by a registered name or by a dotted path to their own."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from leed_agentic.errors import UsageError
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A closing hint for an unknown name: the most similar known one, else the whole list."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(names)}."
+
+
+class Registry(Generic[T]):
+    """Named choices of one kind, such as rewards.
+
+    >>> rewards = Registry("reward")
+    >>> @rewards.register("constant")
+    ... def constant(): return 1.0
+    >>> rewards.get("constant")()
+    1.0
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that files the function or class under `name`."""
+
+        def add(item: T) -> T:
+            self._items[name] = item
+            return item
+
+        return add
+
+    def names(self) -> list[str]:
+        return sorted(self._items)
+
+    def get(self, name: str) -> T:
+        """The item registered as `name`, or the one that a dotted path such as `my_package.rewards.mine` names.
+
+        Raises:
+            UsageError: no such name, or the dotted path cannot be imported.
+        """
+        if name in self._items:
+            return self._items[name]
+        if "." not in name:
+            raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self._items)}")
+        module_name, _, attribute = name.rpartition(".")
+        try:
+            return getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"Cannot import the {self.kind} {name!r} ({error}); check the dotted path.") from error

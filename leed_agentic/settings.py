@@ -1,0 +1,187 @@
+"""Every setting of the product in one tree, from a YAML file, LEED_ variables and `-s a.b=value`; unknown keys are refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leed_agentic.errors import UsageError
+
+ENVIRONMENT_PREFIX = "LEED_"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+
+class MapSettings(_Group):
+    """Where the streets come from."""
+
+    name: str = Field("braunschweig", description="A named map, a .net.xml(.gz) file or an .osm(.xml)(.gz) file.")
+    overpass_url: str = Field(
+        "https://overpass-api.de/api/interpreter", description="Overpass server that `leed map download` asks."
+    )
+    download_timeout: float = Field(180.0, gt=0, description="Seconds to wait for the Overpass server.")
+    cache: Path | None = Field(None, description="Folder for built maps; the user's cache folder when unset.")
+
+
+class ScenarioSettings(_Group):
+    """Who drives from where to where, and when."""
+
+    agents: int = Field(10, ge=1, description="Number of agents n.")
+    min_trip_share: float = Field(
+        0.5, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
+    )
+    departure_window: float = Field(30.0, ge=0, description="Departures are drawn uniformly from 0 to this many seconds.")
+    background: int = Field(0, ge=0, description="Other vehicles, on fastest routes, departing within the episode.")
+
+
+class EnvironmentSettings(_Group):
+    """How SUMO is stepped and what an agent sees and is paid."""
+
+    backend: Literal["libsumo", "traci"] = Field("libsumo", description="In-process library, or a socket (10x slower).")
+    reset: Literal["auto", "fast", "load"] = Field(
+        "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
+    )
+    step_seconds: int = Field(5, ge=1, description="Simulated seconds per environment step.")
+    margin_seconds: float = Field(
+        5.0, ge=0, description="An agent is asked this much before it could run out of chosen edges within a step."
+    )
+    max_steps: int = Field(200, ge=1, description="Steps until truncation.")
+    observation: str = Field("table1", description="Observation by name or dotted path.")
+    score: str = Field("travel_time", description="Score of an available edge, by name or dotted path.")
+    reward: str = Field("paper", description="Reward by name or dotted path.")
+    distance: str = Field("straight", description="Distance to the destination used by the reward, by name or path.")
+    time_penalty: float = Field(0.1, ge=0, description="Reward lost per simulated second on the way.")
+    progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
+    arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
+    mask_in_observation: bool = Field(False, description="Give {'observation', 'action_mask'} instead of an array.")
+    driver_noise: float = Field(0.0, ge=0, le=1, description="SUMO's sigma; above 0 needs the load reset.")
+    teleport_seconds: float = Field(300.0, description="SUMO moves a vehicle stuck this long; negative: never.")
+
+
+class ModelSettings(_Group):
+    """Which language model answers, and how much it may be asked. Keys come from the environment only."""
+
+    name: str = Field("replay", description="provider:name, replay or stand-in.")
+    base_url: str | None = Field(None, description="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
+    temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
+    seed: int | None = Field(0, description="Sampling seed, where the server honours it.")
+    max_output_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens.")
+    timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one reply.")
+    retries: int = Field(2, ge=0, description="Further tries after a 429, a 5xx, a timeout or a broken connection.")
+    replay: Path | None = Field(None, description="A calls.jsonl for the replay model; the shipped recording when unset.")
+    max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
+    max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")
+    stand_in_error_rate: float = Field(
+        0.3, ge=0, le=1, description="Share of agents for which the stand-in's first route is wrong on purpose."
+    )
+
+
+class DemonstrationSettings(_Group):
+    """How routes are planned, judged and refined."""
+
+    planning: Literal["fleet", "agent", "junction"] | None = Field(
+        None, description="One prompt for all, one per agent, or one per junction; unset: as recorded, else fleet."
+    )
+    rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
+    prompts: Path | None = Field(None, description="Folder searched for templates before the packaged ones.")
+    feedback: str = Field("leed", description="Feedback strategy by name or dotted path.")
+    junction_distance: Literal["network", "straight"] = Field(
+        "network", description="Distance left that junction planning tells the model."
+    )
+    max_route_edges: int = Field(200, ge=1, description="A longer route is refused; junction planning stops there.")
+    accept_ratio: float = Field(
+        1.5, ge=1, description="A valid route slower than this many times its shortest path is sent to refinement."
+    )
+
+
+class Settings(_Group):
+    """The whole tree. Same seed and same settings give the same scenario, prompts and drives."""
+
+    seed: int = Field(0, ge=0, description="Seed of the scenario and of everything random.")
+    map: MapSettings = MapSettings()
+    scenario: ScenarioSettings = ScenarioSettings()
+    environment: EnvironmentSettings = EnvironmentSettings()
+    model: ModelSettings = ModelSettings()
+    demonstration: DemonstrationSettings = DemonstrationSettings()
+
+
+def load_settings(
+    file: Path | None = None,
+    assignments: Iterable[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from, in rising precedence: defaults, YAML file, LEED_ variables, `a.b=value` assignments, overrides.
+
+    Args:
+        overrides: dotted name to value; entries whose value is None are left out (an option that was not given).
+        environment: variables such as LEED_MODEL__NAME=stand-in; the process's own when None.
+
+    Raises:
+        UsageError: unreadable file, unknown key or a value out of range; the message names the key.
+    """
+    tree: dict[str, Any] = _from_file(file) if file else {}
+    variables = os.environ if environment is None else environment
+    for name, text in sorted(variables.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            _assign(tree, name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), _value(text), name)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"-s {assignment!r} has no '='; write -s group.name=value, such as -s scenario.agents=5.")
+        _assign(tree, name.strip(), _value(text), f"-s {name}")
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _assign(tree, name, value, name)
+    try:
+        return Settings.model_validate(tree)
+    except ValidationError as error:
+        raise UsageError(_one_sentence(error)) from error
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"Cannot read the settings file {file}: {' '.join(str(error).split())}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise UsageError(f"The settings file {file} must hold a mapping such as 'scenario: {{agents: 5}}'.")
+    return tree
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text.strip() else None
+    except yaml.YAMLError:
+        return text
+
+
+def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
+    *groups, last = dotted.split(".")
+    for group in groups:
+        tree = tree.setdefault(group, {})
+        if not isinstance(tree, dict):
+            raise UsageError(f"{source}: {group!r} is not a group of settings.")
+    tree[last] = value
+
+
+def _one_sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        from leed_agentic.registry import nearest
+
+        group: Any = Settings
+        for part in first["loc"][:-1]:
+            group = group.model_fields[str(part)].annotation
+        return f"Unknown setting {where!r}: {nearest(str(first['loc'][-1]), group.model_fields)}"
+    return f"Setting {where}: {first['msg']} (got {str(first['input'])[:80]!r})."
