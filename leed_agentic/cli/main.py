@@ -1,0 +1,47 @@
+"""The `leed` command: it parses words, calls one function, shows the result."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from leed_agentic import __version__
+from leed_agentic.cli.console import complain
+from leed_agentic.errors import LeedError
+
+app = typer.Typer(
+    name="leed",
+    help="LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets."""
+
+
+def main() -> None:
+    """Run the command line; a LeedError becomes one sentence and its exit code, never a traceback."""
+    try:
+        app()
+    except LeedError as error:
+        complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        complain("Interrupted; what was already written is kept.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
