@@ -55,7 +55,9 @@ class Scenario:
     def from_json(cls, data: Any) -> Scenario:
         """Raises UsageError when the data is not a scenario of this format version."""
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
-            raise UsageError(f"This is not a scenario of format {FORMAT} {FORMAT_VERSION}; make it again with its seed.")
+            raise UsageError(
+                f"This is not a scenario of format {FORMAT} {FORMAT_VERSION}; make it again with its seed."
+            )
         try:
             return cls(
                 map=str(data["map"]),
@@ -108,9 +110,7 @@ def draw_scenario(
     for agent, start in enumerate(generator.permutation(starts)[: settings.agents]):
         destination = generator.choice(np.flatnonzero(far_enough[start]))
         departure = float(np.floor(generator.uniform(0, settings.departure_window)))
-        agents.append(
-            AgentTrip(agent, network.edges[start].id, network.junctions[int(destination)].id, departure)
-        )
+        agents.append(AgentTrip(agent, network.edges[start].id, network.junctions[int(destination)].id, departure))
     background = []
     for _ in range(settings.background):
         start = int(generator.choice(starts))

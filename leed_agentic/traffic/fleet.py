@@ -1,0 +1,164 @@
+"""The agents' vehicles: which edges each has chosen, when it must choose again, and what drives behind its choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.traffic.scenario import AgentTrip, Scenario
+from leed_agentic.traffic.simulation import Simulation
+
+
+@dataclass
+class Vehicle:
+    """One agent on the road. `chosen` holds every edge taken or chosen so far; `position` is the index of the one under it."""
+
+    trip: AgentTrip
+    name: str
+    chosen: list[Edge]
+    position: int = 0
+    inserted: bool = False
+    rerouted: bool = True
+    check_at: float = 0.0
+    """Earliest time at which it could run out of chosen edges; until then nobody needs to look."""
+    arrived_at: float | None = None
+    missed: int = 0
+    """Edges it drove that it had not chosen; they came from the fallback path."""
+
+    @property
+    def last(self) -> Edge:
+        """The edge at whose end the next choice is made."""
+        return self.chosen[-1]
+
+    @property
+    def heading_home(self) -> bool:
+        """No choice is left: the last chosen edge ends at the destination."""
+        return self.last.to_junction == self.trip.destination
+
+
+@dataclass
+class Counters:
+    """What falsifies rewards and travel times, per episode."""
+
+    teleports: int = 0
+    collisions: int = 0
+    missed: int = 0
+    illegal_actions: int = 0
+
+
+@dataclass
+class Fleet:
+    """Drives the agents' vehicles in one simulation.
+
+    A vehicle is asked for its next edge when it has entered the last edge it chose, and ahead of that where it could, at the
+    speed limit, reach the end of its chosen edges within a step and a margin: SUMO crosses short edges between two looks
+    (22 of Braunschweig's 153 edges take less than a second).
+    Behind the choices always hangs the fastest path to the goal, so that no vehicle vanishes or brakes for want of a route.
+    """
+
+    network: RoadNetwork
+    simulation: Simulation
+    settings: EnvironmentSettings
+    vehicles: dict[int, Vehicle] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+
+    def start(self, scenario: Scenario, agents: Sequence[int]) -> None:
+        """Place the agents at their start; the simulation must have been reset."""
+        self.scenario = scenario
+        self.counters = Counters()
+        self.vehicles = {}
+        for agent in agents:
+            trip = scenario.agents[agent]
+            self.vehicles[agent] = Vehicle(trip, f"agent_{agent}", [self.network.edge(trip.start_edge)])
+        self._background = list(scenario.background)
+
+    def choose(self, agent: int, edge_id: str) -> None:
+        """Append an edge to the agent's choices; it must be a legal successor of the last one."""
+        vehicle = self.vehicles[agent]
+        vehicle.chosen.append(self.network.edge(edge_id))
+        vehicle.rerouted = False
+
+    def must_choose(self, now: float) -> list[int]:
+        """Agents that are on the last edge they chose, or could reach its end within a step and the margin."""
+        horizon = self.settings.step_seconds + self.settings.margin_seconds
+        waiting = []
+        for agent, vehicle in self.vehicles.items():
+            if vehicle.arrived_at is not None or vehicle.heading_home or now < vehicle.check_at:
+                continue
+            left = self._seconds_left(vehicle, now)
+            vehicle.check_at = now + min(left - vehicle.last.travel_time, left - horizon)
+            if now >= vehicle.check_at and not vehicle.heading_home:
+                waiting.append(agent)
+        return waiting
+
+    def fallback(self, agent: int) -> str:
+        """The edge the fastest path takes from the agent's last chosen edge."""
+        vehicle = self.vehicles[agent]
+        return self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1]
+
+    def drive(self, now: float, until: float) -> list[int]:
+        """Let SUMO run from `now` to `until`; returns the agents that arrived, with `arrived_at` set to the second."""
+        for vehicle in self.vehicles.values():
+            if vehicle.arrived_at is None and (not vehicle.inserted or not vehicle.rerouted):
+                self._reroute(vehicle, until)
+        while self._background and self._background[0].departure < until:
+            trip = self._background.pop(0)
+            name = f"background_{len(self._background)}"
+            route = self.network.shortest_path(trip.start_edge, trip.destination)
+            self.simulation.add(name, route, max(trip.departure, now))
+        could_arrive = any(
+            v.inserted and v.arrived_at is None and v.heading_home and now + self._seconds_left(v, now) <= until + 1
+            for v in self.vehicles.values()
+        )
+        arrived = []
+        # Second by second only when somebody may arrive, so that the arrival is known to the second.
+        ends = range(int(now) + 1, int(until) + 1) if could_arrive else [until]
+        for end in ends:
+            names = set(self.simulation.advance(end))
+            for agent, vehicle in self.vehicles.items():
+                if vehicle.name in names:
+                    vehicle.arrived_at = float(end)
+                    arrived.append(agent)
+            self.counters.teleports += self.simulation.api.simulation.getStartingTeleportNumber()
+            self.counters.collisions += self.simulation.api.simulation.getCollidingVehiclesNumber()
+        return arrived
+
+    def _reroute(self, vehicle: Vehicle, until: float) -> None:
+        if not vehicle.inserted and vehicle.trip.departure >= until:
+            return
+        tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1:]
+        if not vehicle.inserted:
+            self.simulation.add(vehicle.name, [e.id for e in vehicle.chosen] + tail, vehicle.trip.departure)
+            vehicle.inserted = True
+        else:
+            first = vehicle.position
+            if self.simulation.api.vehicle.getRoadID(vehicle.name).startswith(":"):
+                # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
+                first += 1
+            self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + tail)
+        vehicle.rerouted = True
+
+    def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
+        """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""
+        if not vehicle.inserted:
+            return max(vehicle.trip.departure - now, 0.0) + sum(e.travel_time for e in vehicle.chosen)
+        api = self.simulation.api.vehicle
+        # SUMO keeps the edges behind the car in its route, so the index counts our choices too; inside a junction it
+        # is that of the edge before.
+        vehicle.position = max(api.getRouteIndex(vehicle.name), 0)
+        if vehicle.position >= len(vehicle.chosen):
+            self._catch_up(vehicle)
+        on_edge = vehicle.chosen[vehicle.position].travel_time
+        road = api.getRoadID(vehicle.name)
+        if not road.startswith(":"):
+            on_edge = api.getLanePosition(vehicle.name) / vehicle.chosen[vehicle.position].speed if road else 0.0
+        return sum(e.travel_time for e in vehicle.chosen[vehicle.position :]) - on_edge
+
+    def _catch_up(self, vehicle: Vehicle) -> None:
+        """It ran past its choices onto the fallback path: what it drove there counts as chosen."""
+        driven = self.simulation.api.vehicle.getRoute(vehicle.name)[len(vehicle.chosen) : vehicle.position + 1]
+        vehicle.chosen.extend(self.network.edge(e) for e in driven)
+        vehicle.missed += len(driven)
+        self.counters.missed += len(driven)

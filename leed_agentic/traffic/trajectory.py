@@ -1,0 +1,194 @@
+"""What one agent did in one episode: tau^{a,i} or tau^{e,i} of equations (1) and (2), made by the same code for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.traffic.environment import RouteEnv, agent_name
+from leed_agentic.traffic.fleet import Counters
+
+FORMAT = "leed-trajectories"
+FORMAT_VERSION = 1
+
+Choose = Callable[[RouteEnv, int, np.ndarray, np.ndarray], int]
+"""A policy: (environment, agent, observation, action mask) -> action."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One agent's decisions. T decisions, observations of size d, m actions."""
+
+    agent: int
+    observations: np.ndarray
+    """Shape (T, d), float32."""
+    masks: np.ndarray
+    """Shape (T, m), int8: 1 for a legal action."""
+    actions: np.ndarray
+    """Shape (T,), int64."""
+    rewards: np.ndarray
+    """Shape (T,), float64: what was paid from a decision until the next one."""
+    times: np.ndarray
+    """Shape (T,): simulated seconds at each decision."""
+    route: tuple[str, ...]
+    """Edge ids, T + 1 of them, the start edge first."""
+    positions: np.ndarray
+    """Shape (T + 1, 2): metres, the end junction of each edge of the route."""
+    arrived: bool
+    travel_seconds: float | None
+    """From planned departure to arrival; None when it did not arrive."""
+
+    @property
+    def total_reward(self) -> float:
+        return float(self.rewards.sum())
+
+
+@dataclass(frozen=True)
+class Episode:
+    """All agents' trajectories of one episode, and what went wrong in it."""
+
+    trajectories: dict[int, Trajectory]
+    seconds: float
+    counters: Counters
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean over agents of the total reward; NaN without agents."""
+        return float(np.mean([t.total_reward for t in self.trajectories.values()])) if self.trajectories else np.nan
+
+    @property
+    def arrival_rate(self) -> float:
+        return float(np.mean([t.arrived for t in self.trajectories.values()])) if self.trajectories else 0.0
+
+
+def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mapping[str, Any] | None = None) -> Episode:
+    """One episode in which `choose` decides for every agent: Env(pi | s_0, P), equations (1) and (2)."""
+    observations, infos = env.reset(seed=seed, options=options)
+    agents = [int(name.removeprefix("agent_")) for name in env.agents]
+    recorded: dict[int, dict[str, list[Any]]] = {
+        a: {"observations": [], "masks": [], "actions": [], "rewards": [], "times": []} for a in agents
+    }
+    while env.agents:
+        actions = {}
+        for name in env.agents:
+            info = infos[name]
+            if not info["decides"]:
+                continue
+            agent = int(name.removeprefix("agent_"))
+            seen = observations[name]
+            seen = seen["observation"] if isinstance(seen, dict) else seen
+            actions[name] = choose(env, agent, seen, info["action_mask"])
+            record = recorded[agent]
+            for key, value in zip(record, (seen, info["action_mask"], actions[name], 0.0, env.now), strict=True):
+                record[key].append(value)
+        observations, rewards, _, _, infos = env.step(actions)
+        for name, reward in rewards.items():
+            paid = recorded[int(name.removeprefix("agent_"))]["rewards"]
+            if paid:
+                paid[-1] += reward
+    return Episode({a: _trajectory(env, a, recorded[a]) for a in agents}, env.now, env.counters)
+
+
+def _trajectory(env: RouteEnv, agent: int, record: Mapping[str, list[Any]]) -> Trajectory:
+    route = env.route(agent)
+    size = env.state_space.shape[0] // len(env.possible_agents)
+    return Trajectory(
+        agent=agent,
+        observations=np.array(record["observations"], dtype=np.float32).reshape(-1, size),
+        masks=np.array(record["masks"], dtype=np.int8).reshape(-1, env.network.max_successors),
+        actions=np.array(record["actions"], dtype=np.int64),
+        rewards=np.array(record["rewards"], dtype=np.float64),
+        times=np.array(record["times"], dtype=np.float64),
+        route=tuple(route),
+        positions=positions_of(env, route),
+        arrived=env.fleet.vehicles[agent].arrived_at is not None,
+        travel_seconds=env.travel_seconds(agent),
+    )
+
+
+def positions_of(env: RouteEnv, route: Sequence[str]) -> np.ndarray:
+    """Coordinates of the end junction of each edge, metres, shape (edges, 2)."""
+    ends = (env.network.junction(env.network.edge(e).to_junction) for e in route)
+    return np.array([(j.x, j.y) for j in ends], dtype=np.float64).reshape(-1, 2)
+
+
+def follow(routes: Mapping[int, Sequence[str]]) -> Choose:
+    """A policy that drives fixed routes (an expert's); off its route an agent takes the fastest path."""
+
+    def choose(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        done, route = env.route(agent), routes.get(agent, ())
+        on_route = list(route[: len(done)]) == done and len(route) > len(done)
+        return env.action_of(agent, route[len(done)] if on_route else env.fleet.fallback(agent))
+
+    return choose
+
+
+def fastest_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+    """A policy: the free-flow fastest path."""
+    return env.action_of(agent, env.fleet.fallback(agent))
+
+
+def random_policy(seed: int) -> Choose:
+    """A policy that draws uniformly among the legal actions."""
+    generator = np.random.default_rng(seed)
+
+    def choose(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        return int(generator.choice(np.flatnonzero(mask)))
+
+    return choose
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenario: Mapping[str, Any]) -> None:
+    """Write trajectories as JSON, with the scenario they were driven in; read by `load_trajectories`."""
+    rows = [
+        {
+            "agent": t.agent,
+            "route": list(t.route),
+            "arrived": t.arrived,
+            "travel_seconds": t.travel_seconds,
+            "actions": t.actions.tolist(),
+            "rewards": t.rewards.tolist(),
+            "times": t.times.tolist(),
+            "positions": t.positions.tolist(),
+            "observations": t.observations.tolist(),
+            "masks": t.masks.tolist(),
+        }
+        for t in trajectories.values()
+    ]
+    data = {"format": FORMAT, "version": FORMAT_VERSION, "scenario": dict(scenario), "trajectories": rows}
+    file.write_text(json.dumps(data) + "\n", encoding="utf-8")
+
+
+def load_trajectories(file: Path) -> tuple[dict[int, Trajectory], dict[str, Any]]:
+    """Trajectories by agent and the scenario's JSON. Raises UsageError when the file is not one of ours."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
+            raise UsageError(f"{file} is not a trajectory file of format {FORMAT} {FORMAT_VERSION}.")
+        rows = [_from_row(row) for row in data["trajectories"]]
+        return {t.agent: t for t in rows}, data["scenario"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"Cannot read the trajectories {file} ({type(error).__name__}: {error}).") from error
+
+
+def _from_row(row: Mapping[str, Any]) -> Trajectory:
+    count = len(row["actions"])
+    return Trajectory(
+        agent=int(row["agent"]),
+        observations=np.array(row["observations"], dtype=np.float32).reshape(count, -1),
+        masks=np.array(row["masks"], dtype=np.int8).reshape(count, -1),
+        actions=np.array(row["actions"], dtype=np.int64),
+        rewards=np.array(row["rewards"], dtype=np.float64),
+        times=np.array(row["times"], dtype=np.float64),
+        route=tuple(str(e) for e in row["route"]),
+        positions=np.array(row["positions"], dtype=np.float64).reshape(-1, 2),
+        arrived=bool(row["arrived"]),
+        travel_seconds=None if row["travel_seconds"] is None else float(row["travel_seconds"]),
+    )
