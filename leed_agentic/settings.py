@@ -1,4 +1,4 @@
-"""Every setting of the product in one tree, from a YAML file, LEED_ variables and `-s a.b=value`; unknown keys are refused."""
+"""Every setting of the product in one tree, from a YAML file, LEED_ variables and `-s a.b=value`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ScenarioSettings(_Group):
     min_trip_share: float = Field(
         0.5, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
     )
-    departure_window: float = Field(30.0, ge=0, description="Departures are drawn uniformly from 0 to this many seconds.")
+    departure_window: float = Field(30.0, ge=0, description="Departures are drawn from 0 to this many seconds.")
     background: int = Field(0, ge=0, description="Other vehicles, on fastest routes, departing within the episode.")
 
 
@@ -75,7 +75,7 @@ class ModelSettings(_Group):
     max_output_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens.")
     timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one reply.")
     retries: int = Field(2, ge=0, description="Further tries after a 429, a 5xx, a timeout or a broken connection.")
-    replay: Path | None = Field(None, description="A calls.jsonl for the replay model; the shipped recording when unset.")
+    replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
     max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")
     stand_in_error_rate: float = Field(

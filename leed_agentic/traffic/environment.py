@@ -28,13 +28,13 @@ def agent_name(agent: int) -> str:
 class RouteEnv(ParallelEnv):  # type: ignore[misc]
     """n vehicles choose their way, junction by junction (the paper's Table I).
 
-    Action: Discrete(m), the i-th legal successor of the agent's last chosen edge, counter-clockwise from the right; m is the
-    map's largest number of successors. An agent whose info says `decides: False` is in mid-edge: its action is ignored and
-    its observation is that of its last decision. An action outside the mask is replaced by the next edge of the
-    fastest path, and the agent's next info says `illegal_action: True`.
+    Action: Discrete(m), the i-th legal successor of the agent's last chosen edge, counter-clockwise from the right; m
+    is the map's largest number of successors. An agent whose info says `decides: False` is in mid-edge: its action is
+    ignored and its observation is that of its last decision. An action outside the mask is replaced by the next edge of
+    the fastest path, and the agent's next info says `illegal_action: True`.
 
     Step: a step in which somebody decides again at once (a short edge was chosen) takes no simulated time; every other
-    step takes `step_seconds`. An arrival terminates the agent; `max_steps * step_seconds` simulated seconds truncate all.
+    step takes `step_seconds`. An arrival terminates the agent; `max_steps * step_seconds` simulated seconds truncate.
 
     Args:
         network: the streets.
@@ -109,7 +109,7 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
         self.simulation.reset(seed)
         self._begin(scenario, options.get("agents", range(len(scenario.agents))))
         self._deciding = set(self.fleet.must_choose(self.now))
-        self._observations = {name: self._no_observation for name in self.possible_agents}
+        self._observations = dict.fromkeys(self.possible_agents, self._no_observation)
         infos = {name: self._info(self._index[name]) for name in self.agents}
         return self._observe_all(self.agents), infos
 
@@ -123,7 +123,7 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
     def step(
         self, actions: Mapping[str, int]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
-        """Apply the deciding agents' actions; see the class for what a step is. Other agents' actions may be left out."""
+        """Apply the deciding agents' actions; others may be left out. The class says what a step is."""
         alive = self.agents
         before = {name: self.current_edge(self._index[name]) for name in alive}
         illegal = {agent for agent in self._deciding if not self._apply(agent, actions)}

@@ -13,14 +13,19 @@ from leed_agentic.traffic.simulation import Simulation
 
 @dataclass
 class Vehicle:
-    """One agent on the road. `chosen` holds every edge taken or chosen so far; `position` is the index of the one under it."""
+    """One agent on the road."""
 
     trip: AgentTrip
     name: str
     chosen: list[Edge]
+    """Every edge taken or chosen so far."""
+    tail: list[str] = field(default_factory=list)
+    """The fastest path behind the chosen edges, as SUMO has it."""
     position: int = 0
+    """Index in `chosen` of the edge under the car."""
     inserted: bool = False
     rerouted: bool = True
+    """Whether SUMO knows of every choice."""
     check_at: float = 0.0
     """Earliest time at which it could run out of chosen edges; until then nobody needs to look."""
     arrived_at: float | None = None
@@ -52,10 +57,10 @@ class Counters:
 class Fleet:
     """Drives the agents' vehicles in one simulation.
 
-    A vehicle is asked for its next edge when it has entered the last edge it chose, and ahead of that where it could, at the
-    speed limit, reach the end of its chosen edges within a step and a margin: SUMO crosses short edges between two looks
-    (22 of Braunschweig's 153 edges take less than a second).
-    Behind the choices always hangs the fastest path to the goal, so that no vehicle vanishes or brakes for want of a route.
+    A vehicle is asked for its next edge when it has entered the last edge it chose, and ahead of that where it could,
+    at the speed limit, reach the end of its chosen edges within a step and a margin: SUMO crosses short edges
+    between two looks (22 of Braunschweig's 153 edges take less than a second). Behind the choices always hangs the
+    fastest path to the goal, so that no vehicle vanishes or brakes for want of a route.
     """
 
     network: RoadNetwork
@@ -78,7 +83,11 @@ class Fleet:
         """Append an edge to the agent's choices; it must be a legal successor of the last one."""
         vehicle = self.vehicles[agent]
         vehicle.chosen.append(self.network.edge(edge_id))
-        vehicle.rerouted = False
+        if vehicle.rerouted and vehicle.tail and vehicle.tail[0] == edge_id:
+            # SUMO's route already goes there; setting it again would cost more than the step.
+            del vehicle.tail[0]
+        else:
+            vehicle.rerouted = False
 
     def must_choose(self, now: float) -> list[int]:
         """Agents that are on the last edge they chose, or could reach its end within a step and the margin."""
@@ -128,16 +137,16 @@ class Fleet:
     def _reroute(self, vehicle: Vehicle, until: float) -> None:
         if not vehicle.inserted and vehicle.trip.departure >= until:
             return
-        tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1:]
+        vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1:]
         if not vehicle.inserted:
-            self.simulation.add(vehicle.name, [e.id for e in vehicle.chosen] + tail, vehicle.trip.departure)
+            self.simulation.add(vehicle.name, [e.id for e in vehicle.chosen] + vehicle.tail, vehicle.trip.departure)
             vehicle.inserted = True
         else:
             first = vehicle.position
             if self.simulation.api.vehicle.getRoadID(vehicle.name).startswith(":"):
                 # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
                 first += 1
-            self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + tail)
+            self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
         vehicle.rerouted = True
 
     def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
@@ -160,5 +169,6 @@ class Fleet:
         """It ran past its choices onto the fallback path: what it drove there counts as chosen."""
         driven = self.simulation.api.vehicle.getRoute(vehicle.name)[len(vehicle.chosen) : vehicle.position + 1]
         vehicle.chosen.extend(self.network.edge(e) for e in driven)
+        del vehicle.tail[: len(driven)]
         vehicle.missed += len(driven)
         self.counters.missed += len(driven)

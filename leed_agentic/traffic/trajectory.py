@@ -1,4 +1,4 @@
-"""What one agent did in one episode: tau^{a,i} or tau^{e,i} of equations (1) and (2), made by the same code for both."""
+"""What one agent did in one episode: tau^{a,i} or tau^{e,i} of equations (1) and (2), made by one code path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.traffic.environment import RouteEnv, agent_name
+from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
 
 FORMAT = "leed-trajectories"

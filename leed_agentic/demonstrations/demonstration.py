@@ -1,0 +1,119 @@
+"""A set of expert routes as it is saved: what was planned, how it was judged, and where it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from leed_agentic.errors import UsageError
+from leed_agentic.traffic.scenario import Scenario
+
+FORMAT = "leed-demonstrations"
+FORMAT_VERSION = 1
+_PACKAGES = ("leed-agentic", "eclipse-sumo", "libsumo", "langgraph", "langchain-core", "langchain-openai", "pettingzoo")
+
+
+@dataclass
+class Round:
+    """One plan and what came of it. Shares are of all agents of the scenario."""
+
+    round: int
+    asked: list[int]
+    """Agents the model was asked for."""
+    validity_reply: float
+    """Share of the asked agents whose route in this very reply was valid."""
+    validity: float
+    """Share of agents with a valid route, kept ones included."""
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    routes: dict[int, list[str]] = field(default_factory=dict)
+    reward_mean: float | None = None
+    arrival_rate: float | None = None
+    travel_time_ratio: float | None = None
+    dtw_mean: float | None = None
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class DemonstrationSet:
+    """Validated routes of a scenario's agents, with the rounds that led to them and their provenance."""
+
+    scenario: Scenario
+    routes: dict[int, list[str]]
+    """Agent to edge ids: its start edge first, an edge that ends at its destination last."""
+    rounds: list[Round]
+    provenance: dict[str, Any]
+
+    @property
+    def validity(self) -> float:
+        """Share of the scenario's agents with a valid route."""
+        return len(self.routes) / len(self.scenario.agents)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "scenario": self.scenario.to_json(),
+            "routes": {str(agent): list(route) for agent, route in sorted(self.routes.items())},
+            "rounds": [asdict(r) for r in self.rounds],
+            "provenance": self.provenance,
+        }
+
+    def save(self, file: Path) -> None:
+        """Write JSON to a temporary name first, so that a kill never leaves half a file."""
+        temporary = file.with_name(file.name + ".partial")
+        temporary.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.replace(file)
+
+    @classmethod
+    def load(cls, file: Path) -> DemonstrationSet:
+        """Raises UsageError when the file is missing, damaged, or of another format version."""
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
+                raise UsageError(f"{file} is not a demonstration file of format {FORMAT} {FORMAT_VERSION}.")
+            routes = {int(agent): [str(edge) for edge in route] for agent, route in data["routes"].items()}
+            rounds = [Round(**r) for r in data.get("rounds", [])]
+            return cls(Scenario.from_json(data["scenario"]), routes, rounds, dict(data.get("provenance", {})))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"Cannot read the demonstrations {file} ({type(error).__name__}: {error}).") from error
+
+
+def write_sumo_routes(file: Path, scenario: Scenario, routes: Mapping[int, list[str]]) -> None:
+    """Routes in SUMO's .rou.xml form, sorted by departure as SUMO requires, driven like the environment's vehicles."""
+    lines = ["<routes>", '    <vType id="leed" sigma="0" speedDev="0"/>']
+    for trip in sorted(scenario.agents, key=lambda t: (t.departure, t.agent)):
+        if trip.agent in routes:
+            edges = quoteattr(" ".join(routes[trip.agent]))
+            lines.append(f'    <vehicle id="agent_{trip.agent}" type="leed" depart="{trip.departure:.2f}">')
+            lines.append(f"        <route edges={edges}/>")
+            lines.append("    </vehicle>")
+    file.write_text("\n".join([*lines, "</routes>", ""]), encoding="utf-8")
+
+
+def write_sumo_config(file: Path, net_file: str, route_file: str) -> None:
+    """A .sumocfg beside the two files: `sumo -c FILE` drives the routes."""
+    file.write_text(
+        "<configuration>\n    <input>\n"
+        f"        <net-file value={quoteattr(net_file)}/>\n        <route-files value={quoteattr(route_file)}/>\n"
+        '    </input>\n    <processing>\n        <default.speeddev value="0"/>\n    </processing>\n</configuration>\n',
+        encoding="utf-8",
+    )
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
