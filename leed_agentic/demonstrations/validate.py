@@ -1,4 +1,4 @@
-"""Whether a route can be driven: legal turns from the agent's start edge to its destination, and what is wrong if not."""
+"""Whether a route can be driven, legal turns from start edge to destination, and what is wrong if it cannot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_SHOWN = 60
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a route, in a sentence a planner can act on; agent is None when it concerns the whole reply."""
+    """One thing wrong with a route, in a sentence to act on; agent is None when it concerns the whole reply."""
 
     agent: int | None
     kind: Kind
