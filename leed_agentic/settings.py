@@ -75,6 +75,9 @@ class ModelSettings(_Group):
     max_output_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens.")
     timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one reply.")
     retries: int = Field(2, ge=0, description="Further tries after a 429, a 5xx, a timeout or a broken connection.")
+    retry_seconds: float = Field(
+        1.0, ge=0, description="Pause before the first further try, doubled each time; a server's retry-after goes first."
+    )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
     max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")

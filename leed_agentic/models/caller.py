@@ -1,0 +1,236 @@
+"""The one place where a model is asked: total time limit, visible retries, caps, and every call on record."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from typing_extensions import TypedDict
+
+from leed_agentic.models.connect import NO_LLM, REPLAY, STAND_IN, connect, effective_settings
+from leed_agentic.models.failure import Overdue, understand
+from leed_agentic.models.keys import without_keys
+from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
+from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage
+from leed_agentic.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+
+__all__ = ["CapReached", "Message", "ModelCaller", "Reply", "Usage"]
+
+T = TypeVar("T")
+
+# Providers' words for a reply that ran into the limit on tokens.
+_CUT = {"length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens"}
+
+
+class Message(TypedDict):
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back; tokens are None where the server reports none, and as recorded for a replayed call."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    seconds: float
+    finish_reason: str
+    """`length` when the reply was cut at the limit on tokens, whatever the provider calls it."""
+    replayed: bool
+
+
+class ModelCaller:
+    """Asks the model that the settings name, or plays a recording back, and keeps account.
+
+    Args:
+        calls_file: where every call is appended as a line; None keeps no record.
+        made_with: scenario and settings, for the head of that file. No secrets.
+
+    Attributes:
+        usage: counts so far.
+        label: how to name the model to people, such as `replay of openai:gpt-4o-mini`.
+        recording: what is played back, else None.
+
+    Raises:
+        UsageError: the settings name no usable model, key, recording or file.
+    """
+
+    def __init__(self, settings: ModelSettings, calls_file: Path | None, made_with: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self.usage = Usage()
+        self.recording: Recording | None = None
+        self._models: dict[int, BaseChatModel] = {}
+        if settings.name == REPLAY:
+            self.recording = Recording.load(settings.replay or shipped_recording())
+            self.model = self.recording.model
+            self.label = f"replay of {_label(self.recording.model['name'])}"
+        else:
+            self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
+            self.label = _label(settings.name)
+        self._log = CallLog(calls_file, made_with, self.model) if calls_file else None
+
+    def ask(self, messages: Sequence[Message], *, purpose: str, max_output_tokens: int | None = None) -> Reply:
+        """One question and its reply; a reply may be empty or cut, that is for the reader to judge.
+
+        Args:
+            purpose: what the call is for, in a word or two; a note in the record, not sent.
+            max_output_tokens: a tighter limit for this call; the settings' own when None.
+
+        Raises:
+            CapReached: the run's cap on calls or tokens; nothing was sent.
+            UnavailableError: the model cannot be reached, keeps failing or refuses the key.
+            UsageError: the model refuses the request, or the recording does not hold it.
+        """
+        self.usage.check(self.settings)
+        sampling = {word: self.model.get(word) for word in SAMPLING}
+        if max_output_tokens is not None:
+            sampling["max_output_tokens"] = max_output_tokens
+        # Text that holds a key's value would be found under another key once the record is cleared of it.
+        asked: list[Message] = [{"role": m["role"], "content": without_keys(m["content"])} for m in messages]
+        call: dict[str, Any] = {"key": call_key(asked, sampling), "purpose": purpose, "messages": asked}
+        call |= {"model": self.model["name"], "settings": sampling}
+        if self.recording is not None:
+            return self._replayed(self.recording, call)
+        return self._tried(call, asked, max_output_tokens or self.settings.max_output_tokens)
+
+    def close(self) -> None:
+        """Close the record; asking again is an error."""
+        if self._log:
+            self._log.close()
+
+    def _connected(self, limit: int) -> BaseChatModel:
+        # The limit goes in when the model is made, because providers agree on no word for it in a single call.
+        if limit not in self._models:
+            self._models[limit] = connect(self.settings.model_copy(update={"max_output_tokens": limit}))
+        return self._models[limit]
+
+    def _replayed(self, recording: Recording, call: dict[str, Any]) -> Reply:
+        recorded = recording.answer(call["key"])
+        reply = Reply(
+            text=recorded["reply"],
+            input_tokens=recorded.get("input_tokens"),
+            output_tokens=recorded.get("output_tokens"),
+            seconds=recorded.get("seconds") or 0.0,
+            finish_reason=str(recorded.get("finish_reason") or "stop"),
+            replayed=True,
+        )
+        self.usage.calls += 1
+        self.usage.replayed_calls += 1
+        self._keep(call, reply)
+        return reply
+
+    def _tried(self, call: dict[str, Any], messages: list[Message], limit: int) -> Reply:
+        model = self._connected(limit)
+        self.usage.calls += 1
+        for attempt in range(self.settings.retries + 1):
+            started = time.perf_counter()
+            try:
+                reply = _reply(self._invoke(model, messages), started)
+            except Exception as error:
+                # Each provider's client raises its own classes, and any error of the stand-in is a fault of ours.
+                if self.settings.name == STAND_IN:
+                    raise
+                failure = understand(error, self.settings.name, self._server(), self.settings.timeout_seconds)
+            else:
+                self.usage.seconds += reply.seconds
+                self.usage.input_tokens += reply.input_tokens or 0
+                self.usage.output_tokens += reply.output_tokens or 0
+                self._keep(call, reply, attempt)
+                return reply
+            seconds = time.perf_counter() - started
+            self.usage.seconds += seconds
+            if self._log:
+                tried = {"attempt": attempt, "error": str(failure.error), "status": failure.status, "seconds": seconds}
+                self._log.add({**call, **tried})
+            if not failure.again or attempt == self.settings.retries:
+                raise failure.error
+            self.usage.retries += 1
+            self._pause(failure.pause, attempt)
+        raise AssertionError("the loop returns or raises")
+
+    def _invoke(self, model: BaseChatModel, messages: list[Message]) -> AIMessage:
+        turns = [dict(m) for m in messages]
+        if self.settings.name == STAND_IN:
+            return model.invoke(turns)
+        return _within(self.settings.timeout_seconds, lambda: model.invoke(turns))
+
+    def _pause(self, asked_for: float | None, attempt: int) -> None:
+        seconds = self.settings.retry_seconds * 2**attempt if asked_for is None else asked_for
+        time.sleep(seconds)
+        self.usage.seconds += seconds
+
+    def _server(self) -> str:
+        return self.model["base_url"] or f"{self.settings.name.partition(':')[0]}'s server"
+
+    def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0) -> None:
+        read = reply.input_tokens, sum(len(m["content"]) for m in call["messages"])
+        written = reply.output_tokens, len(reply.text)
+        for reported, characters in (read, written):
+            self.usage.counted_tokens += characters // CHARACTERS_PER_TOKEN if reported is None else reported
+        if self._log:
+            kept = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
+            kept |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+            self._log.add({**call, **kept, "seconds": round(reply.seconds, 4), "replayed": reply.replayed})
+
+
+def _label(name: str) -> str:
+    return NO_LLM if name == STAND_IN else name
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """The result of `work` if it comes in time.
+
+    A client's own timeout starts again with every byte, so a server that trickles could hold a run for hours. The
+    thread of a late call is left behind; as a daemon it keeps nothing from ending.
+    """
+    box: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            box.put((work(), None))
+        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
+            box.put((None, error))
+
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
+    try:
+        result, error = box.get(timeout=seconds)
+    except queue.Empty:
+        raise Overdue from None
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+def _reply(message: AIMessage, started: float) -> Reply:
+    usage = message.usage_metadata
+    details = message.response_metadata
+    reason = details.get("finish_reason") or details.get("stop_reason") or details.get("done_reason")
+    reason = str(reason or (details.get("incomplete_details") or {}).get("reason") or "stop")
+    return Reply(
+        text=without_keys(_text(message.content)),
+        input_tokens=usage["input_tokens"] if usage else None,
+        output_tokens=usage["output_tokens"] if usage else None,
+        seconds=time.perf_counter() - started,
+        finish_reason="length" if reason in _CUT else reason,
+        replayed=False,
+    )
+
+
+def _text(content: str | list[str | dict[str, Any]]) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [part if isinstance(part, str) else part.get("text") for part in content]
+    return "".join(part for part in parts if isinstance(part, str))

@@ -1,0 +1,122 @@
+"""From a model's name to something that chats: OpenAI, any OpenAI-compatible server, any provider LangChain knows."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from leed_agentic.errors import UsageError
+from leed_agentic.models.keys import PLACEHOLDER, plain_url
+from leed_agentic.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+STAND_IN = "stand-in"
+REPLAY = "replay"
+NO_LLM = "stand-in (no LLM was called)"
+NAME_FORM = "write provider:name, such as openai:gpt-4o-mini, or one of replay and stand-in"
+# Ollama's client calls the limit on tokens differently and ignores the usual word.
+_OWN_WORDS = {"ollama": {"max_tokens": "num_predict"}}
+# The others refuse a request that carries a seed.
+_TAKES_SEED = {"openai", "azure_openai", "ollama"}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Provider and model of `provider:name`; only the first colon counts (ollama:qwen2.5:7b).
+
+    Raises:
+        UsageError: there is no provider or no name.
+    """
+    provider, colon, model = (part.strip() for part in name.partition(":"))
+    if not (provider and colon and model):
+        raise UsageError(f"Model {name!r} names no provider; {NAME_FORM}.")
+    return provider, model
+
+
+def connect(settings: ModelSettings) -> BaseChatModel:
+    """The chat model that the settings name, ready to be invoked. Nothing is sent yet.
+
+    Retries are switched off in the model: the caller makes them, so that each is seen and counted once.
+
+    Raises:
+        UsageError: no provider in the name, a missing key or package, or an address that is not one.
+    """
+    if settings.name == STAND_IN:
+        from leed_agentic.models.stand_in import StandIn
+
+        return StandIn(error_rate=settings.stand_in_error_rate, seed=settings.seed or 0)
+    if settings.name == REPLAY:
+        raise UsageError("replay answers from a recording and connects to nothing; name a model to call.")
+    provider, model = split_name(settings.name)
+    if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {settings.base_url!r} must start with http:// or https://.")
+    return _openai(settings, model) if provider == "openai" else _other(settings, provider, model)
+
+
+def effective_settings(settings: ModelSettings, model: BaseChatModel) -> dict[str, Any]:
+    """What the model is really run with, for the record: some clients drop a setting (gpt-5 takes no temperature)."""
+    base_url = getattr(model, "openai_api_base", None) or settings.base_url
+    return {
+        "name": settings.name,
+        "base_url": plain_url(base_url) if base_url else None,
+        "temperature": getattr(model, "temperature", None),
+        "seed": getattr(model, "seed", None),
+        "max_output_tokens": settings.max_output_tokens,
+    }
+
+
+def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
+    from langchain_openai import ChatOpenAI
+    from langchain_openai.chat_models.base import BaseChatOpenAI
+    from pydantic import SecretStr
+
+    key = os.environ.get("OPENAI_API_KEY", "").strip()
+    if not key and not settings.base_url:
+        raise UsageError(
+            f"{settings.name} needs a key: set the variable OPENAI_API_KEY, or name your own server with --base-url."
+        )
+    if not key.isascii():
+        raise UsageError("OPENAI_API_KEY holds characters no key has; set it again.")
+    # ChatOpenAI says max_completion_tokens, which OpenAI wants and many compatible servers ignore, running on to the
+    # end of their context; its base class says max_tokens, which all of those know.
+    options: dict[str, Any] = {
+        **_common_options(settings),
+        "model": model,
+        "api_key": SecretStr(key or PLACEHOLDER),
+        "seed": settings.seed,
+    }
+    return BaseChatOpenAI(**options, base_url=settings.base_url) if settings.base_url else ChatOpenAI(**options)
+
+
+def _common_options(settings: ModelSettings) -> dict[str, Any]:
+    return {
+        "temperature": settings.temperature,
+        "max_tokens": settings.max_output_tokens,
+        "timeout": settings.timeout_seconds,
+        "max_retries": 0,
+    }
+
+
+def _other(settings: ModelSettings, provider: str, model: str) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model
+    except ImportError:
+        raise UsageError(
+            f'{settings.name} needs one more package: pip install "leed-agentic[providers]" langchain-{provider}'
+        ) from None
+    options = _common_options(settings)
+    if provider in _TAKES_SEED and settings.seed is not None:
+        options["seed"] = settings.seed
+    if settings.base_url:
+        options["base_url"] = settings.base_url
+    own_words = _OWN_WORDS.get(provider, {})
+    options = {own_words.get(word, word): value for word, value in options.items()}
+    try:
+        return init_chat_model(model, model_provider=provider, **options)
+    except ImportError as error:
+        raise UsageError(f"{settings.name} needs one more package: {' '.join(str(error).split())}") from None
+    except Exception as error:  # noqa: BLE001 - every provider's client complains of a missing key in its own class
+        from leed_agentic.models.failure import short
+
+        raise UsageError(f"{settings.name} cannot be set up: {short(error)}") from None

@@ -1,0 +1,45 @@
+"""Keys of model providers: read from the environment, shown masked, kept out of everything written or raised."""
+
+from __future__ import annotations
+
+import os
+import re
+
+PLACEHOLDER = "no-key-needed"
+"""Sent to an OpenAI-compatible server when no key is set, because the client insists on one."""
+
+REMOVED = "[key removed]"
+# A shorter value would be replaced inside ordinary words; no provider's key is that short.
+_SHORTEST_KEY = 8
+_KEY_VARIABLE = re.compile(r"(API_?KEY|TOKEN|SECRET(_KEY)?|PASSWORD)$")
+# What a server may echo although it is in no variable of ours: an Authorization header, OpenAI's own key format.
+_LOOKS_LIKE_A_KEY = re.compile(r"(?i:bearer)\s+[\w\-.~+/]{8,}=*|\bsk-[\w\-]{16,}")
+_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def key_values() -> list[str]:
+    """The values of this process's variables that hold keys, longest first."""
+    found = {v.strip() for name, v in os.environ.items() if _KEY_VARIABLE.search(name.upper())}
+    return sorted((v for v in found if len(v) >= _SHORTEST_KEY), key=len, reverse=True)
+
+
+def without_keys(text: str) -> str:
+    """The text with every known key's value taken out."""
+    for value in key_values():
+        text = text.replace(value, REMOVED)
+    return text
+
+
+def without_anything_like_a_key(text: str) -> str:
+    """For a server's error body, which may echo headers: also takes out what merely looks like a key."""
+    return _LOOKS_LIKE_A_KEY.sub(REMOVED, without_keys(text))
+
+
+def plain_url(url: str) -> str:
+    """An address fit to be shown: without user name, password and query, where some servers expect a key."""
+    return without_keys(_CREDENTIALS_IN_URL.sub("", url.split("?")[0]))
+
+
+def masked(key: str) -> str:
+    """A key as it may be shown: the last four characters of a long one, nothing of a short one."""
+    return f"set, ends in {key[-4:]}" if len(key) >= 20 else "set"

@@ -1,0 +1,202 @@
+"""Every model call as one readable line of a calls.jsonl, and the same file played back with no key and no network.
+
+The first line is a header: format, version, what the run was made with (scenario and settings) and the model's
+effective settings. Each further line is one try: what was asked, what came back, tokens, seconds, or the error.
+
+A call is found again by its key, a hash of the messages, the limit on output tokens, temperature and seed. The model's
+name and address are left out: a recording stands for its model. When a file is played back, temperature, seed and
+default limit are the file's own, so the current settings cannot make a recorded call unfindable.
+
+Long contents that recur (a constant system message) are written once with an `id` and then referred to by `same_as`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from leed_agentic.errors import UsageError
+from leed_agentic.models.keys import without_keys
+
+FORMAT = "leed-calls"
+VERSION = 1
+SAMPLING = ("temperature", "seed", "max_output_tokens")
+_WRITTEN_ONCE_FROM = 200
+_HOW_ON = "ask a real model (--model provider:name) or use --model stand-in"
+
+
+def shipped_recording() -> Path:
+    """The recording behind the default command."""
+    return Path(__file__).resolve().parent / "recordings" / "default.jsonl"
+
+
+def call_key(messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any]) -> str:
+    """The name under which a request is found again."""
+    request = {
+        "messages": [[m["role"], m["content"]] for m in messages],
+        "sampling": [sampling.get(word) for word in SAMPLING],
+    }
+    canonical = json.dumps(request, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class CallLog:
+    """Appends calls to a file, each line on disk before the next call starts, so that a kill loses none.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+
+    def __init__(self, file: Path, made_with: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+        self.file = file
+        self._written: set[str] = set()
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._stream: IO[bytes] = file.open("ab")
+            if self._stream.tell() > 0:
+                self._drop_half_a_line()
+                return
+        except OSError as error:
+            raise UsageError(f"Cannot write {file}: {error.strerror or error}; choose another folder.") from error
+        self._write({"format": FORMAT, "version": VERSION, "made_with": dict(made_with), "model": dict(model)})
+
+    def add(self, call: Mapping[str, Any]) -> None:
+        """Write one call or failed try."""
+        self._write({**call, "messages": [self._shortened(m) for m in call["messages"]]})
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _shortened(self, message: Mapping[str, str]) -> dict[str, str]:
+        role, content = message["role"], message["content"]
+        if len(content) < _WRITTEN_ONCE_FROM:
+            return {"role": role, "content": content}
+        name = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        if name in self._written:
+            return {"role": role, "same_as": name}
+        self._written.add(name)
+        return {"role": role, "id": name, "content": content}
+
+    def _drop_half_a_line(self) -> None:
+        """A run killed while writing left a line without an end; going on behind it would spoil two."""
+        whole = self.file.read_bytes().rfind(b"\n") + 1
+        self._stream.truncate(whole)
+        if whole == 0:
+            raise UsageError(f"{self.file} is not a {FORMAT} file; choose another folder.")
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        line = without_keys(json.dumps(record, ensure_ascii=False, default=str))
+        try:
+            # A reply may hold half a surrogate pair, which UTF-8 cannot; it is written as the escape JSON has for it.
+            self._stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            raise UsageError(f"Cannot write {self.file}: {error.strerror or error}.") from error
+
+
+class Recording:
+    """Recorded replies by key. A request made twice gets its replies in their order, then the last one again.
+
+    Attributes:
+        made_with: scenario and settings of the recorded run.
+        model: effective settings of the recorded model.
+    """
+
+    def __init__(
+        self, name: str, made_with: dict[str, Any], model: dict[str, Any], calls: list[dict[str, Any]]
+    ) -> None:
+        self.name = name
+        self.made_with = made_with
+        self.model = model
+        self.calls = calls
+        self._by_key: dict[str, list[dict[str, Any]]] = {}
+        for call in calls:
+            self._by_key.setdefault(call["key"], []).append(call)
+        self._asked: dict[str, int] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Recording:
+        """Read a calls.jsonl or calls.jsonl.gz; a last line that a kill cut short is left out.
+
+        Raises:
+            UsageError: no such file, another format or version, or a broken line; the message names the line.
+        """
+        path = Path(path)
+        try:
+            data = path.read_bytes()
+            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+        except FileNotFoundError:
+            raise UsageError(f"There is no recording {path}; name one with --replay, or {_HOW_ON}.") from None
+        except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
+            raise UsageError(f"Cannot read the recording {path}: {error}") from None
+        *lines, rest = text.split("\n")
+        if _is_json(rest):
+            lines.append(rest)
+        records = [(number, _parsed(line, path, number)) for number, line in enumerate(lines, 1) if line.strip()]
+        if not records:
+            raise UsageError(f"The recording {path} is empty; {_HOW_ON}.")
+        header = records[0][1]
+        if header.get("format") != FORMAT:
+            raise UsageError(f"{path} is not a recording: its first line does not say format {FORMAT!r}.")
+        if header.get("version") != VERSION:
+            raise UsageError(f"The recording {path} has version {header.get('version')!r}, not {VERSION}; {_HOW_ON}.")
+        made_with, model = header.get("made_with"), header.get("model")
+        if not isinstance(made_with, dict) or not isinstance(model, dict) or not isinstance(model.get("name"), str):
+            raise UsageError(f"The recording {path} does not say on line 1 what it was made with.")
+        calls = [_checked(record, path, number) for number, record in records[1:]]
+        return cls(path.name, made_with, model, [call for call in calls if call.get("error") is None])
+
+    def answer(self, key: str) -> dict[str, Any]:
+        """The next recorded call with this key.
+
+        Raises:
+            UsageError: the recording holds no such request.
+        """
+        replies = self._by_key.get(key)
+        if not replies:
+            raise UsageError(
+                f"The recording {self.name} does not hold this request: it was made with {_listed(self.made_with)} by "
+                f"{self.model['name']}; ask for the same, or {_HOW_ON}."
+            )
+        turn = self._asked.get(key, 0)
+        self._asked[key] = turn + 1
+        return replies[min(turn, len(replies) - 1)]
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict):
+        raise UsageError(f"Line {number} of the recording {path} is broken; restore the file or record it again.")
+    return record
+
+
+def _checked(call: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
+    whole = isinstance(call.get("key"), str) and (call.get("error") is not None or isinstance(call.get("reply"), str))
+    counts = all(
+        value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0)
+        for value in (call.get(word) for word in ("input_tokens", "output_tokens", "seconds"))
+    )
+    if not (whole and counts):
+        raise UsageError(f"Line {number} of the recording {path} is not a call; restore the file or record it again.")
+    return call
+
+
+def _listed(made_with: Mapping[str, Any]) -> str:
+    """The plain entries of the header, on one line; nested ones are left to the reader of the file."""
+    plain = [f"{k} {v}" for k, v in made_with.items() if isinstance(v, (str, int, float, bool)) and len(str(v)) <= 60]
+    return ", ".join(plain) or "other settings"
