@@ -104,6 +104,49 @@ class DemonstrationSettings(_Group):
     )
 
 
+class LearningSettings(_Group):
+    """How agents learn. Equation numbers are the paper's; what it leaves open is a setting."""
+
+    algorithm: str = Field("leed", description="Algorithm by name or dotted path.")
+    source: Literal["graph", "file", "logit", "shortest-path", "none"] = Field(
+        "graph", description="Where demonstrations come from: the language model's graph, a file, a logit model, ..."
+    )
+    demonstrations: Path | None = Field(None, description="The demonstrations.json of source file.")
+    logit_temperature: float = Field(
+        20.0, gt=0, description="Source logit: seconds of travel time that make one route e times likelier than another."
+    )
+    episodes: int = Field(500, ge=1, description="Episodes K.")
+    q: int = Field(5, ge=1, description="Episodes between two questions to the source.")
+    learning_rate: float = Field(3e-4, gt=0, description="Adam's step size, for policies and critics.")
+    hidden: int = Field(128, ge=1, description="Units in each of the two hidden layers.")
+    activation: Literal["relu", "tanh"] = Field("relu", description="Of the hidden layers.")
+    encoding: Literal["codes", "onehot", "raw"] = Field(
+        "codes", description="How junction numbers enter the networks: random unit codes, one-hot, or as one number."
+    )
+    code_size: int = Field(16, ge=1, description="Length of a junction's code.")
+    gamma: float = Field(0.99, ge=0, le=1, description="Discount per decision, in (3) and (4).")
+    reward_scale: float = Field(
+        0.01, gt=0, description="Rewards are multiplied by this before learning, so that values are of order 1."
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="Epsilon of the clipped surrogate (7).")
+    epochs: int = Field(4, ge=1, description="Gradient steps per episode, each on the whole episode.")
+    beta: float = Field(0.01, ge=0, le=1, description="Entropy weight in (9).")
+    objective: Literal["chosen", "paper"] = Field(
+        "chosen", description="paper: alpha, advantages and (7) to (9) as printed, whatever the next five settings say."
+    )
+    alpha: str = Field("normalised", description="Schedule of alpha in (8), by name or dotted path.")
+    alpha_fixed: float = Field(0.5, ge=0, le=1, description="Alpha of the schedule fixed.")
+    dtw: Literal["exact", "fastdtw"] = Field("exact", description="DTW by dynamic programming, or approximated.")
+    dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
+    expert_advantage: str = Field("agent-critic", description="A^e of (7), by name or dotted path.")
+    agent_advantage: Literal["raw", "normalised"] = Field(
+        "normalised", description="A^a of (7) as in (6), or centred and divided by its deviation, per agent."
+    )
+    checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
+    device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")
+    tensorboard: bool = Field(False, description="Also write TensorBoard files (pip install tensorboard).")
+
+
 class Settings(_Group):
     """The whole tree. Same seed and same settings give the same scenario, prompts and drives."""
 
@@ -113,6 +156,7 @@ class Settings(_Group):
     environment: EnvironmentSettings = EnvironmentSettings()
     model: ModelSettings = ModelSettings()
     demonstration: DemonstrationSettings = DemonstrationSettings()
+    learning: LearningSettings = LearningSettings()
 
 
 def load_settings(

@@ -182,6 +182,10 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
             )
         return successors.index(edge_id)
 
+    def observe(self, agent: int) -> np.ndarray:
+        """What the agent sees now, at the end of its last chosen edge, whether it decides or not."""
+        return self._observe(self, agent)
+
     def travel_seconds(self, agent: int) -> float | None:
         """Seconds from the agent's planned departure to its arrival; None while under way."""
         vehicle = self.fleet.vehicles[agent]

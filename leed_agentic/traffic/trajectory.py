@@ -43,6 +43,8 @@ class Trajectory:
     arrived: bool
     travel_seconds: float | None
     """From planned departure to arrival; None when it did not arrive."""
+    last_observation: np.ndarray
+    """Shape (d,), float32: o_T, what it would decide on next; the return of a cut-off episode bootstraps from it (4)."""
 
     @property
     def total_reward(self) -> float:
@@ -109,6 +111,7 @@ def _trajectory(env: RouteEnv, agent: int, record: Mapping[str, list[Any]]) -> T
         positions=positions_of(env, route),
         arrived=env.fleet.vehicles[agent].arrived_at is not None,
         travel_seconds=env.travel_seconds(agent),
+        last_observation=env.observe(agent),
     )
 
 
@@ -159,6 +162,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
             "positions": t.positions.tolist(),
             "observations": t.observations.tolist(),
             "masks": t.masks.tolist(),
+            "last_observation": t.last_observation.tolist(),
         }
         for t in trajectories.values()
     ]
@@ -191,4 +195,5 @@ def _from_row(row: Mapping[str, Any]) -> Trajectory:
         positions=np.array(row["positions"], dtype=np.float64).reshape(-1, 2),
         arrived=bool(row["arrived"]),
         travel_seconds=None if row["travel_seconds"] is None else float(row["travel_seconds"]),
+        last_observation=np.array(row["last_observation"], dtype=np.float32),
     )
