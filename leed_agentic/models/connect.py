@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from leed_agentic.errors import UsageError
-from leed_agentic.models.keys import PLACEHOLDER, plain_url
+from leed_agentic.models.keys import KEY_VARIABLES, PLACEHOLDER, key_of, plain_url
 from leed_agentic.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -50,7 +49,10 @@ def connect(settings: ModelSettings) -> BaseChatModel:
         raise UsageError("replay answers from a recording and connects to nothing; name a model to call.")
     provider, model = split_name(settings.name)
     if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {settings.base_url!r} must start with http:// or https://.")
+        raise UsageError(f"--base-url {plain_url(settings.base_url)!r} must start with http:// or https://.")
+    if provider in KEY_VARIABLES and not key_of(provider) and not settings.base_url:
+        variable = KEY_VARIABLES[provider][0]
+        raise UsageError(f"{settings.name} needs a key: set the variable {variable}, or name a server with --base-url.")
     return _openai(settings, model) if provider == "openai" else _other(settings, provider, model)
 
 
@@ -71,11 +73,7 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from pydantic import SecretStr
 
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    if not key and not settings.base_url:
-        raise UsageError(
-            f"{settings.name} needs a key: set the variable OPENAI_API_KEY, or name your own server with --base-url."
-        )
+    key = key_of("openai") or PLACEHOLDER
     if not key.isascii():
         raise UsageError("OPENAI_API_KEY holds characters no key has; set it again.")
     # ChatOpenAI says max_completion_tokens, which OpenAI wants and many compatible servers ignore, running on to the
@@ -83,7 +81,7 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
     options: dict[str, Any] = {
         **_common_options(settings),
         "model": model,
-        "api_key": SecretStr(key or PLACEHOLDER),
+        "api_key": SecretStr(key),
         "seed": settings.seed,
     }
     return BaseChatOpenAI(**options, base_url=settings.base_url) if settings.base_url else ChatOpenAI(**options)

@@ -13,7 +13,9 @@ LONGEST_PAUSE = 60.0
 
 _WORTH_ANOTHER_TRY = {408, 409, 425, 429}
 # Base classes of connection trouble in the clients of OpenAI, Anthropic and others, and in httpx itself.
-_CONNECTION_ERRORS = {"APIConnectionError", "TransportError"}
+_CONNECTION_ERRORS = {"APIConnectionError", "TransportError", "OSError"}
+# The client's own limit may run out a moment before ours; it is the same thing.
+_TIMEOUTS = {"Overdue", "APITimeoutError", "TimeoutException", "TimeoutError"}
 _LONGEST_EXCERPT = 300
 
 
@@ -41,7 +43,7 @@ def understand(error: Exception, name: str, server: str, timeout: float) -> Fail
         server: where it was asked, for the sentence.
         timeout: the limit that an `Overdue` try broke.
     """
-    if isinstance(error, Overdue):
+    if _has_kind(error, _TIMEOUTS):
         sentence = f"{name} at {server} gave no whole reply in {timeout:g} s; check it, or raise model.timeout_seconds."
         return Failure(UnavailableError(sentence), again=True)
     status = _status(error)
@@ -55,7 +57,7 @@ def understand(error: Exception, name: str, server: str, timeout: float) -> Fail
     if status in (401, 403):
         sentence = f"{server} refused the key for {name} ({status}); check the variable that holds the key: {said}"
         return Failure(UnavailableError(sentence), again=False, status=status)
-    if status == 429 and "insufficient_quota" in str(error):
+    if status == 429 and "insufficient_quota" in f"{getattr(error, 'code', '')} {error}":
         sentence = f"The account behind the key for {name} has no quota left; top it up or choose another model."
         return Failure(UnavailableError(sentence), again=False, status=status)
     if status in _WORTH_ANOTHER_TRY or status >= 500:
@@ -63,9 +65,7 @@ def understand(error: Exception, name: str, server: str, timeout: float) -> Fail
         sentence = f"{name} at {server} {what}; try again later: {said}"
         return Failure(UnavailableError(sentence), again=True, status=status, pause=_asked_pause(error))
     if status == 404:
-        sentence = (
-            f"{server} knows no {name} (404); check the name, and that --base-url is whole (/v1): {said}"
-        )
+        sentence = f"{server} knows no {name} (404); check the name, and that --base-url is whole (/v1): {said}"
         return Failure(UsageError(sentence), again=False, status=status)
     sentence = f"{server} refused the request to {name} ({status}); change what it complains of: {said}"
     return Failure(UsageError(sentence), again=False, status=status)
@@ -76,8 +76,9 @@ def short(error: BaseException) -> str:
     causes = [str(e) for e in _chain(error) if str(e).strip()]
     # "Connection error." says nothing; its cause says "[Errno 111] Connection refused".
     text = causes[-1] if causes and _is_connection_trouble(error) else (causes[0] if causes else type(error).__name__)
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 20 * _LONGEST_EXCERPT]).split())
-    line = without_anything_like_a_key(line)
+    # Keys go before anything is cut: half a key would no longer be known as one.
+    line = without_anything_like_a_key(text)[: 20 * _LONGEST_EXCERPT]
+    line = " ".join("".join(c if c.isprintable() else " " for c in line).split())
     return line if len(line) <= _LONGEST_EXCERPT else line[: _LONGEST_EXCERPT - 1] + "…"
 
 
@@ -100,10 +101,12 @@ def _status(error: BaseException) -> int | None:
 
 
 def _is_connection_trouble(error: BaseException) -> bool:
-    return any(
-        isinstance(step, OSError) or _CONNECTION_ERRORS & {kind.__name__ for kind in type(step).__mro__}
-        for step in _chain(error)
-    )
+    return _has_kind(error, _CONNECTION_ERRORS)
+
+
+def _has_kind(error: BaseException, names: set[str]) -> bool:
+    """By class names, so that no provider's client need be imported to know its errors."""
+    return any(names & {kind.__name__ for kind in type(step).__mro__} for step in _chain(error))
 
 
 def _asked_pause(error: BaseException) -> float | None:

@@ -8,13 +8,34 @@ import re
 PLACEHOLDER = "no-key-needed"
 """Sent to an OpenAI-compatible server when no key is set, because the client insists on one."""
 
+KEY_VARIABLES = {
+    "openai": ("OPENAI_API_KEY",),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "google_genai": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "mistralai": ("MISTRAL_API_KEY",),
+    "groq": ("GROQ_API_KEY",),
+    "deepseek": ("DEEPSEEK_API_KEY",),
+    "together": ("TOGETHER_API_KEY",),
+    "fireworks": ("FIREWORKS_API_KEY",),
+    "cohere": ("COHERE_API_KEY", "CO_API_KEY"),
+    "xai": ("XAI_API_KEY",),
+}
+"""Where the usual providers' clients look for their key; others (clouds, local servers) sign on in their own ways."""
+
 REMOVED = "[key removed]"
 # A shorter value would be replaced inside ordinary words; no provider's key is that short.
 _SHORTEST_KEY = 8
 _KEY_VARIABLE = re.compile(r"(API_?KEY|TOKEN|SECRET(_KEY)?|PASSWORD)$")
-# What a server may echo although it is in no variable of ours: an Authorization header, OpenAI's own key format.
-_LOOKS_LIKE_A_KEY = re.compile(r"(?i:bearer)\s+[\w\-.~+/]{8,}=*|\bsk-[\w\-]{16,}")
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+# What a server may echo although it is in no variable of ours: an Authorization header (Basic is made from a user
+# name and password in the address), OpenAI's own key format.
+_LOOKS_LIKE_A_KEY = re.compile(r"(?i:bearer|basic)\s+[\w\-.~+/]{8,}=*|\bsk-[\w\-]{16,}")
+_CREDENTIALS_IN_URL = re.compile(r"((?<=://)|^)[^/@\s]+@")
+
+
+def key_of(provider: str) -> str | None:
+    """The provider's key, or None if none is set or none is known to be needed."""
+    values = (os.environ.get(name, "").strip() for name in KEY_VARIABLES.get(provider, ()))
+    return next((value for value in values if value), None)
 
 
 def key_values() -> list[str]:
