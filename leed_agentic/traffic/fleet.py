@@ -97,7 +97,11 @@ class Fleet:
             if vehicle.arrived_at is not None or vehicle.heading_home or now < vehicle.check_at:
                 continue
             left = self._seconds_left(vehicle, now)
-            vehicle.check_at = now + min(left - vehicle.last.travel_time, left - horizon)
+            entry = left - vehicle.last.travel_time
+            if not vehicle.inserted:
+                # The first choice is made in the step before departure, so that none of the trip is driven without one.
+                entry -= self.settings.step_seconds
+            vehicle.check_at = now + min(entry, left - horizon)
             if now >= vehicle.check_at and not vehicle.heading_home:
                 waiting.append(agent)
         return waiting

@@ -1,0 +1,38 @@
+"""Version 0 of the route-choice environment, registered with PettingZoo as "leed/Route-v0"."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pettingzoo
+
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import load_settings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import draw_scenario
+
+ID = "leed/Route-v0"
+
+
+def parallel_env(map: str = "braunschweig", agents: int = 10, seed: int = 0, **environment: Any) -> RouteEnv:
+    """A RouteEnv on a named map or a network file, with a scenario drawn from the seed; `reset(seed=s)` draws another.
+
+    Args:
+        environment: fields of `EnvironmentSettings`, such as `max_steps=50` or `mask_in_observation=True`.
+
+    Raises:
+        UsageError: unknown map or setting, or more agents than the map can hold.
+    """
+    values = {f"environment.{name}": value for name, value in environment.items()}
+    settings = load_settings(overrides={"map.name": map, "scenario.agents": agents, "seed": seed, **values})
+    network = open_map(settings.map.name, settings.map)
+    seconds = settings.environment.max_steps * settings.environment.step_seconds
+    draw = partial(draw_scenario, network, settings.scenario, episode_seconds=seconds)
+    env = RouteEnv(network, draw, settings.environment)
+    env.scenario = draw(settings.seed)
+    return env
+
+
+if ID not in pettingzoo.parallel_registry:
+    pettingzoo.register("parallel", ID, entry_point=f"{__name__}:parallel_env")

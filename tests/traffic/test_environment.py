@@ -1,0 +1,245 @@
+"""RouteEnv keeps PettingZoo's contract, repeats itself exactly, and loses nobody on the way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pettingzoo
+import pytest
+from pettingzoo.test import parallel_api_test
+
+from leed_agentic.errors import UsageError
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.route_v0 import ID, parallel_env
+from leed_agentic.traffic.scenario import draw_scenario
+from leed_agentic.traffic.trajectory import Episode, drive, fastest_path, random_policy
+
+MAPS = ["braunschweig", "berlin", "grid"]
+
+
+def make(name: str = "braunschweig", agents: int = 5, background: int = 0, seed: int = 0, **settings) -> RouteEnv:
+    network = open_map(name, MapSettings())
+    scenario = draw_scenario(network, ScenarioSettings(agents=agents, background=background), seed)
+    return RouteEnv(network, scenario, EnvironmentSettings(**settings))
+
+
+@pytest.fixture
+def env():
+    made = make()
+    yield made
+    made.close()
+
+
+def fingerprint(episode: Episode) -> str:
+    """Everything an agent saw, did and was paid, to the last bit."""
+    return json.dumps(
+        [
+            [
+                t.route,
+                t.observations.tobytes().hex(),
+                t.actions.tolist(),
+                [r.hex() for r in t.rewards.tolist()],
+                t.times.tolist(),
+                t.travel_seconds,
+            ]
+            for t in episode.trajectories.values()
+        ]
+    )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_keeps_the_parallel_api(masked):
+    env = pettingzoo.make("parallel", ID, agents=4, max_steps=40, mask_in_observation=masked)
+    try:
+        parallel_api_test(env, num_cycles=300)
+    finally:
+        env.close()
+
+
+def test_spaces_follow_table_1(env):
+    m = env.network.max_successors
+    observations, infos = env.reset(seed=0)
+    assert env.action_space("agent_0").n == m
+    assert env.observation_space("agent_0").shape == (2 + 2 * m,)
+    for name, row in observations.items():
+        agent = int(name.split("_")[1])
+        edge, trip = env.current_edge(agent), env.scenario.agents[agent]
+        assert row[0] == env.network.junction(edge.to_junction).index
+        assert row[1] == env.network.junction(trip.destination).index
+        ends = [env.network.junction(env.network.edge(s).to_junction).index for s in edge.successors]
+        assert row[3::2].tolist() == ends + [-1.0] * (m - len(ends))
+        assert infos[name]["action_mask"].sum() == len(ends)
+    assert env.state().shape == env.state_space.shape
+    assert np.array_equal(env.state(), np.concatenate(list(observations.values())))
+
+
+def test_illegal_action_takes_the_fastest_path_and_is_reported(env):
+    _, infos = env.reset(seed=0)
+    agent = next(a for a in range(5) if len(env.current_edge(a).successors) < env.network.max_successors)
+    expected = env.fleet.fallback(agent)
+    actions = {name: 0 for name in env.agents if infos[name]["decides"]}
+    actions[f"agent_{agent}"] = env.network.max_successors - 1
+    _, _, _, _, infos = env.step(actions)
+    assert infos[f"agent_{agent}"]["illegal_action"]
+    assert env.route(agent)[1] == expected
+    assert env.counters.illegal_actions == 1
+
+
+def test_missing_action_names_the_agent(env):
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match="agent_0 must decide"):
+        env.step({})
+
+
+def test_fastest_path_arrives_terminates_and_is_paid(env):
+    episode = drive(env, fastest_path)
+    assert episode.arrival_rate == 1.0
+    for agent, trajectory in episode.trajectories.items():
+        trip = env.scenario.agents[agent]
+        path = env.network.shortest_path(trip.start_edge, trip.destination)
+        assert list(trajectory.route) == path
+        assert trajectory.travel_seconds >= env.network.path_time(path[:-1])
+        gained = env.network.straight_distance(env.network.edge(path[0]).to_junction, trip.destination)
+        settings = env.settings
+        expected = (
+            settings.progress_weight * gained
+            - settings.time_penalty * trajectory.travel_seconds
+            + settings.arrival_bonus
+        )
+        assert trajectory.total_reward == pytest.approx(expected)
+
+
+def test_cap_truncates(env):
+    env = env
+    observations, infos = env.reset(seed=0)
+    policy, steps = random_policy(0), 0
+    short = env.settings.max_steps * env.settings.step_seconds
+    while env.agents:
+        actions = {
+            name: policy(env, int(name[6:]), observations[name], infos[name]["action_mask"])
+            for name in env.agents
+            if infos[name]["decides"]
+        }
+        observations, _, terminations, truncations, infos = env.step(actions)
+        steps += 1
+    assert env.now == short
+    assert any(truncations.values())
+    assert not any(terminations[name] and truncations[name] for name in terminations)
+
+
+def test_only_some_agents_drive(env):
+    episode = drive(env, fastest_path, options={"agents": [1, 3]})
+    assert sorted(episode.trajectories) == [1, 3]
+    assert env.state().shape == env.state_space.shape
+
+
+def test_one_libsumo_per_process(env):
+    with pytest.raises(UsageError, match="one simulation per process"):
+        make()
+
+
+def test_scenario_of_another_map_is_refused(env):
+    berlin = open_map("berlin", MapSettings())
+    scenario = draw_scenario(berlin, ScenarioSettings(agents=5), 0)
+    with pytest.raises(UsageError, match="has no"):
+        RouteEnv(env.network, scenario)
+
+
+def test_fast_reset_is_refused_where_it_is_not_exact():
+    with pytest.raises(UsageError, match=r"environment\.reset=load"):
+        make(reset="fast", driver_noise=0.5)
+    env = make(reset="auto", driver_noise=0.5)
+    try:
+        first, second = (fingerprint(drive(env, fastest_path, seed=3)) for _ in range(2))
+        other = fingerprint(drive(env, fastest_path, seed=4))
+    finally:
+        env.close()
+    assert first == second != other
+
+
+@pytest.mark.parametrize("kind", ["reward", "score", "distance", "observation"])
+def test_unknown_part_suggests_the_nearest(kind):
+    with pytest.raises(UsageError, match=f"Unknown {kind}"):
+        make(**{kind: "nonsense"})
+
+
+def double_arrival(change, settings):
+    return 2.0 * change.arrived
+
+
+def test_reward_by_dotted_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(__file__).rsplit("/", 1)[0])
+    env = make(reward="test_environment.double_arrival")
+    try:
+        assert drive(env, fastest_path).mean_reward == 2.0
+    finally:
+        env.close()
+
+
+def test_traci_gives_the_same_trajectories():
+    env = make(backend="traci", background=5)
+    try:
+        socket = fingerprint(drive(env, fastest_path))
+    finally:
+        env.close()
+    env = make(background=5)
+    try:
+        assert fingerprint(drive(env, fastest_path)) == socket
+    finally:
+        env.close()
+
+
+def test_seed_draws_another_scenario():
+    env = parallel_env(agents=3)
+    try:
+        env.reset(seed=1)
+        first = env.scenario
+        env.reset(seed=2)
+        second = env.scenario
+        env.reset(seed=1)
+        assert env.scenario == first != second
+    finally:
+        env.close()
+
+
+FRESH_PROCESS = """
+import sys
+from test_environment import fingerprint, make
+from leed_agentic.traffic.trajectory import drive, random_policy
+env = make(sys.argv[1], agents=10, background=10, reset=sys.argv[2])
+print(fingerprint(drive(env, random_policy(7))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAPS)
+def test_equal_seeds_give_bit_equal_episodes(name):
+    """50 resets in one process, a `load` reset and a fresh process all give the same trajectories; nobody vanishes."""
+    env = make(name, agents=10, background=10)
+    assert env.simulation.fast_reset
+    reference = None
+    try:
+        for repeat in range(50):
+            # Another episode in between, so that the reset has something to clear.
+            episode = drive(env, random_policy(7 if repeat % 2 == 0 else repeat))
+            assert env.counters.missed == 0
+            for trajectory in episode.trajectories.values():
+                goal = env.scenario.agents[trajectory.agent].destination
+                assert trajectory.arrived == (env.network.edge(trajectory.route[-1]).to_junction == goal) or (
+                    # Heading home when the cap came.
+                    not trajectory.arrived and env.now == 1000.0
+                )
+            if repeat % 2 == 0:
+                reference = reference or fingerprint(episode)
+                assert fingerprint(episode) == reference
+    finally:
+        env.close()
+    for reset in ("auto", "load"):
+        command = [sys.executable, "-c", FRESH_PROCESS, name, reset]
+        done = subprocess.run(command, cwd=__file__.rsplit("/", 1)[0], capture_output=True, text=True, check=True)
+        assert done.stdout.strip().splitlines()[-1] == reference

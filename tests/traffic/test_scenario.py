@@ -1,0 +1,58 @@
+"""Scenarios come from a seed, respect the trip length, and survive JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leed_agentic.errors import UsageError
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.traffic.scenario import Scenario, draw_scenario
+
+NETWORK = open_map("braunschweig", MapSettings())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    agents=st.integers(1, 30),
+    share=st.floats(0, 0.7),
+    background=st.integers(0, 20),
+)
+def test_a_drawn_scenario_keeps_its_promises(seed, agents, share, background):
+    wanted = ScenarioSettings(agents=agents, min_trip_share=share, background=background)
+    scenario = draw_scenario(NETWORK, wanted, seed)
+    assert scenario == draw_scenario(NETWORK, wanted, seed)
+    assert scenario == Scenario.from_json(json.loads(json.dumps(scenario.to_json())))
+    scenario.check(NETWORK)
+    assert [t.agent for t in scenario.agents] == list(range(agents))
+    assert len({t.start_edge for t in scenario.agents}) == agents
+    for trip in (*scenario.agents, *scenario.background):
+        path = NETWORK.shortest_path(trip.start_edge, trip.destination)
+        assert NETWORK.path_time(path) >= share * NETWORK.diameter - 1e-6
+    assert all(0 <= t.departure <= wanted.departure_window for t in scenario.agents)
+
+
+def test_more_agents_than_the_map_holds():
+    with pytest.raises(UsageError, match=r"holds at most \d+ agents"):
+        draw_scenario(NETWORK, ScenarioSettings(agents=1000), 0)
+
+
+@pytest.mark.parametrize(
+    "data", [None, {}, [], {"format": "leed-scenario", "version": 99}, {"format": "leed-scenario", "version": 1}]
+)
+def test_what_is_not_a_scenario_is_refused(data):
+    with pytest.raises(UsageError, match="scenario"):
+        Scenario.from_json(data)
+
+
+def test_files(tmp_path):
+    scenario = draw_scenario(NETWORK, ScenarioSettings(agents=3), 5)
+    scenario.save(tmp_path / "scenario.json")
+    assert Scenario.load(tmp_path / "scenario.json") == scenario
+    with pytest.raises(UsageError, match="Cannot read the scenario"):
+        Scenario.load(tmp_path / "none.json")
