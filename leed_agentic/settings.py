@@ -28,6 +28,7 @@ class MapSettings(_Group):
     )
     download_timeout: float = Field(180.0, gt=0, description="Seconds to wait for the Overpass server.")
     cache: Path | None = Field(None, description="Folder for built maps; the user's cache folder when unset.")
+    lefthand: bool = Field(False, description="Drive on the left; for an .osm file given as the map.")
 
 
 class ScenarioSettings(_Group):

@@ -8,6 +8,7 @@ import typer
 
 from leed_agentic import __version__
 from leed_agentic.cli.console import complain
+from leed_agentic.cli.doctor import doctor
 from leed_agentic.errors import LeedError
 
 app = typer.Typer(
@@ -16,6 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("doctor")(doctor)
 
 
 def _version(wanted: bool) -> None:

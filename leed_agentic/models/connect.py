@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 STAND_IN = "stand-in"
 REPLAY = "replay"
+NEEDS_NO_KEY = (REPLAY, STAND_IN)
 NO_LLM = "stand-in (no LLM was called)"
 NAME_FORM = "write provider:name, such as openai:gpt-4o-mini, or one of replay and stand-in"
 # Ollama's client calls the limit on tokens differently and ignores the usual word.
@@ -52,7 +53,7 @@ def connect(settings: ModelSettings) -> BaseChatModel:
         raise UsageError(f"--base-url {plain_url(settings.base_url)!r} must start with http:// or https://.")
     if provider in KEY_VARIABLES and not key_of(provider) and not settings.base_url:
         variable = KEY_VARIABLES[provider][0]
-        raise UsageError(f"{settings.name} needs a key: set the variable {variable}, or name a server with --base-url.")
+        raise UsageError(f"{settings.name} has no key; set the variable {variable}, or name a server with --base-url.")
     return _openai(settings, model) if provider == "openai" else _other(settings, provider, model)
 
 

@@ -53,7 +53,7 @@ class Junction:
 
 
 class RoadNetwork:
-    """The largest strongly connected set of passenger edges of a SUMO network: every edge is reachable from every other.
+    """The largest strongly connected set of passenger edges of a SUMO network: every edge can reach every other.
 
     Nodes of the search graph are edges and its arcs are legal turns, so turn bans count. Travel times are free-flow
     (length over speed limit); a junction is reached at the end of any edge that ends there.
@@ -67,7 +67,10 @@ class RoadNetwork:
         self.name = name or self.net_file.name.split(".")[0]
         self.attribution = attribution
         net = _read(self.net_file)
-        kept = _strongly_connected([e for e in net.getEdges(withInternal=False) if e.allows(VEHICLE_CLASS)])
+        drivable = [e for e in net.getEdges(withInternal=False) if e.allows(VEHICLE_CLASS)]
+        kept = _strongly_connected(drivable)
+        self.left_out = len(drivable) - len(kept)
+        """How many passenger edges of the file are not part of the connected set."""
         if len(kept) < 2:
             raise UsageError(f"{self.net_file} has no connected streets for passenger cars; choose a larger area.")
         kept_ids = {e.getID() for e in kept}

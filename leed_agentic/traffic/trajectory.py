@@ -44,7 +44,7 @@ class Trajectory:
     travel_seconds: float | None
     """From planned departure to arrival; None when it did not arrive."""
     last_observation: np.ndarray
-    """Shape (d,), float32: o_T, what it would decide on next; the return of a cut-off episode bootstraps from it (4)."""
+    """Shape (d,), float32: o_T, what it would decide on next; a cut-off return bootstraps from it (4)."""
 
     @property
     def total_reward(self) -> float:
