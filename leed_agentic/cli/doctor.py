@@ -1,0 +1,201 @@
+"""`leed doctor`: what this machine has and lacks for the rest to work, each lack with the line that mends it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from leed_agentic.cli.console import out, print_json
+from leed_agentic.errors import LeedError, UnavailableError
+
+if TYPE_CHECKING:
+    from leed_agentic.settings import Settings
+
+SUMO_VERSION = "1.28.0"
+SUMO_WHEELS = ("eclipse-sumo", "libsumo", "traci", "sumolib", "sumo-data")
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
+SUMO_FIX = "pip install " + " ".join(f"{wheel}=={SUMO_VERSION}" for wheel in SUMO_WHEELS)
+# A broken or mismatched libsumo can take its process down with it, so it is tried in one of its own.
+_TRY_LIBSUMO = """
+import sys, libsumo
+libsumo.start(["sumo", "--net-file", sys.argv[1], "--no-step-log", "--no-warnings"])
+libsumo.simulationStep()
+print(libsumo.simulation.getTime())
+libsumo.close()
+"""
+# Somebody waits at the terminal: less than the settings allow a run.
+_LONGEST_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the diagnosis."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+
+
+def doctor(
+    model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
+    base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
+    settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
+    assignments: list[str] | None = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Check Python, SUMO, maps, the model and its key, and the run folder. Exit code 3: something is missing.
+
+    A model that is neither replay nor stand-in is asked one question of a few tokens.
+    """
+    from leed_agentic.settings import load_settings
+
+    settings = load_settings(settings_file, assignments or (), {"model.name": model, "model.base_url": base_url})
+    checks = []
+    for check in diagnose(settings):
+        checks.append(check)
+        if not as_json:
+            _show(check)
+    if as_json:
+        print_json({"ok": all(c.ok for c in checks), "checks": [asdict(c) for c in checks]})
+    if not all(c.ok for c in checks):
+        raise typer.Exit(UnavailableError.exit_code)
+
+
+def diagnose(settings: Settings) -> Iterator[Check]:
+    """Every check in turn; none stops the others."""
+    yield check_python(sys.version_info[:2])
+    yield check_wheels(_installed_wheels())
+    yield _guarded("libsumo", lambda: check_libsumo(settings), SUMO_FIX)
+    yield _guarded("maps", lambda: check_maps(settings), "install leed-agentic again")
+    yield check_key(settings)
+    yield _guarded("model", lambda: check_model(settings), "choose another model, such as --model stand-in")
+    yield check_run_folder()
+
+
+def check_python(version: tuple[int, int]) -> Check:
+    shown = ".".join(map(str, version))
+    ok = OLDEST_PYTHON <= version <= NEWEST_PYTHON
+    wanted = f"{'.'.join(map(str, OLDEST_PYTHON))} to {'.'.join(map(str, NEWEST_PYTHON))}"
+    return Check("python", ok, f"Python {shown} at {sys.executable}", None if ok else f"use Python {wanted}")
+
+
+def check_wheels(found: dict[str, str | None]) -> Check:
+    """One version of all SUMO wheels, and the one this package is made for: a mix crashes or simulates two SUMOs."""
+    if set(found.values()) == {SUMO_VERSION}:
+        return Check("sumo", True, f"SUMO {SUMO_VERSION}, all {len(found)} wheels")
+    wrong = [f"{wheel} {version or 'missing'}" for wheel, version in found.items() if version != SUMO_VERSION]
+    return Check("sumo", False, f"not SUMO {SUMO_VERSION}: {', '.join(wrong)}", SUMO_FIX)
+
+
+def check_libsumo(settings: Settings) -> str:
+    from leed_agentic.roads.catalogue import open_map
+
+    net_file = str(open_map("braunschweig", settings.map).net_file)
+    command = [sys.executable, "-c", _TRY_LIBSUMO, net_file]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"libsumo does not finish one step within 60 s; {SUMO_FIX}") from None
+    if done.returncode != 0:
+        words = (done.stderr.strip() or f"it ended with code {done.returncode}").splitlines()[-1]
+        raise UnavailableError(f"libsumo does not run: {words[:300]}; {SUMO_FIX}")
+    return "starts and steps in its own process"
+
+
+def check_maps(settings: Settings) -> str:
+    from leed_agentic.roads.catalogue import map_names, open_map
+
+    names = sorted(map_names(settings.map))
+    network = open_map("braunschweig", settings.map)
+    return f"{', '.join(names)}; braunschweig has {len(network.edges)} edges"
+
+
+def check_key(settings: Settings) -> Check:
+    from leed_agentic.models.connect import NEEDS_NO_KEY, split_name
+    from leed_agentic.models.keys import KEY_VARIABLES, key_of, masked
+
+    name = settings.model.name
+    if name in NEEDS_NO_KEY:
+        return Check("key", True, f"none needed for {name}")
+    try:
+        provider, _ = split_name(name)
+    except LeedError as error:
+        return _failed("key", error, "choose a model")
+    variables = " or ".join(KEY_VARIABLES.get(provider, ()))
+    if key := key_of(provider):
+        return Check("key", True, f"{variables} {masked(key)}")
+    if not variables:
+        return Check("key", True, f"{provider} signs on in its own way; the model check shows whether it works")
+    if settings.model.base_url:
+        return Check("key", True, f"{variables} not set; a server of your own may need none")
+    return Check("key", False, f"{variables} not set", f"export {variables.split()[0]}=...")
+
+
+def check_model(settings: Settings) -> str:
+    from leed_agentic.models.caller import ModelCaller
+    from leed_agentic.models.connect import NEEDS_NO_KEY
+
+    patience = min(settings.model.timeout_seconds, _LONGEST_WAIT)
+    caller = ModelCaller(settings.model.model_copy(update={"timeout_seconds": patience, "retries": 0}), None, {})
+    if caller.recording is not None:
+        return f"{caller.label}, {len(caller.recording.calls)} calls"
+    if settings.model.name in NEEDS_NO_KEY:
+        return caller.label
+    reply = caller.ask([{"role": "user", "content": "Say yes."}], purpose="doctor", max_output_tokens=16)
+    return f"{caller.label} answered in {reply.seconds:.1f} s"
+
+
+def check_run_folder() -> Check:
+    """Run folders go under runs/ here; nothing stays behind from the trial."""
+    import tempfile
+
+    from leed_agentic.demonstrations.run_folder import DEFAULT_PARENT
+
+    place = DEFAULT_PARENT if DEFAULT_PARENT.exists() else Path()
+    try:
+        with tempfile.TemporaryDirectory(dir=place):
+            return Check("run folder", True, f"{DEFAULT_PARENT.absolute()} can be written")
+    except OSError as error:
+        detail = f"{DEFAULT_PARENT.absolute()} cannot be written ({error.strerror})"
+        return Check("run folder", False, detail, "change to a folder you may write to, or give --out")
+
+
+def _installed_wheels() -> dict[str, str | None]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, str | None] = {}
+    for wheel in SUMO_WHEELS:
+        try:
+            found[wheel] = version(wheel)
+        except PackageNotFoundError:
+            found[wheel] = None
+    return found
+
+
+def _guarded(name: str, check: Callable[[], str], fix: str) -> Check:
+    try:
+        return Check(name, True, check())
+    except ImportError as error:
+        return Check(name, False, str(error), fix)
+    except LeedError as error:
+        return _failed(name, error, fix)
+
+
+def _failed(name: str, error: LeedError, fix: str) -> Check:
+    """The house's sentences say what is wrong and, behind a semicolon, what to do."""
+    wrong, _, remedy = str(error).partition("; ")
+    return Check(name, False, wrong, (remedy or fix).rstrip("."))
+
+
+def _show(check: Check) -> None:
+    out.print("ok  " if check.ok else "FAIL", style="green" if check.ok else "bold red", end=" ")
+    out.print(f"{check.name:<11}{check.detail}", markup=False, highlight=False)
+    if check.fix:
+        out.print(f"{'':<16}fix: {check.fix}", markup=False, highlight=False)
