@@ -1,0 +1,57 @@
+"""SUMO's own programs and data, as its wheel installs them: netconvert, netgenerate, type maps, sample networks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from leed_agentic.errors import UnavailableError, UsageError
+
+_FIX = "install it with `pip install eclipse-sumo==1.28.0`"
+
+
+def sumo_home() -> Path:
+    """The folder of the eclipse-sumo wheel; a SUMO_HOME variable that names another SUMO is not asked."""
+    try:
+        import sumo
+    except ImportError as error:
+        raise UnavailableError(f"SUMO is not installed in this Python; {_FIX}.") from error
+    return Path(sumo.__file__).resolve().parent
+
+
+def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -> None:
+    """Run one of SUMO's programs in a folder to its end; relative file names in the options are looked up there.
+
+    Raises:
+        UnavailableError: the program is missing or cannot be started.
+        UsageError: it refused its input; the message is its own last error, after `purpose`.
+    """
+    home = sumo_home()
+    program = home / "bin" / (f"{name}.exe" if sys.platform == "win32" else name)
+    if not program.is_file():
+        raise UnavailableError(f"SUMO's program {name} is missing from {program.parent}; {_FIX}.")
+    environment = {**os.environ, "SUMO_HOME": str(home)}
+    try:
+        done = subprocess.run(
+            [str(program), *options],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    except OSError as error:
+        raise UnavailableError(f"SUMO's program {name} cannot be started ({error}); {_FIX}.") from error
+    if done.returncode != 0:
+        raise UsageError(f"{purpose}: {name} says: {_last_error(done.stdout.decode('utf-8', 'replace'))}")
+
+
+def _last_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Quitting")] or ["no message"]
+    errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
+    return (errors or lines)[-1][:500]
