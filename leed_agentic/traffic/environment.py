@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def agent_name(agent: int) -> str:
     return f"agent_{agent}"
 
 
-class RouteEnv(ParallelEnv):  # type: ignore[misc]
+class RouteEnv(ParallelEnv):
     """n vehicles choose their way, junction by junction (the paper's Table I).
 
     Action: Discrete(m), the i-th legal successor of the agent's last chosen edge, counter-clockwise from the right; m
@@ -63,8 +63,7 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
         self.score = scores.get(self.settings.score)
         self._observe = observations.get(self.settings.observation)
         self._reward = rewards.get(self.settings.reward)
-        distance = distances.get(self.settings.distance)
-        self._distance = lru_cache(maxsize=None)(lambda edge, goal: distance(network, edge, goal))
+        self._distance = distances.get(self.settings.distance)
         self.simulation = Simulation(network, self.settings)
         self.fleet = Fleet(network, self.simulation, self.settings)
         self.possible_agents = [agent_name(trip.agent) for trip in self.scenario.agents]
@@ -119,39 +118,38 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
         self.fleet.start(scenario, list(agents))
         self.agents = [agent_name(agent) for agent in agents]
         self._masks: dict[str, np.ndarray] = {}
+        self._idle: dict[str, dict[str, Any]] = {}
+        self._left = {agent: self._distance_left(agent) for agent in agents}
 
     def step(
         self, actions: Mapping[str, int]
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Apply the deciding agents' actions; others may be left out. The class says what a step is."""
         alive = self.agents
-        before = {name: self.current_edge(self._index[name]) for name in alive}
+        before = {agent: self._left[agent] for agent in self._deciding}
         illegal = {agent for agent in self._deciding if not self._apply(agent, actions)}
-        chosen = {agent_name(agent) for agent in self._deciding}
         self._deciding = set(self.fleet.must_choose(self.now))
-        arrived: set[str] = set()
+        arrived: set[int] = set()
         since = self.now
         if not self._deciding:
-            until = self.now + self.settings.step_seconds
-            arrived = {agent_name(agent) for agent in self.fleet.drive(self.now, until)}
-            self.now = until
+            self.now += self.settings.step_seconds
+            arrived = set(self.fleet.drive(since, self.now))
             self._deciding = set(self.fleet.must_choose(self.now))
         over = self.now >= self.settings.max_steps * self.settings.step_seconds
         if over:
             self._deciding = set()
-        reward = {
-            name: self._paid(name, since, before[name], name in arrived)
-            for name in alive
-            if name in chosen or self.now > since
-        }
-        self.agents = [] if over else [name for name in alive if name not in arrived]
-        return (
-            self._observe_all(alive),
-            {name: reward.get(name, 0.0) for name in alive},
-            {name: name in arrived for name in alive},
-            {name: over and name not in arrived for name in alive},
-            {name: self._info(self._index[name], self._index[name] in illegal) for name in alive},
-        )
+        rewards, terminations, truncations, infos = {}, {}, {}, {}
+        for name in alive:
+            agent = self._index[name]
+            home = agent in arrived
+            chose = agent in before
+            rewards[name] = self._paid(agent, since, before.get(agent), home) if chose or self.now > since else 0.0
+            terminations[name] = home
+            truncations[name] = over and not home
+            infos[name] = self._info(agent, agent in illegal)
+        if over or arrived:
+            self.agents = [] if over else [name for name in alive if not terminations[name]]
+        return self._observe_all(alive), rewards, terminations, truncations, infos
 
     def state(self) -> np.ndarray:
         """All agents' latest observations, one after the other, float32; zeros for agents left at home."""
@@ -207,16 +205,21 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
         if not legal:
             self.counters.illegal_actions += 1
         self.fleet.choose(agent, successors[action] if legal else self.fleet.fallback(agent))
+        self._left[agent] = self._distance_left(agent)
         return legal
 
-    def _paid(self, name: str, since: float, before: Edge, arrived: bool) -> float:
-        vehicle = self.fleet.vehicles[self._index[name]]
+    def _distance_left(self, agent: int) -> float:
+        vehicle = self.fleet.vehicles[agent]
+        return self._distance(self.network, vehicle.last, vehicle.trip.destination)
+
+    def _paid(self, agent: int, since: float, left_before: float | None, arrived: bool) -> float:
+        vehicle = self.fleet.vehicles[agent]
         end = vehicle.arrived_at if arrived and vehicle.arrived_at is not None else self.now
-        goal = vehicle.trip.destination
+        left = self._left[agent]
         change = Change(
             seconds=max(0.0, end - max(since, vehicle.trip.departure)),
-            distance_before=self._distance(before, goal),
-            distance_after=self._distance(vehicle.last, goal),
+            distance_before=left if left_before is None else left_before,
+            distance_after=left,
             arrived=arrived,
         )
         return self._reward(change, self.settings)
@@ -232,14 +235,22 @@ class RouteEnv(ParallelEnv):  # type: ignore[misc]
         return {name: {"observation": self._observations[name], "action_mask": self._masks[name]} for name in names}
 
     def _info(self, agent: int, illegal: bool = False) -> dict[str, Any]:
+        decides = agent in self._deciding
+        name = self.possible_agents[agent]
+        if not decides and not illegal and name in self._idle:
+            return self._idle[name]
         edge = self.current_edge(agent)
-        return {
+        info = {
             "action_mask": _mask(len(edge.successors), self.network.max_successors),
-            "decides": agent in self._deciding,
+            "decides": decides,
             "edge": edge.id,
-            "seconds": self.now,
             "illegal_action": illegal,
         }
+        if decides or illegal:
+            self._idle.pop(name, None)
+        else:
+            self._idle[name] = info
+        return info
 
 
 @cache

@@ -11,7 +11,7 @@ from leed_agentic.traffic.scenario import AgentTrip, Scenario
 from leed_agentic.traffic.simulation import Simulation
 
 
-@dataclass
+@dataclass(slots=True)
 class Vehicle:
     """One agent on the road."""
 
@@ -19,6 +19,12 @@ class Vehicle:
     name: str
     chosen: list[Edge]
     """Every edge taken or chosen so far."""
+    reach: list[float]
+    """Free-flow seconds from the start of the first chosen edge to the end of each."""
+    last: Edge
+    """The edge at whose end the next choice is made."""
+    heading_home: bool
+    """No choice is left: the last chosen edge ends at the destination."""
     tail: list[str] = field(default_factory=list)
     """The fastest path behind the chosen edges, as SUMO has it."""
     position: int = 0
@@ -32,15 +38,16 @@ class Vehicle:
     missed: int = 0
     """Edges it drove that it had not chosen; they came from the fallback path."""
 
-    @property
-    def last(self) -> Edge:
-        """The edge at whose end the next choice is made."""
-        return self.chosen[-1]
+    @classmethod
+    def at_start(cls, trip: AgentTrip, name: str, edge: Edge) -> Vehicle:
+        return cls(trip, name, [edge], [edge.travel_time], edge, edge.to_junction == trip.destination)
 
-    @property
-    def heading_home(self) -> bool:
-        """No choice is left: the last chosen edge ends at the destination."""
-        return self.last.to_junction == self.trip.destination
+    def take(self, edge: Edge) -> None:
+        """Append an edge to the chosen ones."""
+        self.chosen.append(edge)
+        self.reach.append(self.reach[-1] + edge.travel_time)
+        self.last = edge
+        self.heading_home = edge.to_junction == self.trip.destination
 
 
 @dataclass
@@ -76,13 +83,13 @@ class Fleet:
         self.vehicles = {}
         for agent in agents:
             trip = scenario.agents[agent]
-            self.vehicles[agent] = Vehicle(trip, f"agent_{agent}", [self.network.edge(trip.start_edge)])
+            self.vehicles[agent] = Vehicle.at_start(trip, f"agent_{agent}", self.network.edge(trip.start_edge))
         self._background = list(scenario.background)
 
     def choose(self, agent: int, edge_id: str) -> None:
         """Append an edge to the agent's choices; it must be a legal successor of the last one."""
         vehicle = self.vehicles[agent]
-        vehicle.chosen.append(self.network.edge(edge_id))
+        vehicle.take(self.network.edge(edge_id))
         if vehicle.rerouted and vehicle.tail and vehicle.tail[0] == edge_id:
             # SUMO's route already goes there; setting it again would cost more than the step.
             del vehicle.tail[0]
@@ -156,23 +163,26 @@ class Fleet:
     def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
         """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""
         if not vehicle.inserted:
-            return max(vehicle.trip.departure - now, 0.0) + sum(e.travel_time for e in vehicle.chosen)
+            return max(vehicle.trip.departure - now, 0.0) + vehicle.reach[-1]
         api = self.simulation.api.vehicle
         # SUMO keeps the edges behind the car in its route, so the index counts our choices too; inside a junction it
         # is that of the edge before.
-        vehicle.position = max(api.getRouteIndex(vehicle.name), 0)
-        if vehicle.position >= len(vehicle.chosen):
+        position = vehicle.position = max(api.getRouteIndex(vehicle.name), 0)
+        if position >= len(vehicle.chosen):
             self._catch_up(vehicle)
-        on_edge = vehicle.chosen[vehicle.position].travel_time
         road = api.getRoadID(vehicle.name)
-        if not road.startswith(":"):
-            on_edge = api.getLanePosition(vehicle.name) / vehicle.chosen[vehicle.position].speed if road else 0.0
-        return sum(e.travel_time for e in vehicle.chosen[vehicle.position :]) - on_edge
+        if road[:1] == ":":
+            return vehicle.reach[-1] - vehicle.reach[position]
+        edge = vehicle.chosen[position]
+        # No road: it waits to be inserted, or is being teleported.
+        on_edge = api.getLanePosition(vehicle.name) / edge.speed if road else 0.0
+        return vehicle.reach[-1] - vehicle.reach[position] + edge.travel_time - on_edge
 
     def _catch_up(self, vehicle: Vehicle) -> None:
         """It ran past its choices onto the fallback path: what it drove there counts as chosen."""
         driven = self.simulation.api.vehicle.getRoute(vehicle.name)[len(vehicle.chosen) : vehicle.position + 1]
-        vehicle.chosen.extend(self.network.edge(e) for e in driven)
+        for edge in driven:
+            vehicle.take(self.network.edge(edge))
         del vehicle.tail[: len(driven)]
         vehicle.missed += len(driven)
         self.counters.missed += len(driven)

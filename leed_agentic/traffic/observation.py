@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leed_agentic.registry import Registry
-from leed_agentic.roads.network import Edge
+from leed_agentic.roads.network import Edge, RoadNetwork
 
 if TYPE_CHECKING:
     from leed_agentic.traffic.environment import RouteEnv
@@ -26,16 +27,22 @@ def table1(env: RouteEnv, agent: int) -> np.ndarray:
 
     Junctions are their index on the map. Slots without an edge hold score 0 and junction -1.
     """
-    network = env.network
     edge = env.current_edge(agent)
+    row = _junctions(env.network, edge.index).copy()
+    row[1] = env.network.junction(env.scenario.agents[agent].destination).index
+    row[2 : 2 + 2 * len(edge.successors) : 2] = [env.score(env, agent, env.network.edge(s)) for s in edge.successors]
+    return row
+
+
+@cache
+def _junctions(network: RoadNetwork, edge_index: int) -> np.ndarray:
+    """Table I's row at the end of an edge without destination and scores."""
+    edge = network.edges[edge_index]
     row = np.zeros(2 + 2 * network.max_successors, dtype=np.float32)
     row[3::2] = -1.0
     row[0] = network.junction(edge.to_junction).index
-    row[1] = network.junction(env.scenario.agents[agent].destination).index
-    for slot, successor_id in enumerate(edge.successors):
-        successor = network.edge(successor_id)
-        row[2 + 2 * slot] = env.score(env, agent, successor)
-        row[3 + 2 * slot] = network.junction(successor.to_junction).index
+    for slot, successor in enumerate(edge.successors):
+        row[3 + 2 * slot] = network.junction(network.edge(successor).to_junction).index
     return row
 
 

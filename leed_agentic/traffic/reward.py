@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What happened to one agent in one environment step."""
 
     seconds: float
