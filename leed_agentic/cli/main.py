@@ -7,6 +7,7 @@ import sys
 import typer
 
 from leed_agentic import __version__
+from leed_agentic.cli import demo
 from leed_agentic.cli.console import complain
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.errors import LeedError
@@ -17,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(demo.app, name="demo")
 app.command("doctor")(doctor)
 
 

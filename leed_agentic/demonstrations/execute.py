@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from leed_agentic.errors import UsageError
 from leed_agentic.traffic.environment import RouteEnv
@@ -17,7 +18,7 @@ def execute(env: RouteEnv, scenario: Scenario, routes: Mapping[int, Sequence[str
         UsageError: a route takes a turn that the environment's mask forbids.
     """
     for agent, route in routes.items():
-        for before, after in zip(route, route[1:], strict=False):
+        for before, after in pairwise(route):
             if after not in env.network.edge(before).successors:
                 raise UsageError(
                     f"The route of agent {agent} turns from {before} into {after}, which is not allowed there."
@@ -26,7 +27,7 @@ def execute(env: RouteEnv, scenario: Scenario, routes: Mapping[int, Sequence[str
 
 
 def fastest_alone(env: RouteEnv, scenario: Scenario, agents: Sequence[int]) -> dict[int, float]:
-    """Seconds each agent takes on the fastest path with the streets to itself; agents that do not arrive are left out."""
+    """Seconds of each agent's fastest path with the streets to itself; an agent that does not arrive is left out."""
     alone = {}
     for agent in agents:
         episode = drive(env, fastest_path, options={"scenario": scenario, "agents": [agent]})

@@ -20,7 +20,7 @@ NETWORK = open_map("braunschweig", MapSettings())
 @given(
     seed=st.integers(0, 2**31),
     agents=st.integers(1, 30),
-    share=st.floats(0, 0.7),
+    share=st.floats(0, 0.5),
     background=st.integers(0, 20),
 )
 def test_a_drawn_scenario_keeps_its_promises(seed, agents, share, background):

@@ -1,0 +1,161 @@
+"""`leed demo`: plan routes with a language model, look at a run, check a route file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from leed_agentic.cli.console import err, out, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
+
+Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
+
+
+@app.command()
+def generate(
+    map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
+    agents: int | None = typer.Option(None, help="Number of agents."),
+    model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
+    base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
+    replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
+    planning: str | None = typer.Option(None, help="fleet, agent or junction."),
+    prompts: Path | None = typer.Option(None, help="Folder searched for prompt templates before the packaged ones."),
+    rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
+    seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
+    policy: Path | None = typer.Option(None, help="A training run; the critique compares with its agents."),
+    out_folder: Path | None = typer.Option(None, "--out", help="Run folder; runs/<time>_<map>_<model>/ when unset."),
+    settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
+    assignments: list[str] | None = Assignments,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
+) -> None:
+    """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
+
+    Exit code 1: it ran, but not every agent has a valid route.
+    """
+    given = {
+        "map.name": map,
+        "scenario.agents": agents,
+        "model.name": model,
+        "model.base_url": base_url,
+        "model.replay": replay,
+        "demonstration.planning": planning,
+        "demonstration.prompts": prompts,
+        "demonstration.rounds": rounds,
+        "seed": seed,
+    }
+    from leed_agentic.demonstrations.replay import settings_for_run
+
+    with err.status("reading settings") as status:
+        settings = settings_for_run(settings_file, assignments or (), given)
+        if dry_run:
+            from leed_agentic.demonstrations.dry_run import write_prompts
+
+            summary = write_prompts(settings, out_folder, progress=lambda line: status.update(line))
+            print_json(summary) if as_json else _show_summary(summary)
+            return
+        from leed_agentic.demonstrations.generate import generate as run
+
+        result = run(settings, out_folder, policy, progress=lambda line: status.update(line))
+    print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
+    if result.demonstrations.validity < 1.0:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    run: Path = typer.Argument(help="A run folder."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """The essential table of a run, and where its map picture is."""
+    import json
+
+    from leed_agentic.demonstrations.demonstration import DemonstrationSet
+    from leed_agentic.errors import UsageError
+
+    demonstrations = DemonstrationSet.load(run / "demonstrations.json")
+    try:
+        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{run} is not a finished run ({error}); give a folder of `leed demo generate`.") from error
+    print_json(summary) if as_json else _show_run(run, demonstrations, summary)
+
+
+@app.command()
+def check(
+    file: Path = typer.Argument(help="demonstrations.json, a .rou.xml, or JSON of the form {agent: [edge, ...]}."),
+    map: str | None = typer.Option(None, "--map", help="A named map or a network file."),
+    settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
+    assignments: list[str] | None = Assignments,
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Validate any route file against any map. Exit code 1: a route cannot be driven."""
+    from leed_agentic.demonstrations.route_file import check_routes, read_route_file
+    from leed_agentic.roads.catalogue import open_map
+    from leed_agentic.settings import load_settings
+
+    settings = load_settings(settings_file, assignments or (), {"map.name": map})
+    network = open_map(settings.map.name, settings.map)
+    routes = read_route_file(file)
+    findings = check_routes(network, routes)
+    invalid = {finding.agent for finding in findings}
+    if as_json:
+        print_json(
+            {
+                "file": str(file),
+                "map": network.name,
+                "routes": len(routes.routes),
+                "valid": len(routes.routes) - len(invalid),
+                "findings": [vars(finding) for finding in findings],
+            }
+        )
+    else:
+        for finding in findings:
+            out.print(finding.message, markup=False, highlight=False)
+        out.print(f"{len(routes.routes) - len(invalid)} of {len(routes.routes)} routes valid on {network.name}.")
+    if findings:
+        raise typer.Exit(1)
+
+
+def _show_summary(summary: dict[str, Any]) -> None:
+    for name, value in summary.items():
+        out.print(f"{name}: {value}", markup=False, highlight=False)
+
+
+def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"{summary['agents']} agents on {summary['map']}, planned by {summary['model']}")
+    for column in ("round", "asked", "valid reply", "valid so far", "reward", "time ratio", "calls", "tokens in/out"):
+        table.add_column(column, justify="right")
+    for r in demonstrations.rounds:
+        table.add_row(
+            str(r.round),
+            str(len(r.asked)),
+            f"{r.validity_reply:.0%}",
+            f"{r.validity:.0%}",
+            _number(r.reward_mean, 1),
+            _number(r.travel_time_ratio, 2),
+            str(r.calls),
+            f"{r.input_tokens}/{r.output_tokens}",
+        )
+    out.print(table)
+    if summary.get("stopped"):
+        out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
+    valid, agents = len(demonstrations.routes), summary["agents"]
+    ratio = _number(summary["travel_time_ratio"], 2)
+    out.print(
+        f"{valid} of {agents} agents have a valid route, driven in SUMO: {summary['arrival_rate']:.0%} arrived, "
+        f"{ratio} times the fastest path's time, mean reward {_number(summary['reward_mean'], 1)}.",
+        highlight=False,
+    )
+    out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
+    out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
+    out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,182 @@
+"""One run of the demonstration graph, from settings to a folder full of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leed_agentic.demonstrations.demonstration import (
+    DemonstrationSet,
+    package_versions,
+    write_sumo_config,
+    write_sumo_routes,
+)
+from leed_agentic.demonstrations.graph import run_graph
+from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
+from leed_agentic.demonstrations.state import Workshop
+from leed_agentic.errors import LeedError, UsageError
+from leed_agentic.models.caller import ModelCaller
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.roads.picture import draw_map
+from leed_agentic.settings import Settings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario, draw_scenario
+from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
+
+
+@dataclass
+class Generated:
+    """What a run gave."""
+
+    folder: Path
+    demonstrations: DemonstrationSet
+    summary: dict[str, Any]
+    """The object that --json prints."""
+
+
+def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
+    """The scenario that the settings and their seed make on this map."""
+    seconds = settings.environment.max_steps * settings.environment.step_seconds
+    return draw_scenario(network, settings.scenario, settings.seed, seconds)
+
+
+def generate(
+    settings: Settings,
+    out: Path | None = None,
+    policy: Path | None = None,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> Generated:
+    """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
+
+    Whatever ends the run early (a cap, a server that goes away, Ctrl-C), the best validated set so far is written.
+
+    Args:
+        out: the run folder; runs/<time>_<map>_<model>/ when None.
+        policy: a training run whose trajectories the critique compares with.
+
+    Raises:
+        UsageError: a wrong setting, map, model, recording, prompt or folder.
+        UnavailableError: SUMO or the model cannot be used.
+    """
+    started = time.perf_counter()
+    network = open_map(settings.map.name, settings.map)
+    scenario = scenario_of(settings, network)
+    # A wrong model, key or recording is found before a folder is made.
+    ModelCaller(settings.model, None, {})
+    PromptSet.load(settings.demonstration.prompts)
+    own = own_trajectories(policy, scenario) if policy else None
+    folder = create_run_folder(out, network.name, settings.model.name)
+    progress(f"writing to {folder}")
+    shop = open_workshop(settings, network, scenario, folder / "calls.jsonl", own, progress)
+    write_json(folder / "settings.json", settings.model_dump(mode="json"))
+    problem: BaseException | None = None
+    stopped = None
+    try:
+        stopped = run_graph(shop).get("stopped")
+    except (LeedError, KeyboardInterrupt) as error:
+        problem = error
+    finally:
+        shop.env.close()
+        shop.caller.close()
+        stopped = stopped or (str(problem) or "interrupted" if problem else None)
+    result = _write(folder, settings, shop, time.perf_counter() - started, stopped)
+    if problem is not None:
+        raise problem
+    return result
+
+
+def open_workshop(
+    settings: Settings,
+    network: RoadNetwork | None = None,
+    scenario: Scenario | None = None,
+    calls_file: Path | None = None,
+    own: dict[int, Trajectory] | None = None,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> Workshop:
+    """The parts of the graph for these settings; the caller closes `env` and `caller`. Raises as `generate` does."""
+    network = network or open_map(settings.map.name, settings.map)
+    scenario = scenario or scenario_of(settings, network)
+    made_with = {"scenario": scenario.to_json(), "settings": recorded_settings(settings)}
+    return Workshop(
+        network=network,
+        scenario=scenario,
+        env=RouteEnv(network, scenario, settings.environment),
+        caller=ModelCaller(settings.model, calls_file, made_with),
+        prompts=PromptSet.load(settings.demonstration.prompts),
+        settings=settings.demonstration,
+        seed=settings.seed,
+        own=own,
+        progress=progress,
+    )
+
+
+def recorded_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that decide which questions the model is asked; a recording carries them."""
+    return settings.model_dump(mode="json", include={"seed", "map", "scenario", "environment", "demonstration"})
+
+
+def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
+    """The agents' latest trajectories of a training run. Raises UsageError when they are of another scenario."""
+    file = policy / "trajectories.json" if policy.is_dir() else policy
+    trajectories, made_in = load_trajectories(file)
+    if Scenario.from_json(made_in) != scenario:
+        raise UsageError(
+            f"{file} was driven in another scenario (map {made_in.get('map')}, seed {made_in.get('seed')}, "
+            f"{len(made_in.get('agents', ()))} agents); use the same --map, --agents and --seed."
+        )
+    return trajectories
+
+
+def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, stopped: str | None) -> Generated:
+    best, usage = shop.best, shop.caller.usage
+    demonstrations = DemonstrationSet(
+        shop.scenario,
+        best.routes,
+        shop.rounds,
+        provenance={
+            "model": shop.caller.label,
+            "planning": shop.settings.planning,
+            "prompts": shop.prompts.hashes,
+            "feedback": shop.settings.feedback,
+            "seed": settings.seed,
+            "attribution": shop.network.attribution,
+            "versions": package_versions(),
+            "stopped": stopped,
+        },
+    )
+    demonstrations.save(folder / "demonstrations.json")
+    net_name = copy_network(shop.network, folder)
+    write_sumo_routes(folder / "routes.rou.xml", shop.scenario, best.routes)
+    write_sumo_config(folder / "run.sumocfg", net_name, "routes.rou.xml")
+    if best.episode:
+        save_trajectories(folder / "trajectories.json", best.episode.trajectories, shop.scenario.to_json())
+    draw_map(shop.network, folder / "routes.png", routes=best.routes, title=None)
+    rounds = shop.rounds
+    summary = {
+        "map": shop.network.name,
+        "agents": len(shop.scenario.agents),
+        "model": shop.caller.label,
+        "planning": shop.settings.planning,
+        "rounds": max((r.round for r in rounds), default=0),
+        "validity_initial": rounds[0].validity_reply if rounds else 0.0,
+        "validity_final": demonstrations.validity,
+        "reward_mean": best.episode.mean_reward if best.episode else None,
+        "arrival_rate": best.episode.arrival_rate if best.episode else 0.0,
+        "travel_time_ratio": best.critique.mean("ratio") if best.critique else None,
+        "dtw_mean": best.critique.mean("dtw") if best.critique else None,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "calls": usage.calls,
+        "replayed_calls": usage.replayed_calls,
+        "model_seconds": round(usage.seconds, 3),
+        "seconds": round(seconds, 3),
+        "stopped": stopped,
+        "run": str(folder),
+    }
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)

@@ -1,0 +1,62 @@
+"""The settings of a run, with what a recording was made with filled in: a replay asks the same questions again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from leed_agentic.errors import UsageError
+from leed_agentic.models.recording import Recording, shipped_recording
+from leed_agentic.settings import Settings, load_settings
+
+REPLAY = "replay"
+
+
+def settings_for_run(
+    file: Path | None = None, assignments: Iterable[str] = (), overrides: Mapping[str, Any] | None = None
+) -> Settings:
+    """Settings as `load_settings` reads them; the replay model brings the recording's own, which may not be changed.
+
+    Raises:
+        UsageError: a setting was given that differs from the recording's.
+    """
+    assignments = list(assignments)
+    settings = load_settings(file, assignments, overrides)
+    if settings.model.name != REPLAY:
+        if settings.demonstration.planning is None:
+            settings.demonstration.planning = "fleet"
+        return settings
+    recording = settings.model.replay or shipped_recording()
+    made_with = Recording.load(recording).made_with.get("settings", {})
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    merged = _merge(settings, made_with, given)
+    return Settings.model_validate(merged)
+
+
+def _merge(settings: Settings, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    tree = settings.model_dump(mode="json")
+    for group, values in recorded.items():
+        if not isinstance(values, Mapping):
+            _refuse_change(group, values, given.get(group, values))
+            tree[group] = values
+            continue
+        for name, value in values.items():
+            if group in tree and name in tree[group]:
+                _refuse_change(f"{group}.{name}", value, (given.get(group) or {}).get(name, value))
+                if (group, name) not in _FREE:
+                    tree[group][name] = value
+    return tree
+
+
+_FREE = {("demonstration", "prompts"), ("map", "cache"), ("map", "overpass_url"), ("map", "download_timeout")}
+"""Settings that do not belong to a recording: where things lie on this machine."""
+
+
+def _refuse_change(name: str, recorded: Any, given: Any) -> None:
+    group, _, field = name.partition(".")
+    if given != recorded and (group, field) not in _FREE:
+        raise UsageError(
+            f"The recording was made with {name}={recorded} and cannot answer for {given}; leave that out, "
+            "or choose another model, such as --model stand-in."
+        )

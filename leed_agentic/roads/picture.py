@@ -1,0 +1,252 @@
+"""A map as a picture: streets, routes in colours that colour-blind readers can tell apart, scale and credit."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.roads.network import RoadNetwork
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8f6b00", "#7b3294", "#e69f00", "#4d4d4d", "#a50026")
+"""Okabe and Ito's palette, its yellow and black replaced by darker tones; agent 10 begins again, dashed."""
+
+NO_CREDIT = "Source of the streets not stated in the map file"
+_GROUND, _CASING, _STREET, _INK, _QUIET = "#f4f2ee", "#c3c7cd", "#ffffff", "#22262b", "#6b7178"
+_LONG_SIDE = 8.4  # inches of the map's longer side
+_MARGIN, _HEAD, _FOOT = 0.25, 0.62, 0.5  # inches
+_POINTS = 72.0
+
+
+def draw_map(
+    network: RoadNetwork,
+    file: str | Path,
+    *,
+    routes: Mapping[int, Sequence[str]] | None = None,
+    trips: Mapping[int, tuple[str, str]] | None = None,
+    title: str | None = None,
+    dpi: int = 150,
+) -> None:
+    """Draw the streets, and on them routes and trips, to a PNG file. The map's credit is always printed.
+
+    Args:
+        routes: agent number to its edge ids; a disc marks where it starts, a square where it ends.
+        trips: agent number to start edge and destination junction, for agents that have no route to show.
+        title: the map's name when None.
+
+    Raises:
+        UsageError: a route or trip is not on this map, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    routes, trips = dict(routes or {}), dict(trips or {})
+    points = np.array([p for edge in network.edges for p in edge.shape])
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.035 * max(*(high - low), 1.0)
+    low, high = low - pad, high + pad
+    # A long, thin map still leaves room for its title and its credit.
+    width, height = np.maximum((high - low) * (_LONG_SIDE / max(high - low)), (5.2, 2.0))
+    whole_width, whole_height = width + 2 * _MARGIN, height + _HEAD + _FOOT
+    figure = Figure(figsize=(whole_width, whole_height), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes(
+        (_MARGIN / whole_width, _FOOT / whole_height, width / whole_width, height / whole_height), facecolor=_GROUND
+    )
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.spines[:].set_visible(False)
+    metres_per_point = max((high[0] - low[0]) / width, (high[1] - low[1]) / height) / _POINTS
+
+    _draw_streets(axes, network, metres_per_point)
+    _draw_routes(axes, network, routes, metres_per_point)
+    _draw_markers(axes, _markers(network, routes, trips), metres_per_point)
+    _draw_scale(figure, whole_width, whole_height, metres_per_point)
+
+    left, right = _MARGIN / whole_width, 1 - _MARGIN / whole_width
+    top = 1 - 0.36 / whole_height
+    text = {"parse_math": False, "va": "center"}
+    figure.text(left, top, title or network.name, fontsize=14, fontweight="bold", color=_INK, **text)
+    figure.text(right, top, _counts(network, routes), fontsize=9, color=_QUIET, ha="right", **text)
+    credit = network.attribution or NO_CREDIT
+    figure.text(right, 0.25 / whole_height, credit, fontsize=8, color=_QUIET, ha="right", **text)
+
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_bytes(picture.getvalue())
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the picture {file} ({error.strerror}); choose a file in a writable folder."
+        ) from error
+
+
+def _counts(network: RoadNetwork, routes: Mapping[int, Sequence[str]]) -> str:
+    streets = f"{len(network.junctions)} junctions, {len(network.edges)} street edges"
+    if not routes:
+        return streets
+    return f"{len(routes)} {'route' if len(routes) == 1 else 'routes'}: from disc to square, numbered by agent"
+
+
+def _draw_streets(axes: Axes, network: RoadNetwork, metres_per_point: float) -> None:
+    """White streets with a grey rim, faster ones wider; legal turns fill the crossings between them."""
+    from matplotlib.collections import LineCollection
+
+    lines, widths = [], []
+    thin = float(np.clip(6.0 / metres_per_point, 1.1, 3.2))  # about 6 m, as long as that can be seen and is not coarse
+    for edge in network.edges:
+        lines.append(np.array(edge.shape))
+        widths.append(thin * (1.5 if edge.speed > 15 else 1.0))
+        for successor in edge.successors:
+            after = network.edge(successor)
+            if after.to_junction != edge.from_junction:
+                lines.append(np.array([edge.shape[-1], after.shape[0]]))
+                widths.append(thin)
+    rounded: dict[str, Any] = {"capstyle": "round", "joinstyle": "round"}
+    axes.add_collection(LineCollection(lines, linewidths=np.array(widths) + 1.3, colors=_CASING, zorder=1, **rounded))
+    axes.add_collection(LineCollection(lines, linewidths=widths, colors=_STREET, zorder=2, **rounded))
+
+
+def _draw_routes(
+    axes: Axes, network: RoadNetwork, routes: Mapping[int, Sequence[str]], metres_per_point: float
+) -> None:
+    """Routes that share a street run side by side, in the order of their agents, on the side they drive."""
+    users: dict[str, list[int]] = defaultdict(list)
+    for agent in sorted(routes):
+        for edge_id in dict.fromkeys(routes[agent]):
+            users[edge_id].append(agent)
+    width = 2.6 if len(routes) <= 12 else 1.8
+    side = 1.0 if network.lefthand else -1.0
+    for agent, edges in sorted(routes.items()):
+        line = [(p, users[edge_id].index(agent)) for edge_id in edges for p in network.edge(edge_id).shape]
+        places = np.array([p for p, _ in line])
+        if len(places) < 2:
+            continue
+        offsets = side * np.array([slot for _, slot in line]) * (width + 0.5) * metres_per_point
+        shifted = places + _normals(places) * offsets[:, None]
+        style: Any = "solid" if agent % (2 * len(COLOURS)) < len(COLOURS) else (0, (2.2, 1.2))
+        axes.plot(
+            *shifted.T,
+            color=COLOURS[agent % len(COLOURS)],
+            linewidth=width,
+            linestyle=style,
+            solid_capstyle="round",
+            solid_joinstyle="round",
+            dash_joinstyle="round",
+            zorder=3,
+        )
+
+
+def _normals(places: np.ndarray) -> np.ndarray:
+    """Unit vectors to the left of a line at each of its points, shape (points, 2)."""
+    steps = np.diff(places, axis=0)
+    lengths = np.hypot(*steps.T)
+    directions = steps / np.where(lengths > 0, lengths, 1.0)[:, None]
+    around = np.vstack([directions[:1], directions[:-1] + directions[1:], directions[-1:]])
+    size = np.hypot(*around.T)
+    around = around / np.where(size > 1e-6, size, 1.0)[:, None]
+    return np.column_stack([-around[:, 1], around[:, 0]])
+
+
+@dataclass(frozen=True)
+class _Marker:
+    agent: int
+    goal: bool
+    place: tuple[float, float]
+
+
+def _markers(
+    network: RoadNetwork, routes: Mapping[int, Sequence[str]], trips: Mapping[int, tuple[str, str]]
+) -> list[_Marker]:
+    ends = {agent: (edges[0], network.edge(edges[-1]).to_junction) for agent, edges in routes.items() if edges}
+    markers = []
+    for agent, (start_edge, destination) in sorted({**trips, **ends}.items()):
+        shape, goal = network.edge(start_edge).shape, network.junction(destination)
+        markers.append(_Marker(agent, False, _middle(shape)))
+        markers.append(_Marker(agent, True, (goal.x, goal.y)))
+    return markers
+
+
+def _middle(shape: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The point half way along a line."""
+    left = sum(math.dist(a, b) for a, b in zip(shape, shape[1:], strict=False)) / 2
+    for a, b in zip(shape, shape[1:], strict=False):
+        length = math.dist(a, b)
+        if length >= left > 0:
+            share = left / length
+            return a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])
+        left -= length
+    return shape[0]
+
+
+def _draw_markers(axes: Axes, markers: Sequence[_Marker], metres_per_point: float) -> None:
+    """Numbered discs and squares, pushed apart where they would cover each other; a thin line leads to the place."""
+    size = 13.5 if len(markers) <= 24 else 11.0
+    true_places = np.array([m.place for m in markers]).reshape(-1, 2)
+    places = _pushed_apart(true_places / metres_per_point, size + 1.5) * metres_per_point
+    for marker, place, true in zip(markers, places, true_places, strict=True):
+        colour = COLOURS[marker.agent % len(COLOURS)]
+        if math.dist(place, true) > size / 2 * metres_per_point:
+            axes.plot(*np.array([true, place]).T, color=colour, linewidth=1.0, zorder=4)
+            axes.plot(*true, marker="o", markersize=3.5, color=colour, zorder=4)
+        axes.plot(
+            *place,
+            marker="s" if marker.goal else "o",
+            markersize=size - 1.5 if marker.goal else size,
+            markerfacecolor="white" if marker.goal else colour,
+            markeredgecolor=colour if marker.goal else "white",
+            markeredgewidth=1.8 if marker.goal else 1.1,
+            zorder=5,
+        )
+        axes.annotate(
+            str(marker.agent),
+            tuple(place),
+            ha="center",
+            va="center_baseline",
+            fontsize=7.5 if size > 12 else 6.5,
+            fontweight="bold",
+            color=colour if marker.goal else "white",
+            zorder=6,
+        )
+
+
+def _pushed_apart(places: np.ndarray, gap: float) -> np.ndarray:
+    """Places moved as little as a few rounds of pushing need to be `gap` apart; the same input, the same output."""
+    places = places.copy()
+    angles = 2.399963 * np.arange(len(places))  # the golden angle: equal places start off in different directions
+    places += 0.01 * np.column_stack([np.cos(angles), np.sin(angles)])
+    for _ in range(200):
+        between = places[:, None] - places[None, :]
+        distance = np.hypot(between[..., 0], between[..., 1])
+        np.fill_diagonal(distance, np.inf)
+        overlap = np.clip(gap - distance, 0.0, None)
+        if not overlap.any():
+            break
+        places += (between / distance[..., None] * overlap[..., None]).sum(axis=1) * 0.5
+    return places
+
+
+def _draw_scale(figure: Any, width: float, height: float, metres_per_point: float) -> None:
+    """A bar of a round number of metres, up to a fifth of the map wide."""
+    from matplotlib.lines import Line2D
+
+    most = (width - 2 * _MARGIN) / 5 * _POINTS * metres_per_point
+    power = 10.0 ** math.floor(math.log10(most))
+    metres = max(step * power for step in (1, 2, 5) if step * power <= most)
+    left, y = _MARGIN / width, 0.25 / height
+    length, tick = metres / metres_per_point / _POINTS / width, 0.045 / height
+    xs, ys = [left, left, left + length, left + length], [y + tick, y - tick, y - tick, y + tick]
+    figure.add_artist(Line2D(xs, ys, color=_INK, linewidth=1.2, solid_joinstyle="miter"))
+    label = f"{metres / 1000:g} km" if metres >= 1000 else f"{metres:g} m"
+    figure.text(left + length + 0.08 / width, y, label, fontsize=8, color=_INK, va="center")
