@@ -8,6 +8,7 @@ list of edge ids per agent, rows {"routes": [{"agent": 0, "edges": [...]}]}, and
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import warnings
@@ -24,6 +25,7 @@ MAX_CHARACTERS = 2_000_000
 MAX_LITERAL_CHARACTERS = 200_000
 """Python's parser takes far more memory per character than the JSON one."""
 MAX_DEPTH = 20
+MAX_BLOCKS = 2000
 MAX_RESTARTS = 8
 MAX_ID = 200
 
@@ -69,7 +71,7 @@ def parse_reply(text: str, agents: Sequence[int]) -> ParsedReply:
     merged = ParsedReply()
     why = "there is no { or [ in it"
     read_any = False
-    for block in _blocks(answer):
+    for block in itertools.islice(_blocks(answer), MAX_BLOCKS):
         if isinstance(block, Finding):
             merged.problems.append(block)
             continue
@@ -140,7 +142,8 @@ def _nothing(message: str) -> ParsedReply:
 
 
 def _merge(into: ParsedReply, later: ParsedReply) -> None:
-    renewed = {*later.routes, *later.steps, *(problem.agent for problem in later.problems)} - {None}
+    told = {problem.agent for problem in later.problems if problem.agent is not None}
+    renewed = {*later.routes, *later.steps, *told}
     for agent in renewed:
         into.routes.pop(agent, None)
         into.steps.pop(agent, None)
