@@ -77,7 +77,9 @@ class ModelSettings(_Group):
     timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one reply.")
     retries: int = Field(2, ge=0, description="Further tries after a 429, a 5xx, a timeout or a broken connection.")
     retry_seconds: float = Field(
-        1.0, ge=0, description="Pause before the first further try, doubled each time; a server's retry-after goes first."
+        1.0,
+        ge=0,
+        description="Pause before the first further try, doubled each time; a server's retry-after goes first.",
     )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
@@ -114,7 +116,9 @@ class LearningSettings(_Group):
     )
     demonstrations: Path | None = Field(None, description="The demonstrations.json of source file.")
     logit_temperature: float = Field(
-        20.0, gt=0, description="Source logit: seconds of travel time that make one route e times likelier than another."
+        20.0,
+        gt=0,
+        description="Source logit: seconds of travel time that make one route e times likelier than another.",
     )
     episodes: int = Field(500, ge=1, description="Episodes K.")
     q: int = Field(5, ge=1, description="Episodes between two questions to the source.")

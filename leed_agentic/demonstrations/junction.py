@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.validate import Finding
+from leed_agentic.demonstrations.validate import Finding, Kind
 from leed_agentic.models.caller import Message, ModelCaller
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import DemonstrationSettings
@@ -16,6 +16,7 @@ from leed_agentic.traffic.scenario import AgentTrip
 
 ANSWER_TOKENS = 8
 TRIES = 2
+BACK = "back"
 _NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 
 
@@ -51,60 +52,56 @@ def walk(
 ) -> tuple[list[str], Finding | None]:
     """Edges from the trip's start to its destination, or as far as the model got and what stopped it.
 
-    Streets already used are left out, a single street is taken without asking, and a walk ends after
-    `max_route_edges`. After a remark the street where the last walk failed or strayed furthest is not offered again.
+    Streets already used are left out, a U-turn is offered only where nothing else is, and a single street is taken
+    without asking. In a dead end the walk steps back to the last junction with a street left. It ends after
+    `max_route_edges` choices. After a remark the street where the last walk strayed furthest is not offered again.
 
     Raises:
         CapReached, UnavailableError, UsageError: as `ModelCaller.ask`.
     """
     if remark is not None and memory.last:
         memory.blocked.add(_culprit(network, trip, memory.last, settings))
-    edge = network.edge(trip.start_edge)
-    route = [edge.id]
-    memory.last = route
-    problem = None
-    while edge.to_junction != trip.destination and problem is None:
-        if len(route) >= settings.max_route_edges:
-            problem = Finding(
-                trip.agent, "too_long", f"Agent {trip.agent}: no arrival within {settings.max_route_edges} edges."
-            )
-            break
-        choices = options(network, trip, edge, settings, {*route, *memory.blocked})
+    route = [network.edge(trip.start_edge)]
+    used = {trip.start_edge}
+    for _ in range(settings.max_route_edges):
+        choices = options(network, trip, route[-1], settings, used | memory.blocked)
+        while not choices and len(route) > 1:
+            route.pop()
+            choices = options(network, trip, route[-1], settings, used | memory.blocked)
         if not choices:
-            problem = Finding(
-                trip.agent,
-                "does_not_reach_goal",
-                f"Agent {trip.agent}: every street after {edge.id} is already used; leave it out.",
-                edge.id,
-                len(route) - 1,
-            )
-            break
+            return _ended(memory, trip, route, "does_not_reach_goal", "no street is left to try; block fewer")
         chosen = choices[0] if len(choices) == 1 else _ask(caller, prompts, trip, choices)
         if chosen is None:
-            problem = Finding(
-                trip.agent,
-                "unreadable",
-                f"Agent {trip.agent}: no number of a street in the reply after {edge.id}.",
-                edge.id,
-                len(route) - 1,
-            )
-            break
-        edge = chosen.edge
-        route.append(edge.id)
-    return route, problem
+            return _ended(memory, trip, route, "unreadable", "the reply holds no number of a street")
+        route.append(chosen.edge)
+        used.add(chosen.edge.id)
+        if chosen.edge.to_junction == trip.destination:
+            memory.last = [edge.id for edge in route]
+            return memory.last, None
+    return _ended(memory, trip, route, "too_long", f"no arrival within {settings.max_route_edges} choices")
+
+
+def _ended(
+    memory: JunctionMemory, trip: AgentTrip, route: list[Edge], kind: Kind, why: str
+) -> tuple[list[str], Finding | None]:
+    memory.last = [edge.id for edge in route]
+    message = f"Agent {trip.agent}: after {route[-1].id} {why}."
+    return memory.last, Finding(trip.agent, kind, message, route[-1].id, len(route) - 1)
 
 
 def options(
     network: RoadNetwork, trip: AgentTrip, edge: Edge, settings: DemonstrationSettings, left_out: set[str]
 ) -> list[Option]:
     """The legal next streets that are not left out, with the distance left that the settings choose."""
-    found = []
+    found: list[Option] = []
+    back: list[Option] = []
     for successor_id in edge.successors:
         if successor_id not in left_out:
             successor = network.edge(successor_id)
             metres = successor.length + _distance(network, successor, trip.destination, settings)
-            found.append(Option(successor, direction(edge, successor), f"{metres / 1000:.2f}"))
-    return found
+            option = Option(successor, direction(edge, successor), f"{metres / 1000:.2f}")
+            (back if option.direction == BACK else found).append(option)
+    return found or back
 
 
 def question(prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> list[Message]:
@@ -123,7 +120,7 @@ def question(prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> 
 def direction(before: Edge, after: Edge) -> str:
     """left, straight, right or back, from the end of one edge into the next."""
     if after.to_junction == before.from_junction and after.from_junction == before.to_junction:
-        return "back"
+        return BACK
     (x0, y0), (x1, y1) = before.shape[-2:]
     (x2, y2), (x3, y3) = after.shape[:2]
     angle = math.degrees(math.atan2(y3 - y2, x3 - x2) - math.atan2(y1 - y0, x1 - x0))
@@ -157,12 +154,8 @@ def _distance(network: RoadNetwork, edge: Edge, destination: str, settings: Demo
 
 
 def _culprit(network: RoadNetwork, trip: AgentTrip, route: Sequence[str], settings: DemonstrationSettings) -> str:
-    """The street of a failed or slow walk that is not to be offered again: the last one of a walk that did not arrive,
-    else the one that led furthest away from the destination."""
+    """The street that led furthest away from the destination, as the settings measure the distance."""
     edges = [network.edge(e) for e in route]
-    if edges[-1].to_junction != trip.destination or len(edges) < 2:
-        return edges[-1].id
-    left = [_distance(network, e, trip.destination, settings) + e.length for e in edges]
-    after = [_distance(network, e, trip.destination, settings) for e in edges]
-    strayed = [left[i] - after[i - 1] for i in range(1, len(edges))]
-    return edges[1 + max(range(len(strayed)), key=strayed.__getitem__)].id
+    after = [_distance(network, edge, trip.destination, settings) for edge in edges]
+    strayed = [edges[i].length + after[i] - after[i - 1] for i in range(1, len(edges))]
+    return edges[1 + max(range(len(strayed)), key=strayed.__getitem__)].id if strayed else edges[0].id

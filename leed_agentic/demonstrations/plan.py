@@ -109,28 +109,25 @@ def plan_junctions(desk: Desk) -> Planned:
     return planned
 
 
-def first_question(desk: Desk, template: str, agents: Sequence[int]) -> list[Message]:
+def first_question(
+    prompts: PromptSet, network: RoadNetwork, scenario: Scenario, template: str, agents: Sequence[int]
+) -> list[Message]:
     """The messages that open a conversation about the given agents; `template` is fleet or agent."""
-    return [
-        {"role": "system", "content": desk.prompts.render("system")},
-        {
-            "role": "user",
-            "content": desk.prompts.render(
-                template,
-                count=len(agents),
-                junctions=junctions_block(desk.network),
-                adjacency=adjacency_block(desk.network),
-                agents=agents_block(desk.network, desk.scenario, agents),
-            ),
-        },
-    ]
+    asked = prompts.render(
+        template,
+        count=len(agents),
+        junctions=junctions_block(network),
+        adjacency=adjacency_block(network),
+        agents=agents_block(network, scenario, agents),
+    )
+    return [{"role": "system", "content": prompts.render("system")}, {"role": "user", "content": asked}]
 
 
 def _converse(desk: Desk, planned: Planned, template: str, topic: str, agents: list[int]) -> None:
     """Ask in the topic's conversation, or begin one, and read the reply into `planned`."""
     past = desk.memory.conversations.get(topic)
     if past is None:
-        messages = first_question(desk, template, agents)
+        messages = first_question(desk.prompts, desk.network, desk.scenario, template, agents)
     else:
         remarks = "\n".join(f"- {desk.remarks[a]}" for a in agents if a in desk.remarks) or "- Plan again."
         briefing = agents_block(desk.network, desk.scenario, agents)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.validate import Finding, route_findings
+from leed_agentic.demonstrations.validate import Finding, path_findings, route_findings
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.scenario import AgentTrip, Scenario
@@ -49,16 +49,12 @@ def check_routes(network: RoadNetwork, file: RouteFile) -> list[Finding]:
     findings = []
     for agent, route in sorted(file.routes.items()):
         trip = file.trips.get(agent)
-        if trip is None:
-            start = route[0] if route else ""
-            end = network.edge(route[-1]).to_junction if route and network.has_edge(route[-1]) else ""
-            # A route that only has to lead somewhere: its own ends are its trip.
-            trip = AgentTrip(agent, start, end, 0.0)
-            route_end = [edge for edge in route[:-1] if network.has_edge(edge)]
-            if any(network.edge(edge).to_junction == end for edge in route_end):
-                trip = AgentTrip(agent, start, "", 0.0)
-        found = route_findings(network, trip, route, max_route_edges=max(len(route), 1))
-        findings += [f for f in found if trip.destination or f.kind != "does_not_reach_goal"]
+        if trip is not None:
+            findings += route_findings(network, trip, route, max_route_edges=max(len(route), 1))
+        elif route:
+            findings += path_findings(network, agent, route)
+        else:
+            findings.append(Finding(agent, "missing_agent", f"Agent {agent} has an empty route."))
     for agent, trip in sorted(file.trips.items()):
         if agent not in file.routes:
             findings.append(Finding(agent, "missing_agent", f"Agent {agent} ({trip.start_edge}) has no route."))
@@ -94,10 +90,11 @@ def _from_sumo(file: Path, text: str) -> dict[int, list[str]]:
     except (ParseError, DefusedXmlException) as error:
         raise UsageError(f"{file} is not a readable SUMO route file ({error}).") from error
     named = {r.get("id"): (r.get("edges") or "").split() for r in root.iter("route") if r.get("id")}
-    routes = {}
-    for position, vehicle in enumerate(root.iter("vehicle")):
+    routes: dict[int, list[str]] = {}
+    for vehicle in root.iter("vehicle"):
         inner = vehicle.find("route")
-        edges = (inner.get("edges") or "").split() if inner is not None else named.get(vehicle.get("route"), [])
+        edges = (inner.get("edges") or "").split() if inner is not None else named.get(vehicle.get("route") or "", [])
         number = (vehicle.get("id") or "").rpartition("_")[2]
-        routes[int(number) if number.isdecimal() else position] = edges
+        agent = int(number) if number.isdecimal() and int(number) not in routes else len(routes)
+        routes[agent] = edges
     return routes

@@ -127,6 +127,15 @@ def route_findings(
     if route[0] != trip.start_edge:
         message = f"Agent {agent}: the route begins with {_shown(route[0])}, but it must begin with {trip.start_edge}."
         findings.append(Finding(agent, "wrong_start", message, route[0], 0))
+    findings += path_findings(network, agent, route)
+    if network.has_edge(route[-1]) and network.edge(route[-1]).to_junction != trip.destination:
+        findings.append(_short_of_goal(network, trip, route[-1], len(route) - 1))
+    return findings
+
+
+def path_findings(network: RoadNetwork, agent: int, route: Sequence[str]) -> list[Finding]:
+    """Unknown edges, illegal turns and loops of a route, wherever it starts and ends; the first few."""
+    findings: list[Finding] = []
     seen: set[str] = set()
     before: str | None = None
     for position, edge in enumerate(route):
@@ -143,8 +152,6 @@ def route_findings(
             findings.append(finding)
         seen.add(edge)
         before = edge if network.has_edge(edge) else None
-    if before is not None and network.edge(before).to_junction != trip.destination:
-        findings.append(_short_of_goal(network, trip, before, len(route) - 1))
     return findings
 
 

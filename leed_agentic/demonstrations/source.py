@@ -1,0 +1,144 @@
+"""What a trainer asks the graph: new demonstrations for its scenario, given how the agents drive by now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from leed_agentic.demonstrations.critique import Critique
+from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round, package_versions
+from leed_agentic.demonstrations.generate import recorded_settings
+from leed_agentic.demonstrations.graph import run_graph
+from leed_agentic.demonstrations.junction import JunctionMemory
+from leed_agentic.demonstrations.plan import Memory
+from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.state import Best, State, Workshop
+from leed_agentic.errors import LeedError
+from leed_agentic.models.caller import ModelCaller
+from leed_agentic.settings import Settings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.trajectory import Episode, Trajectory
+
+
+class GraphSource:
+    """Demonstrations from the graph. Its memory goes on from trigger to trigger: d <- d with {tau^a, tau^e}.
+
+    Raises:
+        UsageError: the settings name no usable model, key, recording or prompt folder.
+    """
+
+    name = "graph"
+
+    def __init__(
+        self,
+        settings: Settings,
+        env: RouteEnv,
+        folder: Path | None = None,
+        progress: Callable[[str], Any] = lambda line: None,
+    ) -> None:
+        self.settings = settings
+        self.folder = folder
+        made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
+        calls = folder / "calls.jsonl" if folder else None
+        self.caller = ModelCaller(settings.model, calls, made_with)
+        self.triggers = 0
+        self.shop = Workshop(
+            network=env.network,
+            scenario=env.scenario,
+            env=env,
+            caller=self.caller,
+            prompts=PromptSet.load(settings.demonstration.prompts),
+            settings=settings.demonstration,
+            seed=settings.seed,
+            progress=progress,
+        )
+
+    def demonstrations(
+        self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
+    ) -> Mapping[int, Trajectory]:
+        """The expert trajectories tau^e after one more run of the graph; agents without a valid route are absent.
+
+        Raises:
+            LeedError: the model gave no valid route at all, or cannot be used; the memory is kept.
+        """
+        shop = self.shop
+        shop.own = agents_trajectories
+        shop.rounds = []
+        state: State = {}
+        if shop.best.episode is not None:
+            # Goes on from the routes it has: they are judged against how the agents drive now.
+            state = {"round": 0, "routes": shop.best.routes, "episode": shop.best.episode, "stopped": None}
+        run_graph(shop, state)
+        self.triggers += 1
+        if shop.best.episode is None:
+            raise LeedError(f"The model gave no valid route in {len(shop.rounds)} rounds.")
+        self._save(episode)
+        return shop.best.episode.trajectories
+
+    @property
+    def usage(self) -> dict[str, float]:
+        """Counts so far: triggers, calls, tokens and seconds of the model."""
+        spent = self.caller.usage
+        return {
+            "triggers": self.triggers,
+            "calls": spent.calls,
+            "input_tokens": spent.input_tokens,
+            "output_tokens": spent.output_tokens,
+            "seconds": spent.seconds,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """The refinement memory as JSON, for checkpoints. It holds prompts and routes, never keys."""
+        memory = self.shop.memory
+        return {
+            "triggers": self.triggers,
+            "routes": {str(agent): list(route) for agent, route in self.shop.best.routes.items()},
+            "conversations": memory.conversations,
+            "junctions": {
+                str(agent): {"last": walked.last, "blocked": sorted(walked.blocked)}
+                for agent, walked in memory.junctions.items()
+            },
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take up the memory of a checkpoint; the routes are driven again to have their trajectories."""
+        from leed_agentic.demonstrations.execute import execute
+
+        self.triggers = int(state["triggers"])
+        junctions = {
+            int(agent): JunctionMemory(list(walked["last"]), set(walked["blocked"]))
+            for agent, walked in state["junctions"].items()
+        }
+        self.shop.memory = Memory({topic: list(turns) for topic, turns in state["conversations"].items()}, junctions)
+        routes = {int(agent): list(route) for agent, route in state["routes"].items()}
+        if routes:
+            episode: Episode = execute(self.shop.env, self.shop.scenario, routes, self.shop.seed)
+            self.shop.best = Best(routes, episode)
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The rounds of the last trigger."""
+        return self.shop.rounds
+
+    @property
+    def critique(self) -> Critique | None:
+        """How the demonstrations compare with the agents' own driving, as of the last trigger."""
+        return self.shop.best.critique
+
+    def close(self) -> None:
+        self.caller.close()
+
+    def _save(self, episode: int) -> None:
+        if self.folder is None:
+            return
+        folder = self.folder / "demonstrations"
+        folder.mkdir(exist_ok=True)
+        provenance = {
+            "model": self.caller.label,
+            "episode": episode,
+            "prompts": self.shop.prompts.hashes,
+            "versions": package_versions(),
+        }
+        made = DemonstrationSet(self.shop.scenario, self.shop.best.routes, self.shop.rounds, provenance)
+        made.save(folder / f"episode_{episode:05d}.json")
