@@ -68,6 +68,9 @@ class Simulation:
                         "libsumo holds one simulation per process: close() the other environment first, "
                         "or set environment.backend=traci."
                     )
+                if libsumo.isLoaded():
+                    # Left behind by an environment that was dropped without close().
+                    libsumo.close()
                 libsumo.start(["sumo", *self._arguments(seed)])
                 self.api = libsumo
                 _libsumo_owner = weakref.ref(self)

@@ -1,0 +1,243 @@
+"""The whole machine on a real map: a real HTTP server or the stand-in plans, SUMO drives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from leed_agentic.demonstrations.demonstration import DemonstrationSet
+from leed_agentic.demonstrations.generate import generate, scenario_of
+from leed_agentic.demonstrations.graph import build_graph
+from leed_agentic.demonstrations.refine import feedbacks
+from leed_agentic.demonstrations.replay import settings_for_run
+from leed_agentic.errors import LeedError, UnavailableError, UsageError
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import load_settings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
+from tests.model_server import Answer, ModelServer, Say
+
+ROOT = Path(__file__).parents[2]
+
+
+def tiny(**more):
+    wanted = {"scenario.agents": 3, "model.name": "stand-in", "demonstration.rounds": 3, "model.retries": 0}
+    return settings_for_run(overrides=wanted | {key.replace("__", "."): value for key, value in more.items()})
+
+
+def with_server(server: ModelServer, **more):
+    return tiny(model__name="openai:test", model__base_url=server.url, **more)
+
+
+def shortest_routes(settings):
+    network = open_map(settings.map.name, settings.map)
+    return {
+        trip.agent: network.shortest_path(trip.start_edge, trip.destination)
+        for trip in scenario_of(settings, network).agents
+    }
+
+
+def test_diagram_is_the_graph():
+    drawn = build_graph().get_graph().draw_mermaid()
+    kept = (ROOT / "graphs" / "demonstrations.mmd").read_text(encoding="utf-8")
+    assert kept == drawn, "graphs/demonstrations.mmd is out of date: run `python graphs/draw.py`"
+
+
+def test_valid_first_reply_is_driven_and_ends_the_run(tmp_path, model_server):
+    settings = with_server(model_server)
+    routes = shortest_routes(settings)
+    model_server.default = Say(json.dumps({str(agent): route for agent, route in routes.items()}))
+    result = generate(settings, tmp_path / "run")
+    assert result.demonstrations.routes == routes
+    assert result.summary["validity_initial"] == result.summary["validity_final"] == 1.0
+    assert result.summary["arrival_rate"] == 1.0
+    assert result.summary["calls"] == len(model_server.requests) == 1
+    assert 1.0 <= result.summary["travel_time_ratio"] < 1.5
+    sent = model_server.requests[0]["messages"][-1]["content"]
+    for trip in result.demonstrations.scenario.agents:
+        assert trip.start_edge in sent
+        assert trip.destination in sent
+
+
+def test_findings_go_back_to_the_model_and_valid_routes_are_kept(tmp_path, model_server):
+    settings = with_server(model_server)
+    routes = shortest_routes(settings)
+    first = {"0": routes[0], "1": [routes[1][0], "no-such-edge"]}
+    model_server.script = [Say(json.dumps(first)), Say(json.dumps({"1": routes[1], "2": routes[2]}))]
+    result = generate(settings, tmp_path / "run")
+    rounds = result.demonstrations.rounds
+    assert [(r.round, r.asked, r.validity) for r in rounds] == [(0, [0, 1, 2], pytest.approx(1 / 3)), (1, [1, 2], 1.0)]
+    assert {f["kind"] for f in rounds[0].findings} >= {"unknown_edge", "missing_agent"}
+    refinement = model_server.requests[1]["messages"]
+    assert [m["role"] for m in refinement] == ["system", "user", "assistant", "user"]
+    assert "no-such-edge" in refinement[-1]["content"]
+    assert "agent 0:" not in refinement[-1]["content"]
+    assert result.demonstrations.routes == routes
+
+
+def test_rounds_bound_a_model_that_never_learns(tmp_path, model_server):
+    model_server.default = Say("I would rather write a poem about roads.")
+    result = generate(with_server(model_server, demonstration__rounds=2), tmp_path / "run")
+    assert len(model_server.requests) == 3
+    assert result.summary["validity_final"] == 0.0
+    assert result.summary["reward_mean"] is None
+    assert DemonstrationSet.load(tmp_path / "run" / "demonstrations.json").routes == {}
+
+
+def test_partial_sets_are_driven_at_the_end(tmp_path, model_server):
+    settings = with_server(model_server, demonstration__rounds=1)
+    model_server.default = Say(json.dumps({"1": shortest_routes(settings)[1]}))
+    result = generate(settings, tmp_path / "run")
+    assert list(result.demonstrations.routes) == [1]
+    assert result.summary["arrival_rate"] == 1.0
+    assert result.summary["validity_final"] == pytest.approx(1 / 3)
+
+
+def test_slow_routes_are_refined_and_the_better_set_stays(tmp_path, model_server):
+    settings = with_server(model_server, demonstration__accept_ratio=1.0, demonstration__rounds=1)
+    routes = shortest_routes(settings)
+    network = open_map(settings.map.name, settings.map)
+    longer = {agent: detour(network, route) for agent, route in routes.items()}
+    model_server.script = [Say(json.dumps({str(a): r for a, r in routes.items()}))]
+    model_server.default = Say(json.dumps({str(a): r for a, r in longer.items()}))
+    result = generate(settings, tmp_path / "run")
+    assert len(model_server.requests) == 2
+    assert "times the fastest path's time" in model_server.requests[1]["messages"][-1]["content"]
+    assert result.demonstrations.rounds[1].reward_mean < result.demonstrations.rounds[0].reward_mean
+    assert result.demonstrations.routes == routes
+
+
+def detour(network, route):
+    """The same trip by another, longer way where there is one."""
+    for position in range(len(route) - 1):
+        for other in network.edge(route[position]).successors:
+            if other != route[position + 1]:
+                rest = network.shortest_path(other, network.edge(route[-1]).to_junction)
+                found = [*route[: position + 1], *rest]
+                if len(set(found)) == len(found):
+                    return found
+    return route
+
+
+def test_caps_end_the_run_with_the_best_so_far(tmp_path):
+    result = generate(tiny(model__max_calls=1, model__stand_in_error_rate=1.0), tmp_path / "run")
+    assert result.summary["calls"] == 1
+    assert "max_calls" in result.summary["stopped"]
+    result = generate(tiny(demonstration__planning="junction", model__max_calls=3), tmp_path / "junction")
+    assert result.summary["calls"] == 3
+    assert "max_calls" in result.summary["stopped"]
+
+
+def test_a_server_that_goes_away_leaves_what_was_reached(tmp_path, model_server):
+    settings = with_server(model_server)
+    model_server.script = [Say(json.dumps({"0": shortest_routes(settings)[0]})), Answer(500)]
+    with pytest.raises(UnavailableError):
+        generate(settings, tmp_path / "run")
+    kept = DemonstrationSet.load(tmp_path / "run" / "demonstrations.json")
+    assert list(kept.routes) == [0]
+    assert len((tmp_path / "run" / "calls.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("planning", ["fleet", "agent", "junction"])
+def test_every_way_of_planning_ends_valid_with_the_stand_in(tmp_path, planning):
+    result = generate(tiny(demonstration__planning=planning, demonstration__rounds=5), tmp_path / "run")
+    assert result.summary["validity_final"] == 1.0
+    assert result.summary["model"] == "stand-in (no LLM was called)"
+
+
+def test_a_recorded_run_replays_to_the_same_result(tmp_path, model_server):
+    settings = with_server(model_server)
+    routes = shortest_routes(settings)
+    wrong = {str(agent): route[:-1] for agent, route in routes.items()}
+    model_server.script = [Say(json.dumps(wrong)), Say(json.dumps({str(a): r for a, r in routes.items()}))]
+    live = generate(settings, tmp_path / "live")
+    replay = {"model.name": "replay", "model.replay": tmp_path / "live" / "calls.jsonl"}
+    again = generate(settings_for_run(overrides=replay), tmp_path / "again")
+    assert again.demonstrations.routes == live.demonstrations.routes
+    for name in ("validity_initial", "validity_final", "reward_mean", "travel_time_ratio", "rounds"):
+        assert again.summary[name] == live.summary[name]
+    assert again.summary["input_tokens"] == again.summary["output_tokens"] == 0
+    with pytest.raises(UsageError, match=r"made with scenario\.agents=3"):
+        settings_for_run(overrides={**replay, "scenario.agents": 4})
+
+
+def test_critique_compares_with_a_policy(tmp_path, model_server):
+    settings = with_server(model_server, demonstration__accept_ratio=10.0)
+    routes = shortest_routes(settings)
+    model_server.default = Say(json.dumps({str(a): r for a, r in routes.items()}))
+    network = open_map(settings.map.name, settings.map)
+    scenario = scenario_of(settings, network)
+    env = RouteEnv(network, scenario, settings.environment)
+    wandering, good = drive(env, random_policy(0)), drive(env, fastest_path)
+    env.close()
+    folder = tmp_path / "policy"
+    folder.mkdir()
+    save_trajectories(folder / "trajectories.json", wandering.trajectories, scenario.to_json())
+    loaded, _ = load_trajectories(folder / "trajectories.json")
+    assert loaded[0].route == wandering.trajectories[0].route
+    result = generate(settings, tmp_path / "run", policy=folder)
+    assert result.summary["dtw_mean"] > 0
+    save_trajectories(folder / "trajectories.json", good.trajectories, scenario.to_json())
+    assert generate(settings, tmp_path / "same", policy=folder).summary["dtw_mean"] == 0.0
+    with pytest.raises(UsageError, match="another scenario"):
+        generate(with_server(model_server, seed=1), tmp_path / "other", policy=folder)
+
+
+@pytest.mark.parametrize("name", feedbacks.names())
+def test_feedback_strategies(tmp_path, name):
+    result = generate(tiny(demonstration__feedback=name, model__stand_in_error_rate=1.0), tmp_path / "run")
+    assert len(result.demonstrations.rounds) > 1
+    assert result.summary["validity_final"] == 1.0
+
+
+def test_run_folder_is_complete_and_never_overwritten(tmp_path):
+    generate(tiny(), tmp_path / "run")
+    names = {file.name for file in (tmp_path / "run").iterdir()}
+    assert names == {
+        "calls.jsonl",
+        "demonstrations.json",
+        "map.net.xml",
+        "routes.png",
+        "routes.rou.xml",
+        "run.sumocfg",
+        "settings.json",
+        "summary.json",
+        "trajectories.json",
+    }
+    with pytest.raises(UsageError, match="not empty"):
+        generate(tiny(), tmp_path / "run")
+
+
+def test_interrupted_runs_keep_what_they_have(tmp_path, model_server):
+    settings = with_server(model_server)
+    model_server.script = [Say(json.dumps({"0": shortest_routes(settings)[0]}))]
+
+    def interrupt(line: str) -> None:
+        if line.startswith("round 1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(settings, tmp_path / "run", progress=interrupt)
+    assert list(DemonstrationSet.load(tmp_path / "run" / "demonstrations.json").routes) == [0]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "interrupted"
+
+
+def test_damaged_demonstrations_are_refused(tmp_path):
+    file = tmp_path / "demonstrations.json"
+    for text in ("", "{", "[]", '{"format": "leed-demonstrations", "version": 1}', '{"format": "x"}', "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(LeedError):
+            DemonstrationSet.load(file)
+
+
+def test_studio_entry_point(monkeypatch):
+    import runpy
+
+    monkeypatch.setenv("LEED_MODEL__NAME", "stand-in")
+    monkeypatch.setenv("LEED_SCENARIO__AGENTS", "2")
+    made = runpy.run_path(str(ROOT / "graphs" / "demonstrations.py"))["graph"]()
+    state = made.invoke({})
+    assert sorted(state["routes"]) == [0, 1]
+    load_settings()
