@@ -81,7 +81,7 @@ def build_network(
         write_header(net_file, attribution)
 
 
-def generate_network(out_net_file: str | Path, options: Sequence[str]) -> None:
+def generate_network(out_net_file: str | Path, options: Sequence[str], attribution: str = "") -> None:
     """Make a regular network with SUMO's netgenerate; the same options give the same bytes.
 
     Raises:
@@ -92,7 +92,7 @@ def generate_network(out_net_file: str | Path, options: Sequence[str]) -> None:
         run_program(
             "netgenerate", [*options, f"--output-file={net_file.name}"], net_file.parent, "The map cannot be generated"
         )
-        write_header(net_file, "")
+        write_header(net_file, attribution)
 
 
 def rebuild_lights(source_net_file: Path, out_net_file: Path, attribution: str) -> None:

@@ -82,12 +82,6 @@ def _origin(name: str, definition: MapDefinition, settings: MapSettings) -> str:
     return "downloaded" if _cached_file(name, definition, settings).is_file() else "downloaded at first use"
 
 
-def map_title(name: str) -> str:
-    """The place a named map shows; the name itself for a map the user built."""
-    file = named_maps().get(name)
-    return read_definition(file).title if file else name
-
-
 def built_map_file(name: str, settings: MapSettings) -> Path:
     """Where `leed map build --name` keeps the map.
 
@@ -130,7 +124,7 @@ def _named(name: str, settings: MapSettings, say: Progress, again: bool = False)
     if again or not net_file.is_file():
         if isinstance(definition, GeneratedMap):
             say(f"Generating {name} ...")
-            generate_network(net_file, definition.options)
+            generate_network(net_file, definition.options, definition.attribution)
         elif isinstance(definition, BundledMap):
             say(f"Giving {name} ordinary traffic lights ...")
             rebuild_lights(sumo_home() / definition.file, net_file, definition.attribution)
@@ -145,7 +139,7 @@ def _named(name: str, settings: MapSettings, say: Progress, again: bool = False)
                     options=definition.options,
                     attribution=definition.attribution,
                 )
-    return RoadNetwork(net_file, name, definition.attribution)
+    return RoadNetwork(net_file, name, definition.attribution, definition.title)
 
 
 def _cached_file(name: str, definition: MapDefinition, settings: MapSettings) -> Path:

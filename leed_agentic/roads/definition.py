@@ -41,7 +41,7 @@ class _Definition(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     title: str = Field(description="The place, for lists and pictures.")
-    attribution: str = Field(description="Credit printed on every picture of the map; empty for invented streets.")
+    attribution: str = Field(description="Credit printed on every picture of the map.")
     lefthand: bool = Field(False, description="Whether vehicles drive on the left.")
     bbox: Annotated[Box, AfterValidator(check_box)] | None = Field(None, description="West, south, east, north.")
     osm_date: str | None = Field(

@@ -62,10 +62,13 @@ class RoadNetwork:
         UsageError: the file is missing, is not a SUMO network, or leaves no drivable, connected edge.
     """
 
-    def __init__(self, net_file: str | Path, name: str | None = None, attribution: str = "") -> None:
+    def __init__(
+        self, net_file: str | Path, name: str | None = None, attribution: str = "", title: str | None = None
+    ) -> None:
         self.net_file = Path(net_file)
         self.name = name or self.net_file.name.split(".")[0]
         self.attribution = attribution
+        self.title = title or self.name
         net = _read(self.net_file)
         drivable = [e for e in net.getEdges(withInternal=False) if e.allows(VEHICLE_CLASS)]
         kept = _strongly_connected(drivable)
@@ -120,7 +123,8 @@ class RoadNetwork:
     @cached_property
     def _reversed_arcs(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = [(self._edge_by_id[s].index, e.index) for e in self.edges for s in e.successors]
-        return tuple(np.array(pairs, dtype=np.int64).T)  # type: ignore[return-value]
+        later, earlier = np.array(pairs, dtype=np.int64).T
+        return later, earlier
 
     def _search(self, junction_id: str, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sources = [e.index for e in self.edges if e.to_junction == self.junction(junction_id).id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def draw_map(
     Args:
         routes: agent number to its edge ids; a disc marks where it starts, a square where it ends.
         trips: agent number to start edge and destination junction, for agents that have no route to show.
-        title: the map's name when None.
+        title: the place the map shows when None.
 
     Raises:
         UsageError: a route or trip is not on this map, or the file cannot be written.
@@ -53,7 +54,7 @@ def draw_map(
     routes, trips = dict(routes or {}), dict(trips or {})
     points = np.array([p for edge in network.edges for p in edge.shape])
     low, high = points.min(axis=0), points.max(axis=0)
-    pad = 0.035 * max(*(high - low), 1.0)
+    pad = 0.045 * max(*(high - low), 1.0)
     low, high = low - pad, high + pad
     # A long, thin map still leaves room for its title and its credit.
     width, height = np.maximum((high - low) * (_LONG_SIDE / max(high - low)), (5.2, 2.0))
@@ -75,8 +76,8 @@ def draw_map(
 
     left, right = _MARGIN / whole_width, 1 - _MARGIN / whole_width
     top = 1 - 0.36 / whole_height
-    text = {"parse_math": False, "va": "center"}
-    figure.text(left, top, title or network.name, fontsize=14, fontweight="bold", color=_INK, **text)
+    text: dict[str, Any] = {"parse_math": False, "va": "center"}
+    figure.text(left, top, title or network.title, fontsize=14, fontweight="bold", color=_INK, **text)
     figure.text(right, top, _counts(network, routes), fontsize=9, color=_QUIET, ha="right", **text)
     credit = network.attribution or NO_CREDIT
     figure.text(right, 0.25 / whole_height, credit, fontsize=8, color=_QUIET, ha="right", **text)
@@ -126,26 +127,54 @@ def _draw_routes(
     for agent in sorted(routes):
         for edge_id in dict.fromkeys(routes[agent]):
             users[edge_id].append(agent)
-    width = 2.6 if len(routes) <= 12 else 1.8
-    side = 1.0 if network.lefthand else -1.0
+    driven = {(network.edge(e).from_junction, network.edge(e).to_junction) for e in users}
+    busiest = max((len(agents) for agents in users.values()), default=1)
+    width = float(np.clip(20.0 / busiest, 1.4, 2.8))
+    step = (width + 0.4) * metres_per_point * (1.0 if network.lefthand else -1.0)
     for agent, edges in sorted(routes.items()):
-        line = [(p, users[edge_id].index(agent)) for edge_id in edges for p in network.edge(edge_id).shape]
-        places = np.array([p for p, _ in line])
-        if len(places) < 2:
+        places: list[tuple[float, float]] = []
+        offsets: list[float] = []
+        for edge in map(network.edge, edges):
+            sharing = users[edge.id]
+            # In the middle of the street, or of its own half where others drive it the other way.
+            half = len(sharing) / 2 if (edge.to_junction, edge.from_junction) in driven else 0.0
+            slot = sharing.index(agent) - (len(sharing) - 1) / 2 + half
+            places += edge.shape
+            offsets += [slot * step] * len(edge.shape)
+        if not places:
             continue
-        offsets = side * np.array([slot for _, slot in line]) * (width + 0.5) * metres_per_point
-        shifted = places + _normals(places) * offsets[:, None]
-        style: Any = "solid" if agent % (2 * len(COLOURS)) < len(COLOURS) else (0, (2.2, 1.2))
         axes.plot(
-            *shifted.T,
+            *_beside(np.array(places), np.array(offsets)).T,
             color=COLOURS[agent % len(COLOURS)],
             linewidth=width,
-            linestyle=style,
+            linestyle="solid" if agent % (2 * len(COLOURS)) < len(COLOURS) else (0, (2.2, 1.2)),
             solid_capstyle="round",
             solid_joinstyle="round",
             dash_joinstyle="round",
             zorder=3,
         )
+
+
+def _beside(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """A line moved to its left by an offset at each point; where a tight bend would fold it back, it is cut short."""
+    shifted = places + _normals(places) * offsets[:, None]
+    for _ in range(10):
+        folded = np.flatnonzero((np.diff(shifted, axis=0) * np.diff(places, axis=0)).sum(axis=1) < 0)
+        if not len(folded):
+            break
+        for k in folded:
+            shifted[k : k + 2] = _crossing(*shifted[max(k - 1, 0) : k + 3]) if 0 < k < len(places) - 2 else shifted[k]
+    return shifted
+
+
+def _crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Where segment a-b meets segment c-d, else the middle of b and c."""
+    along = np.column_stack([b - a, c - d])
+    if abs(np.linalg.det(along)) > 1e-6:
+        shares = np.linalg.solve(along, c - a)
+        if (shares >= 0).all() and (shares <= 1).all():
+            return a + shares[0] * (b - a)
+    return (b + c) / 2
 
 
 def _normals(places: np.ndarray) -> np.ndarray:
@@ -180,8 +209,8 @@ def _markers(
 
 def _middle(shape: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The point half way along a line."""
-    left = sum(math.dist(a, b) for a, b in zip(shape, shape[1:], strict=False)) / 2
-    for a, b in zip(shape, shape[1:], strict=False):
+    left = sum(math.dist(a, b) for a, b in itertools.pairwise(shape)) / 2
+    for a, b in itertools.pairwise(shape):
         length = math.dist(a, b)
         if length >= left > 0:
             share = left / length
@@ -194,7 +223,9 @@ def _draw_markers(axes: Axes, markers: Sequence[_Marker], metres_per_point: floa
     """Numbered discs and squares, pushed apart where they would cover each other; a thin line leads to the place."""
     size = 13.5 if len(markers) <= 24 else 11.0
     true_places = np.array([m.place for m in markers]).reshape(-1, 2)
-    places = _pushed_apart(true_places / metres_per_point, size + 1.5) * metres_per_point
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T / metres_per_point
+    room = (low + size, high - size)
+    places = _pushed_apart(true_places / metres_per_point, size + 1.5, room) * metres_per_point
     for marker, place, true in zip(markers, places, true_places, strict=True):
         colour = COLOURS[marker.agent % len(COLOURS)]
         if math.dist(place, true) > size / 2 * metres_per_point:
@@ -221,8 +252,8 @@ def _draw_markers(axes: Axes, markers: Sequence[_Marker], metres_per_point: floa
         )
 
 
-def _pushed_apart(places: np.ndarray, gap: float) -> np.ndarray:
-    """Places moved as little as a few rounds of pushing need to be `gap` apart; the same input, the same output."""
+def _pushed_apart(places: np.ndarray, gap: float, room: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Places pushed until they are `gap` apart, inside the room from low to high; the same input, the same output."""
     places = places.copy()
     angles = 2.399963 * np.arange(len(places))  # the golden angle: equal places start off in different directions
     places += 0.01 * np.column_stack([np.cos(angles), np.sin(angles)])
@@ -234,6 +265,7 @@ def _pushed_apart(places: np.ndarray, gap: float) -> np.ndarray:
         if not overlap.any():
             break
         places += (between / distance[..., None] * overlap[..., None]).sum(axis=1) * 0.5
+        places = places.clip(*room)
     return places
 
 
