@@ -8,6 +8,7 @@ import typer
 
 from leed_agentic import __version__
 from leed_agentic.cli import demo
+from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import complain
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.errors import LeedError
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(demo.app, name="demo")
+app.add_typer(map_commands.app, name="map")
 app.command("doctor")(doctor)
 
 

@@ -76,7 +76,13 @@ def build_network(
         if "," in str(osm_file):  # netconvert would read two names
             source = Path(shutil.copyfile(osm_file, net_file.with_name("input.osm")))
         files = [f"--osm-files={source}", f"--type-files={','.join(str(types / name) for name in TYPE_MAPS)}"]
-        _convert([*files, *RECIPE, *area, *side, *options], net_file, osm_file)
+        try:
+            _convert([*files, *RECIPE, *area, *side, *options], net_file, osm_file)
+        except UsageError as error:
+            if "No edges loaded" not in str(error):
+                raise
+            where = f"inside the box {','.join(map(repr, bbox))}" if bbox else "that leads anywhere"
+            raise UsageError(f"{osm_file} has no drivable road {where}; choose a larger or another area.") from error
         _keep_strongly_connected(net_file, osm_file)
         write_header(net_file, attribution)
 

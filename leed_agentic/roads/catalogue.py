@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -67,11 +68,27 @@ def open_map(name_or_file: str, settings: MapSettings, progress: Progress | None
     raise _unknown(text, settings)
 
 
-def map_names(settings: MapSettings) -> dict[str, str]:
-    """Every map there is by name: those of this package and those the user built; with a word on where each is from."""
-    names = {name: _origin(name, read_definition(file), settings) for name, file in named_maps().items()}
-    built = sorted(built_map_file("x", settings).parent.glob("*.net.xml"))
-    return names | {file.name.removesuffix(".net.xml"): "built by you" for file in built}
+@dataclass(frozen=True)
+class MapEntry:
+    """One line of the list of maps."""
+
+    name: str
+    title: str
+    origin: str
+
+
+def map_entries(settings: MapSettings) -> list[MapEntry]:
+    """Every map there is by name: those of this package, then those the user built."""
+    definitions = {name: read_definition(file) for name, file in named_maps().items()}
+    entries = [MapEntry(name, d.title, _origin(name, d, settings)) for name, d in definitions.items()]
+    built = sorted((cache_folder(settings) / "built").glob("*.net.xml"))
+    names = [file.name.removesuffix(".net.xml") for file in built]
+    return entries + [MapEntry(name, name, "built by you") for name in names]
+
+
+def map_names(settings: MapSettings) -> list[str]:
+    """The names of all maps."""
+    return [entry.name for entry in map_entries(settings)]
 
 
 def _origin(name: str, definition: MapDefinition, settings: MapSettings) -> str:

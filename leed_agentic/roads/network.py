@@ -70,6 +70,7 @@ class RoadNetwork:
         self.attribution = attribution
         self.title = title or self.name
         net = _read(self.net_file)
+        self.signals = len(net.getTrafficLights())
         drivable = [e for e in net.getEdges(withInternal=False) if e.allows(VEHICLE_CLASS)]
         kept = _strongly_connected(drivable)
         self.left_out = len(drivable) - len(kept)
@@ -88,6 +89,25 @@ class RoadNetwork:
 
     def __repr__(self) -> str:
         return f"RoadNetwork({self.name!r}, {len(self.edges)} edges, {len(self.junctions)} junctions)"
+
+    def facts(self) -> dict[str, Any]:
+        """What a person asks first about a map, by name: counts, size and whom to credit."""
+        places = [(j.lon, j.lat) for j in self.junctions if j.lon is not None and j.lat is not None]
+        lons, lats = zip(*places, strict=True) if places else ((), ())
+        return {
+            "map": self.name,
+            "title": self.title,
+            "edges": len(self.edges),
+            "junctions": len(self.junctions),
+            "signals": self.signals,
+            "max_successors": self.max_successors,
+            "diameter_s": round(self.diameter, 1),
+            "street_km": round(float(self.lengths.sum()) / 1000, 2),
+            "lefthand": self.lefthand,
+            "bbox": (min(lons), min(lats), max(lons), max(lats)) if places else None,
+            "net_file": str(self.net_file),
+            "attribution": self.attribution,
+        }
 
     # -- looking things up ---------------------------------------------------------------------------------------------
     def edge(self, edge_id: str) -> Edge:

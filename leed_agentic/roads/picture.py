@@ -168,23 +168,26 @@ def _beside(places: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _crossing(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """Where segment a-b meets segment c-d, else the middle of b and c."""
+    """Where the line on from a to b meets the line back from d to c, else the middle of b and c."""
+    middle = (b + c) / 2
     along = np.column_stack([b - a, c - d])
     if abs(np.linalg.det(along)) > 1e-6:
-        shares = np.linalg.solve(along, c - a)
-        if (shares >= 0).all() and (shares <= 1).all():
-            return a + shares[0] * (b - a)
-    return (b + c) / 2
+        ahead, back = np.linalg.solve(along, c - a)
+        place = a + ahead * (b - a)
+        if ahead >= 0 and back <= 1 and math.dist(place, middle) < 4 * math.dist(b, c):
+            return place
+    return middle
 
 
 def _normals(places: np.ndarray) -> np.ndarray:
-    """Unit vectors to the left of a line at each of its points, shape (points, 2)."""
+    """Vectors to the left of a line at each of its points, shape (points, 2): 1 long, longer where it bends."""
     steps = np.diff(places, axis=0)
     lengths = np.hypot(*steps.T)
     directions = steps / np.where(lengths > 0, lengths, 1.0)[:, None]
     around = np.vstack([directions[:1], directions[:-1] + directions[1:], directions[-1:]])
-    size = np.hypot(*around.T)
-    around = around / np.where(size > 1e-6, size, 1.0)[:, None]
+    # At a bend the point moves further than the lines do, so that those stay parallel; 1.6 times at most.
+    size = np.hypot(*around.T)[1:-1, None].clip(1e-6)
+    around[1:-1] *= 2.0 / (size * size.clip(1.25))
     return np.column_stack([-around[:, 1], around[:, 0]])
 
 
