@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
+from leed_agentic.roads.network import RoadNetwork
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
+
+# A busy machine is no failure; what must be quick says so in its own test.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,3 +36,19 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def model_server() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def braunschweig() -> RoadNetwork:
+    """A small real network that comes with the SUMO wheel: 153 edges, 78 junctions."""
+    import sumo
+
+    return RoadNetwork(f"{sumo.SUMO_HOME}/tools/game/bs3d/bs.net.xml", name="braunschweig")
+
+
+@pytest.fixture(scope="session")
+def berlin() -> RoadNetwork:
+    """A larger one: 696 edges, 363 junctions."""
+    import sumo
+
+    return RoadNetwork(f"{sumo.SUMO_HOME}/tools/game/DRT/osm.net.xml", name="berlin")

@@ -54,7 +54,8 @@ def walk(
 
     Streets already used are left out, a U-turn is offered only where nothing else is, and a single street is taken
     without asking. In a dead end the walk steps back to the last junction with a street left. It ends after
-    `max_route_edges` choices. After a remark the street where the last walk strayed furthest is not offered again.
+    `max_route_edges` choices. After a remark the street where the last walk strayed furthest is not offered again,
+    unless there is no way without it.
 
     Raises:
         CapReached, UnavailableError, UsageError: as `ModelCaller.ask`.
@@ -68,8 +69,13 @@ def walk(
         while not choices and len(route) > 1:
             route.pop()
             choices = options(network, trip, route[-1], settings, used | memory.blocked)
+        if not choices and memory.blocked:
+            # What was left out after a remark was the only way.
+            memory.blocked.clear()
+            used = {trip.start_edge}
+            choices = options(network, trip, route[-1], settings, used)
         if not choices:
-            return _ended(memory, trip, route, "does_not_reach_goal", "no street is left to try; block fewer")
+            return _ended(memory, trip, route, "does_not_reach_goal", "no street is left to try")
         chosen = choices[0] if len(choices) == 1 else _ask(caller, prompts, trip, choices)
         if chosen is None:
             return _ended(memory, trip, route, "unreadable", "the reply holds no number of a street")

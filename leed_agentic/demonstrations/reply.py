@@ -27,7 +27,7 @@ MAX_LITERAL_CHARACTERS = 200_000
 MAX_DEPTH = 20
 MAX_BLOCKS = 2000
 MAX_RESTARTS = 8
-MAX_ID = 200
+MAX_ID = 1000
 
 _TOKENS = re.compile(r"""["'\[\]{}\n]|\\.""", re.DOTALL)
 _AGENT = re.compile(r"\s*(?:agent|vehicle|car)?[\s_#:-]*(\d{1,9})\s*", re.IGNORECASE)
