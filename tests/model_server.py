@@ -55,6 +55,7 @@ class ModelServer:
         default: a reply, or a function from the request's body to one.
         requests: bodies received, in order.
         authorizations: their Authorization headers.
+        arrived: set once there was a request.
     """
 
     def __init__(self, *script: Step) -> None:
@@ -63,6 +64,7 @@ class ModelServer:
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str] = []
         self.closing = threading.Event()
+        self.arrived = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -85,6 +87,7 @@ class ModelServer:
         with self._lock:
             self.requests.append(body)
             self.authorizations.append(authorization)
+            self.arrived.set()
             if self.script:
                 return self.script.pop(0)
             return self.default(body) if callable(self.default) else self.default

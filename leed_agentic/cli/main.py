@@ -13,6 +13,8 @@ from leed_agentic.cli.console import complain
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.errors import LeedError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="leed",
     help="LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets.",
@@ -44,9 +46,11 @@ def main() -> None:
     except LeedError as error:
         complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        complain("Interrupted; what was already written is kept.")
-        sys.exit(130)
+    except SystemExit as stop:
+        # Typer turns Ctrl-C into this exit code before anybody else sees it.
+        if stop.code == INTERRUPTED:
+            complain("Interrupted; what was already written is kept.")
+        raise
 
 
 if __name__ == "__main__":

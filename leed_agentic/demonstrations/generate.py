@@ -16,6 +16,7 @@ from leed_agentic.demonstrations.demonstration import (
 )
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
 from leed_agentic.demonstrations.state import Workshop
 from leed_agentic.errors import LeedError, UsageError
@@ -69,6 +70,7 @@ def generate(
     # A wrong model, key or recording is found before a folder is made.
     ModelCaller(settings.model, None, {})
     PromptSet.load(settings.demonstration.prompts)
+    feedbacks.get(settings.demonstration.feedback)
     own = own_trajectories(policy, scenario) if policy else None
     folder = create_run_folder(out, network.name, settings.model.name)
     progress(f"writing to {folder}")
