@@ -47,7 +47,7 @@ class PromptSet:
         files = {}
         for name in TEMPLATES:
             own = folder / f"{name}.md" if folder else None
-            files[name] = own if own is not None and own.exists() else packaged / f"{name}.md"
+            files[name] = own if own is not None and (own.exists() or own.is_symlink()) else packaged / f"{name}.md"
         texts = {name: _read(file, folder if file.parent == folder else packaged) for name, file in files.items()}
         for name, text in texts.items():
             _check_variables(files[name], name, text)
