@@ -36,7 +36,7 @@ class ScenarioSettings(_Group):
 
     agents: int = Field(10, ge=1, description="Number of agents n.")
     min_trip_share: float = Field(
-        0.5, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
+        0.3, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
     )
     departure_window: float = Field(30.0, ge=0, description="Departures are drawn from 0 to this many seconds.")
     background: int = Field(0, ge=0, description="Other vehicles, on fastest routes, departing within the episode.")
@@ -79,7 +79,7 @@ class ModelSettings(_Group):
     retry_seconds: float = Field(
         1.0,
         ge=0,
-        description="Pause before the first further try, doubled each time; a server's retry-after goes first.",
+        description="Pause before the first further try, then doubled; a server's retry-after goes first.",
     )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
