@@ -1,0 +1,1 @@
+"""One policy per vehicle, trained from its own experience and from demonstrations."""

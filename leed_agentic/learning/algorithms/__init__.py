@@ -1,0 +1,7 @@
+"""Learning algorithms, one per file, registered by name."""
+
+from leed_agentic.learning.algorithms.algorithm import Algorithm, algorithms
+from leed_agentic.learning.algorithms.ippo import Ippo
+from leed_agentic.learning.algorithms.leed import Leed
+
+__all__ = ["Algorithm", "Ippo", "Leed", "algorithms"]

@@ -1,0 +1,65 @@
+"""How an observation enters the networks: junction numbers as codes, scores as logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+SCORE_SCALE = 4.0
+
+
+class Encoding:
+    """From observations of shape (..., d) to network inputs of shape (..., size), float32.
+
+    A junction's number says nothing by its size, so a network learns badly from it. Each number is looked up in a table
+    instead: `onehot` (one input per junction), `codes` (a random point on the unit sphere per junction: a fixed
+    projection of one-hot, a tenth of its size) or `raw` (the number itself over the count, for comparison).
+    Every other column is compressed to sign(x) log(1 + |x|) / 4, which maps seconds and metres to order 1.
+
+    Args:
+        columns: number of columns d.
+        numbers: which columns hold junction numbers; -1 in them means none.
+        junctions: how many junctions there are.
+        kind: `codes`, `onehot` or `raw`.
+        code_size: length of a code.
+        plain: leave the other columns as they are (observations that are not Table I's).
+    """
+
+    def __init__(
+        self,
+        columns: int,
+        numbers: Sequence[int] = (),
+        junctions: int = 0,
+        kind: str = "codes",
+        code_size: int = 16,
+        plain: bool = False,
+    ) -> None:
+        self._numbers = np.array(sorted(numbers), dtype=np.int64)
+        self._others = np.array([c for c in range(columns) if c not in set(numbers)], dtype=np.int64)
+        self._plain = plain
+        self._table = _table(kind, junctions, code_size)
+        self.size = len(self._others) + len(self._numbers) * self._table.shape[1]
+
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
+        others = observations[..., self._others]
+        if not self._plain:
+            others = np.copysign(np.log1p(np.abs(others)), others) / SCORE_SCALE
+        if not len(self._numbers):
+            return others.astype(np.float32)
+        ids = observations[..., self._numbers].astype(np.int64)
+        codes = self._table[ids].reshape(*ids.shape[:-1], -1)
+        return np.concatenate([codes, others], axis=-1, dtype=np.float32)
+
+
+def _table(kind: str, junctions: int, code_size: int) -> np.ndarray:
+    """One row per junction and a last row of zeros, which -1 finds: no junction."""
+    if kind == "onehot":
+        rows = np.eye(junctions)
+    elif kind == "raw":
+        rows = (np.arange(junctions)[:, None] + 1.0) / max(junctions, 1)
+    else:
+        # The same codes in every run on a map: they are part of the policy's input, not of a run's luck.
+        rows = np.random.default_rng(0xC0DE).normal(size=(junctions, code_size))
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.concatenate([rows, np.zeros((1, rows.shape[1]))]).astype(np.float32)

@@ -1,0 +1,80 @@
+"""n independent networks as stacked tensors: one batched product per layer computes and updates them all."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+PARTS = ("weight0", "bias0", "weight1", "bias1", "weight2", "bias2")
+
+
+class StackedNetworks(nn.Module):
+    """n perceptrons with two hidden layers of equal shape and separate weights.
+
+    Weights start orthogonal, biases at zero, the last layer scaled by `last_gain` (0.01 makes a first policy uniform).
+    Network i's weights come from the generator alone and in order, so that fewer networks are a prefix of more.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        inputs: int,
+        hidden: int,
+        outputs: int,
+        generator: torch.Generator,
+        last_gain: float = 1.0,
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        sizes = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
+        gains = [math.sqrt(2.0), math.sqrt(2.0), last_gain]
+        layers: list[list[torch.Tensor]] = [[], [], []]
+        for _ in range(count):
+            for layer, shape, gain in zip(layers, sizes, gains, strict=True):
+                weight = torch.empty(shape)
+                nn.init.orthogonal_(weight, gain, generator=generator)
+                layer.append(weight)
+        self.weight0, self.weight1, self.weight2 = (nn.Parameter(torch.stack(layer)) for layer in layers)
+        self.bias0, self.bias1, self.bias2 = (nn.Parameter(torch.zeros(count, 1, outputs_)) for _, outputs_ in sizes)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Outputs of shape (n, T, outputs) for inputs of shape (n, T, inputs)."""
+        act = torch.relu if self.activation == "relu" else torch.tanh
+        x = act(torch.baddbmm(self.bias0, inputs, self.weight0))
+        x = act(torch.baddbmm(self.bias1, x, self.weight1))
+        return torch.baddbmm(self.bias2, x, self.weight2)
+
+
+class RolloutNetworks:
+    """The same networks for one input at a time, in numpy: a tenth of the time a torch call takes.
+
+    On the CPU it shares the weights' memory, so that an update is seen at once; otherwise call `refresh` after it.
+    """
+
+    def __init__(self, networks: StackedNetworks) -> None:
+        self._networks = networks
+        self.refresh()
+
+    def refresh(self) -> None:
+        arrays = {name: getattr(self._networks, name).detach().cpu().numpy() for name in PARTS}
+        count = len(arrays["weight0"])
+        self._layers = [
+            tuple(arrays[name][i] if name.startswith("weight") else arrays[name][i, 0] for name in PARTS)
+            for i in range(count)
+        ]
+        self._relu = self._networks.activation == "relu"
+
+    def __call__(self, index: int, inputs: np.ndarray) -> np.ndarray:
+        """Network `index`'s outputs, shape (outputs,), for inputs of shape (inputs,)."""
+        w0, b0, w1, b1, w2, b2 = self._layers[index]
+        if self._relu:
+            x = np.maximum(inputs @ w0 + b0, 0.0)
+            x = np.maximum(x @ w1 + b1, 0.0)
+        else:
+            x = np.tanh(inputs @ w0 + b0)
+            x = np.tanh(x @ w1 + b1)
+        return x @ w2 + b2
