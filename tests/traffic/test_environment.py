@@ -78,22 +78,33 @@ def test_spaces_follow_table_1(env):
     assert np.array_equal(env.state(), np.concatenate(list(observations.values())))
 
 
-def test_illegal_action_takes_the_fastest_path_and_is_reported(env):
+def until_some_decide(env: RouteEnv, fits) -> tuple[int, dict[str, int]]:
+    """Drive on until an agent decides for whom `fits` holds; gives it and every decider's first action."""
     _, infos = env.reset(seed=0)
-    agent = next(a for a in range(5) if len(env.current_edge(a).successors) < env.network.max_successors)
-    expected = env.fleet.fallback(agent)
-    actions = {name: 0 for name in env.agents if infos[name]["decides"]}
-    actions[f"agent_{agent}"] = env.network.max_successors - 1
+    while True:
+        actions = {name: 0 for name in env.agents if infos[name]["decides"]}
+        for name in actions:
+            if fits(int(name[6:])):
+                return int(name[6:]), actions
+        _, _, _, _, infos = env.step(actions)
+
+
+def test_illegal_action_takes_the_fastest_path_and_is_reported(env):
+    m = env.network.max_successors
+    agent, actions = until_some_decide(env, lambda a: len(env.current_edge(a).successors) < m)
+    expected, taken = env.fleet.fallback(agent), len(env.route(agent))
+    actions[f"agent_{agent}"] = m - 1
     _, _, _, _, infos = env.step(actions)
     assert infos[f"agent_{agent}"]["illegal_action"]
-    assert env.route(agent)[1] == expected
+    assert env.route(agent)[taken] == expected
     assert env.counters.illegal_actions == 1
 
 
 def test_missing_action_names_the_agent(env):
-    env.reset(seed=0)
-    with pytest.raises(UsageError, match="agent_0 must decide"):
-        env.step({})
+    agent, actions = until_some_decide(env, lambda a: True)
+    del actions[f"agent_{agent}"]
+    with pytest.raises(UsageError, match=f"agent_{agent} must decide"):
+        env.step(actions)
 
 
 def test_fastest_path_arrives_terminates_and_is_paid(env):
