@@ -72,9 +72,9 @@ def build_network(
     area = [f"--keep-edges.in-geo-boundary={','.join(map(repr, bbox))}"] if bbox else []
     side = ["--lefthand"] if lefthand else []
     with unfinished(out_net_file) as net_file:
-        source = osm_file
-        if "," in str(osm_file):  # netconvert would read two names
-            source = Path(shutil.copyfile(osm_file, net_file.with_name("input.osm")))
+        source = str(osm_file)
+        if "," in source:  # netconvert would read two names
+            source = shutil.copyfile(osm_file, net_file.with_name("input.osm")).name
         files = [f"--osm-files={source}", f"--type-files={','.join(str(types / name) for name in TYPE_MAPS)}"]
         try:
             _convert([*files, *RECIPE, *area, *side, *options], net_file, osm_file)

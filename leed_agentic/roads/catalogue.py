@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ def _cached_file(name: str, definition: MapDefinition, settings: MapSettings) ->
 
 
 def _osm_file(file: Path, settings: MapSettings, say: Progress) -> RoadNetwork:
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(f"There is no OpenStreetMap file {file}; check the path.")
     name = file.name.split(".")[0]
     with file.open("rb") as stream:
@@ -182,8 +183,8 @@ def _key(*parts: object) -> str:
 
 
 def _unknown(text: str, settings: MapSettings, downloadable: bool = False) -> UsageError:
-    if Path(text).is_file():
+    if os.path.isfile(text):
         endings = ", ".join(NET_ENDINGS + OSM_ENDINGS)
         return UsageError(f"{text} is not a map file by its ending ({endings}); rename it, or use `leed map build`.")
     known = named_maps() if downloadable else map_names(settings)
-    return UsageError(f"Unknown map {text!r}: {nearest(text, known)}")
+    return UsageError(f"Unknown map {text[:80]!r}: {nearest(text, known)}")

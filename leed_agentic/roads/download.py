@@ -45,8 +45,10 @@ def download_osm(
     """A checked OpenStreetMap file for the length of the block; a partial or wrong answer is never handed on.
 
     Raises:
+        UsageError: the server's URL is no web address, or the folder cannot be written.
         UnavailableError: no server, a refusal, a timeout, or an answer that is not usable OpenStreetMap data.
     """
+    url = _checked_url(settings.overpass_url)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place = tempfile.TemporaryDirectory(prefix=".download-", dir=folder)
@@ -56,7 +58,6 @@ def download_osm(
         ) from error
     with place:
         file = Path(place.name) / "answer.osm"
-        url = settings.overpass_url
         progress(f"Downloading {definition.title} from {url} ...")
         try:
             _fetch(
@@ -76,11 +77,21 @@ def download_osm(
         yield file
 
 
+def _checked_url(url: str) -> str:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and url.isprintable()
+    except ValueError:
+        good = False
+    if not good or " " in url:
+        raise UsageError(
+            f"map.overpass_url {url!r} is no web address; give one such as https://overpass-api.de/api/interpreter."
+        )
+    return url
+
+
 def _fetch(url: str, query: str, file: Path, timeout: float, progress: Callable[[str], None]) -> None:
-    scheme = urllib.parse.urlsplit(url).scheme
-    if scheme not in ("http", "https"):
-        raise UsageError(f"the URL starts with {scheme or 'no scheme'}, not http or https")
-    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+    request = urllib.request.Request(  # noqa: S310 - _checked_url allows http and https alone
         url,
         data=urllib.parse.urlencode({"data": query}).encode(),
         headers={"User-Agent": f"leed_agentic/{__version__}", "Accept": "application/osm3s+xml, application/xml"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -221,7 +222,7 @@ def nearest_id(wanted: str, known: dict[str, Any]) -> str:
 
 
 def _read(net_file: Path) -> Any:
-    if not net_file.is_file():
+    if not os.path.isfile(net_file):
         raise UsageError(f"There is no network file {net_file}; give a .net.xml or .net.xml.gz file, or a map's name.")
     import xml.sax
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +73,7 @@ def check_osm(file: Path) -> None:
         raise UsageError(
             f"{file} declares XML entities or a document type, which OpenStreetMap files never do; {_AGAIN}."
         ) from error
-    except (SAXParseException, ValueError) as error:
+    except (SAXParseException, ValueError, LookupError) as error:  # the latter two: encodings nobody knows
         if streets.root is None:
             raise UsageError(f"{file} is not XML; give an OpenStreetMap export (.osm, .osm.xml or .osm.gz).") from error
         if ended:
@@ -91,7 +92,7 @@ def check_osm(file: Path) -> None:
 
 def _chunks(file: Path) -> Iterator[bytes]:
     """The unpacked bytes; gzip is told by its first two bytes, not by the file's name."""
-    if not file.is_file():
+    if not os.path.isfile(file):  # False, where Path.is_file fails, for a name no file can have
         raise UsageError(f"There is no OpenStreetMap file {file}; check the path.")
     try:
         with file.open("rb") as raw:

@@ -51,7 +51,9 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
 
 
 def _last_error(output: str) -> str:
+    """The last thing called an error, with the lines that belong to it, as one line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Quitting")] or ["no message"]
-    errors = [line.removeprefix("Error:").strip() for line in lines if line.startswith("Error:")]
-    return (errors or lines)[-1][:500]
+    lines = [line for line in lines if not line.startswith(("Quitting", "Error: Could not parse commandline"))]
+    starts = [k for k, line in enumerate(lines) if line.startswith("Error:")]
+    last = lines[starts[-1] :] if starts else lines[-1:] or ["no message."]
+    return " ".join(last).removeprefix("Error:").strip()[:500]
