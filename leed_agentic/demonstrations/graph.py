@@ -64,8 +64,6 @@ def execute(state: State, runtime: Runtime[Workshop]) -> State:
     shop = runtime.context
     shop.progress(f"round {state['round']}: driving {len(state['routes'])} routes in SUMO")
     episode = drive_routes(shop.env, shop.scenario, state["routes"], shop.seed)
-    missing = [agent for agent in state["routes"] if agent not in shop.alone]
-    shop.alone.update(fastest_alone(shop.env, shop.scenario, missing))
     return {"episode": episode}
 
 
@@ -73,6 +71,8 @@ def critique(state: State, runtime: Runtime[Workshop]) -> State:
     """Judge the drive against the agents' own trajectories, or on its own where there are none."""
     shop = runtime.context
     episode = state["episode"]
+    unmeasured = [agent for agent in episode.trajectories if agent not in shop.alone]
+    shop.alone.update(fastest_alone(shop.env, shop.scenario, unmeasured))
     judged = judge(shop.network, episode, shop.alone, shop.settings.accept_ratio, shop.own)
     if shop.rounds and "planned" in state:
         record = shop.rounds[-1]
@@ -90,10 +90,8 @@ def refine(state: State, runtime: Runtime[Workshop]) -> State:
     shop = runtime.context
     judged = state.get("critique")
     remarks = feedbacks.get(shop.settings.feedback)(Review(state.get("validation"), judged))
-    if judged is None:
-        asked = [trip.agent for trip in shop.scenario.agents if trip.agent not in state["routes"]]
-    else:
-        asked = judged.slow
+    missing = [trip.agent for trip in shop.scenario.agents if trip.agent not in state["routes"]]
+    asked = missing + (judged.slow if judged else [])
     following = state["round"] + 1 if "planned" in state else state.get("round", 0)
     return {"round": following, "remarks": {a: remarks[a] for a in asked if a in remarks}, "asked": asked}
 
@@ -115,10 +113,10 @@ def after_validation(state: State, runtime: Runtime[Workshop]) -> Literal["execu
 
 def after_critique(state: State, runtime: Runtime[Workshop]) -> Literal["refine", "__end__"]:
     """Slow routes go back to the model while rounds are left."""
-    judged = state["critique"]
-    done = judged is None or judged.acceptable or state.get("stopped")
-    complete = len(state["routes"]) == len(runtime.context.scenario.agents)
-    return "__end__" if done or not complete or state.get("round", 0) >= runtime.context.settings.rounds else "refine"
+    judged, shop = state["critique"], runtime.context
+    complete = len(state["routes"]) == len(shop.scenario.agents)
+    good = complete and (judged is None or judged.acceptable)
+    return "__end__" if good or state.get("stopped") or state.get("round", 0) >= shop.settings.rounds else "refine"
 
 
 def build_graph(shop: Workshop | None = None) -> Any:
