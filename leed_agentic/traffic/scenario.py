@@ -59,10 +59,13 @@ class Scenario:
                 f"This is not a scenario of format {FORMAT} {FORMAT_VERSION}; make it again with its seed."
             )
         try:
+            agents = tuple(AgentTrip(**trip) for trip in data["agents"])
+            if [trip.agent for trip in agents] != list(range(len(agents))):
+                raise ValueError("agents must be numbered 0, 1, 2 ... in order")
             return cls(
                 map=str(data["map"]),
                 seed=int(data["seed"]),
-                agents=tuple(AgentTrip(**trip) for trip in data["agents"]),
+                agents=agents,
                 background=tuple(BackgroundTrip(**trip) for trip in data.get("background", ())),
             )
         except (KeyError, TypeError, ValueError) as error:

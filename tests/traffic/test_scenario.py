@@ -56,3 +56,10 @@ def test_files(tmp_path):
     assert Scenario.load(tmp_path / "scenario.json") == scenario
     with pytest.raises(UsageError, match="Cannot read the scenario"):
         Scenario.load(tmp_path / "none.json")
+
+
+def test_agents_are_numbered_in_order():
+    data = draw_scenario(NETWORK, ScenarioSettings(agents=3), 5).to_json()
+    data["agents"] = data["agents"][::-1]
+    with pytest.raises(UsageError, match="numbered"):
+        Scenario.from_json(data)
