@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,17 +21,17 @@ class DemonstrationSource(Protocol):
     name: str
 
     @property
-    def usage(self) -> Mapping[str, int]:
+    def usage(self) -> Mapping[str, float]:
         """What it spent so far in this process: `calls`, `input_tokens`, `output_tokens`; more keys are welcome."""
 
     def demonstrations(
-        self, episode: int, trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
+        self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
     ) -> Mapping[int, Trajectory]:
         """Expert trajectories by agent; agents without one learn on their own.
 
         Args:
             episode: k, from 0.
-            trajectories: the agents' own of this episode (tau^a); None before there are any.
+            agents_trajectories: the agents' own of this episode (tau^a); None before there are any.
             env: to drive the routes in; its scenario is what demonstrations are wanted for.
 
         Raises:
@@ -50,14 +51,14 @@ class _FixedSource:
     name = ""
 
     @property
-    def usage(self) -> Mapping[str, int]:
+    def usage(self) -> Mapping[str, float]:
         return {"calls": 0, "input_tokens": 0, "output_tokens": 0}
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         raise NotImplementedError
 
     def demonstrations(
-        self, episode: int, trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
+        self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
     ) -> Mapping[int, Trajectory]:
         return drive_routes(env, self.routes(env))
 
@@ -169,7 +170,7 @@ def check_route(env: RouteEnv, agent: int, route: Sequence[str], file: Path) -> 
     trip = env.scenario.agents[agent]
     if not route or route[0] != trip.start_edge:
         raise UsageError(f"{file}: the route of agent {agent} must begin with its start edge {trip.start_edge}.")
-    for before, after in zip(route, route[1:], strict=False):
+    for before, after in pairwise(route):
         if after not in env.network.edge(before).successors:
             raise UsageError(
                 f"{file}: the route of agent {agent} turns from {before} into {after}, which the mask forbids; "

@@ -1,4 +1,4 @@
-"""LEED: decentralised PPO from the agents' own experience and from demonstrations (Algorithm 1, policy optimisation)."""
+"""LEED: decentralised PPO from own experience and from demonstrations (Algorithm 1, policy optimisation)."""
 
 from __future__ import annotations
 
@@ -155,9 +155,9 @@ class Leed:
             return alpha, dtw
         lengths = []
         for agent in pairs:
-            points = [_points(x[agent], self.settings.dtw_points) for x in (experiences, experts)]
-            dtw[agent] = dtw_distance(*points, method=self.settings.dtw)
-            lengths.append(max(float(np.linalg.norm(np.diff(points[1], axis=0), axis=1).sum()), 1e-9))
+            own, shown = (_points(x[agent], self.settings.dtw_points) for x in (experiences, experts))
+            dtw[agent] = dtw_distance(own, shown, self.settings.dtw)
+            lengths.append(max(float(np.linalg.norm(np.diff(shown, axis=0), axis=1).sum()), 1e-9))
         progress = objectives.Progress(
             episode, self.settings.episodes, dtw[pairs], np.array(lengths), self.settings.alpha_fixed
         )

@@ -1,0 +1,142 @@
+"""A training run put together from settings: map, scenario, world, algorithm, source, folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.learning.algorithms import Algorithm, algorithms
+from leed_agentic.learning.rollout import RouteWorld
+from leed_agentic.learning.run_folder import read_csv, read_run_file, write_run_file
+from leed_agentic.learning.sources import DemonstrationSource, FileSource, LogitSource, ShortestPathSource
+from leed_agentic.learning.trainer import Trainer
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import Settings
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario, draw_scenario
+
+MakeGraphSource = Callable[[Settings, RouteEnv, Path | None], DemonstrationSource]
+"""How the language model's source is made; handed in, because learning knows no language model."""
+Line = Callable[[str], Any]
+Row = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass
+class Session:
+    """What a run consists of."""
+
+    settings: Settings
+    world: RouteWorld
+    trainer: Trainer
+    folder: Path | None
+
+    def close(self) -> None:
+        close = getattr(self.trainer.source, "close", None)
+        if close:
+            close()
+        self.world.env.close()
+
+
+def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
+    """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
+    network = open_map(settings.map.name, settings.map)
+    if scenario is None:
+        seconds = float(settings.environment.max_steps * settings.environment.step_seconds)
+        scenario = draw_scenario(network, settings.scenario, settings.seed, seconds)
+    if scenario.map != network.name:
+        raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
+    return RouteWorld(RouteEnv(network, scenario, settings.environment))
+
+
+def make_algorithm(settings: Settings, world: RouteWorld) -> Algorithm:
+    make = algorithms.get(settings.learning.algorithm)
+    return make(world.agents, world.actions, world.encoding(settings.learning), settings.learning, settings.seed)
+
+
+def make_source(
+    settings: Settings, world: RouteWorld, folder: Path | None, graph: MakeGraphSource | None
+) -> DemonstrationSource | None:
+    """The source that the settings name; None for `none`."""
+    learning = settings.learning
+    if learning.source == "shortest-path":
+        return ShortestPathSource()
+    if learning.source == "logit":
+        return LogitSource(learning.logit_temperature, settings.seed)
+    if learning.source == "file":
+        if learning.demonstrations is None:
+            raise UsageError("Source file needs a file: -s learning.demonstrations=FILE.")
+        return FileSource(learning.demonstrations, world.env)
+    if learning.source == "graph":
+        if graph is None:
+            raise UsageError("Source graph is not at hand here; choose shortest-path, logit, file or none.")
+        return graph(settings, world.env, folder)
+    return None
+
+
+def begin(
+    settings: Settings,
+    folder: Path | None,
+    graph: MakeGraphSource | None = None,
+    warn: Line = lambda line: None,
+    watch: Row = lambda row: None,
+) -> Session:
+    """A new run in an empty folder. Raises UsageError or UnavailableError before anything is trained."""
+    world = make_world(settings)
+    algorithm = make_algorithm(settings, world)
+    if folder:
+        write_run_file(folder, settings, world.env.scenario)
+    source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
+    trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+    return Session(settings, world, trainer, folder)
+
+
+def take_up(
+    folder: Path,
+    graph: MakeGraphSource | None = None,
+    warn: Line = lambda line: None,
+    watch: Row = lambda row: None,
+    with_source: bool = True,
+) -> Session:
+    """A run as of its latest checkpoint. Raises UsageError when the folder or its checkpoint is not usable."""
+    settings, scenario = read_run_file(folder)
+    world = make_world(settings, scenario)
+    algorithm = make_algorithm(settings, world)
+    wanted = with_source and algorithm.uses_demonstrations
+    source = make_source(settings, world, folder, graph) if wanted else None
+    trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+    trainer.resume()
+    return Session(settings, world, trainer, folder)
+
+
+def summary(session: Session) -> dict[str, Any]:
+    """The figures of a finished run, from its own metrics.csv and timing.csv."""
+    if session.folder is None:
+        raise UsageError("A run without a folder keeps no metrics to sum up.")
+    metrics, timing = read_csv(session.folder / "metrics.csv"), read_csv(session.folder / "timing.csv")
+    rewards = [float(row["reward_mean"]) for row in metrics]
+    total = {name: sum(float(row[name]) for row in timing) for name in timing[0] if name != "episode"}
+    decisions = sum(int(row["decisions"]) for row in metrics)
+    source = session.trainer.source
+    return {
+        "run": str(session.folder),
+        "algorithm": session.settings.learning.algorithm,
+        "source": source.name if source else "none",
+        "map": session.world.env.network.name,
+        "agents": session.world.agents,
+        "episodes": len(metrics),
+        "reward_first20": float(np.mean(rewards[:20])),
+        "reward_last20": float(np.mean(rewards[-20:])),
+        "arrival_rate_last20": float(np.mean([float(row["arrival_rate"]) for row in metrics[-20:]])),
+        "decisions": decisions,
+        "simulated_seconds": sum(float(row["simulated_seconds"]) for row in metrics),
+        **total,
+        "decisions_per_second": decisions / total["seconds"],
+        "triggers": session.trainer.triggers,
+        "source_failures": session.trainer.failures,
+        **session.trainer.spent(),
+    }

@@ -1,0 +1,227 @@
+"""Equations (3) to (9) against scalar references written plainly, and what must not change them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leed_agentic.errors import UsageError
+from leed_agentic.learning import objectives
+from leed_agentic.learning.algorithms import Leed
+from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.networks import RolloutNetworks, StackedNetworks
+from leed_agentic.learning.returns import discounted_returns
+from leed_agentic.learning.rollout import batch_of
+from leed_agentic.settings import LearningSettings
+from leed_agentic.traffic.similarity import dtw_distance
+
+
+@dataclass
+class Drive:
+    observations: np.ndarray
+    masks: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    arrived: bool
+    last_observation: np.ndarray
+    positions: np.ndarray
+
+
+def drive(generator, steps, arrived=True, size=5, actions=3):
+    masks = np.ones((steps, actions), dtype=np.int8)
+    masks[::2, -1] = 0
+    return Drive(
+        observations=generator.normal(size=(steps, size)).astype(np.float32),
+        masks=masks,
+        actions=generator.integers(0, actions - 1, steps),
+        rewards=generator.normal(size=steps),
+        arrived=arrived,
+        last_observation=generator.normal(size=size).astype(np.float32),
+        positions=generator.normal(size=(steps + 1, 2)) * 100,
+    )
+
+
+def leed(agents, **changes):
+    given_ = {"hidden": 16, "reward_scale": 1.0, "epochs": 2, "episodes": 10, **changes}
+    return Leed(agents, 3, Encoding(5, plain=True), LearningSettings(**given_), seed=4)
+
+
+def test_returns_by_hand():
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [3.0, 0.0, 0.0]])
+    returns = discounted_returns(rewards, torch.tensor([3, 1]), torch.tensor([8.0, 0.0]), 0.5)
+    assert returns.tolist() == [[1 + 1 + 1 + 1, 2 + 2 + 2, 4 + 4], [3, 0, 0]]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    rewards=st.lists(st.floats(-10, 10, width=32), min_size=1, max_size=30),
+    padding=st.integers(0, 10),
+    gamma=st.sampled_from([0.0, 0.5, 0.99, 1.0]),
+    last=st.floats(-5, 5, width=32),
+)
+def test_returns_equal_the_loop_and_padding_changes_nothing(rewards, padding, gamma, last):
+    expected, following = [], last
+    for reward in reversed(rewards):
+        following = reward + gamma * following
+        expected.insert(0, following)
+    padded = torch.tensor([rewards + [0.0] * padding])
+    returns = discounted_returns(padded, torch.tensor([len(rewards)]), torch.tensor([last]), gamma)
+    assert returns[0, : len(rewards)].tolist() == pytest.approx(expected, abs=1e-3)
+    assert returns[0, len(rewards) :].tolist() == [0.0] * padding
+
+
+def test_clipped_surrogate_by_hand():
+    ratios, advantages, clip = [1.5, 0.5, 1.5, 0.5, 1.0], [2.0, 2.0, -2.0, -2.0, 3.0], 0.2
+    by_hand = [min(w * a, max(min(w, 1 + clip), 1 - clip) * a) for w, a in zip(ratios, advantages, strict=True)]
+    assert by_hand == pytest.approx([2.4, 1.0, -3.0, -1.6, 3.0])
+    weights = torch.full((1, 5), 0.2)
+    gain = objectives.surrogate(
+        torch.tensor([ratios]).log(), torch.zeros(1, 5), torch.tensor([advantages]), weights, clip
+    )
+    assert gain.item() == pytest.approx(sum(by_hand) / 5)
+
+
+def test_value_loss_entropy_and_mixture_by_hand():
+    weights = torch.tensor([[0.5, 0.5, 0.0]])
+    loss = objectives.value_loss(torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[0.0, 4.0, 0.0]]), weights)
+    assert loss.item() == pytest.approx((1 + 4) / 2)
+    masks = torch.tensor([[[True, True, False], [True, False, False], [True, True, True]]])
+    log_p = objectives.log_probabilities(torch.zeros(1, 3, 3), masks)
+    assert log_p.exp()[0, 0].tolist() == [0.5, 0.5, 0.0]
+    assert objectives.entropy(log_p, weights).item() == pytest.approx(math.log(2) / 2)
+    mixed = objectives.full_objective(*(torch.tensor([x]) for x in (2.0, 6.0, 0.25, 3.0)), beta=0.1)
+    assert mixed.item() == pytest.approx(0.25 * 2 + 0.75 * 6 + 0.1 * 3)
+
+
+def test_alpha_as_printed_and_its_relatives():
+    progress = objectives.Progress(5, 10, np.array([0.0, 2.0]), np.array([4.0, 4.0]), 0.3)
+    values = {name: objectives.alphas.get(name)(progress).tolist() for name in objectives.alphas.names()}
+    assert values["paper"] == pytest.approx([1, math.exp(-0.5 * 2)])
+    assert values["normalised"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
+    assert values["aligned"] == pytest.approx([1, math.exp(-2 / 4)])
+    assert values["annealed"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
+    assert values["fixed"] == [0.3, 0.3]
+    first = objectives.Progress(0, 10, np.array([9e4]), np.array([1.0]), 0.3)
+    assert objectives.alphas.get("paper")(first) == 1.0
+
+
+def test_expert_advantages_by_hand():
+    data = objectives.ExpertData(*(torch.tensor([x]) for x in ([3.0, 1.0], [1.0, 2.0], [4.0, -1.0], [0.5, 0.5])))
+    found = {
+        name: objectives.expert_advantages.get(name)(data)[0].tolist() for name in objectives.expert_advantages.names()
+    }
+    assert found["raw"] == [2.0, -1.0]
+    assert found["scaled"] == pytest.approx([2 / math.sqrt(2.5), -1 / math.sqrt(2.5)])
+    assert found["positive"] == [2.0, 0.0]
+    assert found["agent-critic"] == [0.0, 2.0]
+    assert found["constant"] == [1.0, 1.0]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
+def test_dtw_equals_the_table(rows, columns, seed):
+    generator = np.random.default_rng(seed)
+    a, b = generator.normal(size=(rows, 2)), generator.normal(size=(columns, 2))
+    table = np.full((rows + 1, columns + 1), np.inf)
+    table[0, 0] = 0.0
+    for i in range(rows):
+        for j in range(columns):
+            table[i + 1, j + 1] = math.dist(a[i], b[j]) + min(table[i, j], table[i, j + 1], table[i + 1, j])
+    assert dtw_distance(a, b) == pytest.approx(table[-1, -1])
+    assert dtw_distance(a, b, "fastdtw") >= table[-1, -1] - 1e-9
+    assert dtw_distance(a, a) == 0.0
+
+
+def test_numpy_and_torch_networks_agree():
+    networks = StackedNetworks(3, 5, 8, 4, torch.Generator().manual_seed(0))
+    inputs = torch.randn(3, 1, 5)
+    outputs = networks(inputs).detach().numpy()
+    rollout = RolloutNetworks(networks)
+    for agent in range(3):
+        assert rollout(agent, inputs[agent, 0].numpy()) == pytest.approx(outputs[agent, 0], abs=1e-5)
+
+
+def plain_ppo(learner, data, s):
+    """PPO of one agent, by autograd on unbatched tensors; returns gradients of the first step."""
+    batch = batch_of({0: data}, 1, 3, learner.encoding)
+    states = torch.from_numpy(np.concatenate([data.observations, data.last_observation[None]]))
+    values = learner.agent_critic(states[None])[0, :, 0]
+    following = 0.0 if data.arrived else values[-1].item()
+    returns = []
+    for reward in data.rewards[::-1]:
+        following = float(reward) + s.gamma * following
+        returns.insert(0, following)
+    advantages = np.array(returns) - values[:-1].detach().numpy()
+    advantages = (advantages - advantages.mean()) / advantages.std()
+    logits = learner.policy(states[None, :-1])[0]
+    distribution = torch.distributions.Categorical(logits=logits.masked_fill(~batch.masks[0], -1e9))
+    log_p = distribution.log_prob(torch.from_numpy(data.actions))
+    ratio = torch.exp(log_p - log_p.detach())
+    gain = (ratio * torch.tensor(advantages, dtype=torch.float32)).mean() + s.beta * distribution.entropy().mean()
+    loss = ((values[:-1] - torch.tensor(returns, dtype=torch.float32)) ** 2).mean()
+    networks = [*learner.policy.parameters(), *learner.agent_critic.parameters()]
+    return torch.autograd.grad(loss - gain, networks)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_without_demonstrations_the_update_is_plain_ppo(arrived):
+    data = drive(np.random.default_rng(1), 7, arrived)
+    learner = leed(1, epochs=1)
+    expected = plain_ppo(learner, data, learner.settings)
+    logged = learner.update({0: data}, {}, 3)
+    assert logged["alpha"].tolist() == [1.0]
+    found = [p.grad for p in [*learner.policy.parameters(), *learner.agent_critic.parameters()]]
+    for one, other in zip(found, expected, strict=True):
+        assert one.numpy() == pytest.approx(other.numpy(), abs=1e-5)
+    assert all(p.grad is None for p in learner.expert_critic.parameters())
+
+
+def test_a_stacked_agent_learns_as_it_would_alone():
+    generator = np.random.default_rng(2)
+    own = {0: drive(generator, 4), 1: drive(generator, 9, arrived=False)}
+    shown = {0: drive(generator, 6), 1: drive(generator, 3)}
+    both, alone = leed(2), leed(1)
+    alone.load_tensors({name: t[:1] for name, t in both.tensors().items()})
+    for episode in range(3):
+        both.update(own, shown, episode)
+        alone.update({0: own[0]}, {0: shown[0]}, episode)
+    for name, tensor in alone.tensors().items():
+        if not name.startswith("adam"):
+            assert tensor[0].numpy() == pytest.approx(both.tensors()[name][0].numpy(), abs=1e-5)
+
+
+def test_an_agent_without_decisions_has_no_gradient():
+    generator = np.random.default_rng(3)
+    learner = leed(2)
+    learner.update({0: drive(generator, 5), 1: drive(generator, 0)}, {}, 0)
+    for parameter in [*learner.policy.parameters(), *learner.agent_critic.parameters()]:
+        assert not parameter.grad[1].any()
+        assert parameter.grad[0].any() or parameter.shape[1] == 1
+
+
+def test_expert_probability_rises_to_one():
+    generator = np.random.default_rng(4)
+    own, shown = {0: drive(generator, 6)}, {0: drive(generator, 6)}
+    shown[0].rewards[:] = 1.0
+    learner = leed(1, learning_rate=0.01, alpha="fixed")
+    history = [learner.update(own, shown, k)["expert_probability"][0] for k in range(60)]
+    assert history[0] < 0.6 < 0.9 < history[-1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"), [("rewards", np.nan, "NaN"), ("actions", 2, "mask forbids"), ("actions", 7, "mask")]
+)
+def test_bad_data_is_refused(field, value, words):
+    data = drive(np.random.default_rng(5), 3)
+    getattr(data, field)[0] = value
+    with pytest.raises(UsageError, match=words):
+        leed(1).update({}, {0: data}, 0)
+
+
+def test_a_stranger_is_refused():
+    with pytest.raises(UsageError, match="agent 5"):
+        leed(2).update({5: drive(np.random.default_rng(6), 3)}, {}, 0)
