@@ -1,3 +1,3 @@
-"""LEED: expert demonstrations by a large language model for decentralised multi-agent reinforcement learning on streets."""
+"""LEED: expert demonstrations by a language model for decentralised multi-agent reinforcement learning on streets."""
 
 __version__ = "0.1.0"
