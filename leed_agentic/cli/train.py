@@ -22,7 +22,9 @@ def train(
     algorithm: str | None = typer.Option(None, help="leed or ippo."),
     source: str | None = typer.Option(None, help="Of demonstrations: graph, file, logit, shortest-path or none."),
     demonstrations: Path | None = typer.Option(None, help="The demonstrations.json of source file."),
-    model: str | None = typer.Option(None, help="Of source graph: provider:name, replay or stand-in."),
+    model: str | None = typer.Option(
+        None, help="Of source graph: provider:name or stand-in (default; no LLM is called)."
+    ),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     planning: str | None = typer.Option(None, help="Of source graph: fleet, agent or junction."),
     episodes: int | None = typer.Option(None, help="Episodes."),
@@ -61,6 +63,9 @@ def train(
     if resume and (refused or out_folder or settings_file or assignments):
         raise UsageError("--resume takes every setting from the run; leave the other options out.")
     settings = None if resume else load_settings(settings_file, assignments or (), given)
+    if settings is not None and "name" not in settings.model.model_fields_set:
+        # The shipped recording answers one scenario's questions, and training asks new ones.
+        settings.model.name = "stand-in"
 
     from leed_agentic.demonstrations.run_folder import create_run_folder
     from leed_agentic.demonstrations.source import GraphSource
