@@ -116,6 +116,8 @@ def check(
         for finding in findings:
             out.print(finding.message, markup=False, highlight=False)
         out.print(f"{len(routes.routes) - len(invalid)} of {len(routes.routes)} routes valid on {network.name}.")
+        if len({f.agent for f in findings if f.kind == "unknown_edge"}) == len(routes.routes) > 0:
+            out.print(f"Every route has edges that {network.name} lacks; was the file made for another --map?")
     if findings:
         raise typer.Exit(1)
 
@@ -140,7 +142,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             _number(r.reward_mean, 1),
             _number(r.travel_time_ratio, 2),
             str(r.calls),
-            f"{r.input_tokens}/{r.output_tokens}",
+            "replayed" if summary.get("replayed_calls") else f"{r.input_tokens}/{r.output_tokens}",
         )
     out.print(table)
     if summary.get("stopped"):
@@ -148,8 +150,8 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     valid, agents = len(demonstrations.routes), summary["agents"]
     ratio = _number(summary["travel_time_ratio"], 2)
     out.print(
-        f"{valid} of {agents} agents have a valid route, driven in SUMO: {summary['arrival_rate']:.0%} arrived, "
-        f"{ratio} times the fastest path's time, mean reward {_number(summary['reward_mean'], 1)}.",
+        f"{valid} of {agents} agents have a valid route. Driven in SUMO, {summary['arrival_rate']:.0%} of these arrived, "
+        f"in {ratio} times the time of the fastest path alone, with mean reward {_number(summary['reward_mean'], 1)}.",
         highlight=False,
     )
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
