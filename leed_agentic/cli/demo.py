@@ -149,9 +149,10 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
         out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
     valid, agents = len(demonstrations.routes), summary["agents"]
     ratio = _number(summary["travel_time_ratio"], 2)
+    reward, arrived = _number(summary["reward_mean"], 1), summary["arrival_rate"]
     out.print(
-        f"{valid} of {agents} agents have a valid route. Driven in SUMO, {summary['arrival_rate']:.0%} of these "
-        f"arrived, in {ratio} times the time of the fastest path alone, with mean reward {_number(summary['reward_mean'], 1)}.",
+        f"{valid} of {agents} agents have a valid route. Driven in SUMO, {arrived:.0%} of these arrived, "
+        f"in {ratio} times the time of the fastest path alone, with mean reward {reward}.",
         highlight=False,
     )
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
