@@ -116,6 +116,7 @@ def first_question(
     asked = prompts.render(
         template,
         count=len(agents),
+        agent=agents[0],
         junctions=junctions_block(network),
         adjacency=adjacency_block(network),
         agents=agents_block(network, scenario, agents),

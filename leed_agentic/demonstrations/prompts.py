@@ -19,7 +19,7 @@ LARGEST_TEMPLATE = 200_000
 TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "system": (frozenset(), frozenset()),
     "fleet": (frozenset({"agents", "adjacency"}), frozenset({"junctions", "count"})),
-    "agent": (frozenset({"agents", "adjacency"}), frozenset({"junctions", "count"})),
+    "agent": (frozenset({"agents", "adjacency"}), frozenset({"junctions", "count", "agent"})),
     "refine": (frozenset({"remarks"}), frozenset({"agents", "count"})),
     "junction": (frozenset({"choices"}), frozenset({"agent"})),
     "junction_examples": (frozenset(), frozenset()),
