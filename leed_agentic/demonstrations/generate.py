@@ -107,9 +107,10 @@ def open_workshop(
     return Workshop(
         network=network,
         scenario=scenario,
-        env=RouteEnv(network, scenario, settings.environment),
         caller=ModelCaller(settings.model, calls_file, made_with),
         prompts=PromptSet.load(settings.demonstration.prompts),
+        # Last: an error in the others then leaves no simulation open.
+        env=RouteEnv(network, scenario, settings.environment),
         settings=settings.demonstration,
         seed=settings.seed,
         own=own,

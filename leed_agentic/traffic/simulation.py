@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import weakref
 from collections.abc import Sequence
@@ -62,8 +63,10 @@ class Simulation:
             if self.settings.backend == "libsumo":
                 import libsumo
 
-                owner = _libsumo_owner() if _libsumo_owner else None
-                if owner is not None and owner.api is not None:
+                if _held():
+                    # An environment dropped by an error may only wait to be collected, held by the error's traceback.
+                    gc.collect()
+                if _held():
                     raise UsageError(
                         "libsumo holds one simulation per process: close() the other environment first, "
                         "or set environment.backend=traci."
@@ -161,6 +164,11 @@ class Simulation:
         arrived = list(self.api.simulation.getArrivedIDList())
         self._vehicles.difference_update(arrived)
         return arrived
+
+
+def _held() -> bool:
+    owner = _libsumo_owner() if _libsumo_owner else None
+    return owner is not None and owner.api is not None
 
 
 _RAIL = (1, 2)
