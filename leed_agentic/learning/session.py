@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,11 +88,14 @@ def begin(
 ) -> Session:
     """A new run in an empty folder. Raises UsageError or UnavailableError before anything is trained."""
     world = make_world(settings)
-    algorithm = make_algorithm(settings, world)
-    if folder:
-        write_run_file(folder, settings, world.env.scenario)
-    source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
-    trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+    with ExitStack() as on_error:
+        on_error.callback(world.env.close)
+        algorithm = make_algorithm(settings, world)
+        if folder:
+            write_run_file(folder, settings, world.env.scenario)
+        source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
+        trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+        on_error.pop_all()
     return Session(settings, world, trainer, folder)
 
 
@@ -105,11 +109,14 @@ def take_up(
     """A run as of its latest checkpoint. Raises UsageError when the folder or its checkpoint is not usable."""
     settings, scenario = read_run_file(folder)
     world = make_world(settings, scenario)
-    algorithm = make_algorithm(settings, world)
-    wanted = with_source and algorithm.uses_demonstrations
-    source = make_source(settings, world, folder, graph) if wanted else None
-    trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
-    trainer.resume()
+    with ExitStack() as on_error:
+        on_error.callback(world.env.close)
+        algorithm = make_algorithm(settings, world)
+        wanted = with_source and algorithm.uses_demonstrations
+        source = make_source(settings, world, folder, graph) if wanted else None
+        trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+        trainer.resume()
+        on_error.pop_all()
     return Session(settings, world, trainer, folder)
 
 
