@@ -41,12 +41,19 @@ class StackedNetworks(nn.Module):
         self.weight0, self.weight1, self.weight2 = (nn.Parameter(torch.stack(layer)) for layer in layers)
         self.bias0, self.bias1, self.bias2 = (nn.Parameter(torch.zeros(count, 1, outputs_)) for _, outputs_ in sizes)
 
-    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Outputs of shape (n, T, outputs) for inputs of shape (n, T, inputs)."""
+    def forward(self, inputs: torch.Tensor, owner: torch.Tensor | None = None) -> torch.Tensor:
+        """Outputs of shape (n, T, outputs) for inputs of shape (n, T, inputs).
+
+        Args:
+            owner: shape (p,), the network that computes each of p inputs of shape (p, T, inputs); None: one each.
+        """
+        w0, b0, w1, b1, w2, b2 = (getattr(self, name) for name in PARTS)
+        if owner is not None:
+            w0, b0, w1, b1, w2, b2 = (part.index_select(0, owner) for part in (w0, b0, w1, b1, w2, b2))
         act = torch.relu if self.activation == "relu" else torch.tanh
-        x = act(torch.baddbmm(self.bias0, inputs, self.weight0))
-        x = act(torch.baddbmm(self.bias1, x, self.weight1))
-        return torch.baddbmm(self.bias2, x, self.weight2)
+        x = act(torch.baddbmm(b0, inputs, w0))
+        x = act(torch.baddbmm(b1, x, w1))
+        return torch.baddbmm(b2, x, w2)
 
 
 class RolloutNetworks:

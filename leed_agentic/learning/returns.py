@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.signal import lfilter
 
 
 def discounted_returns(
@@ -10,7 +12,8 @@ def discounted_returns(
 ) -> torch.Tensor:
     """Bootstrapped finite-horizon returns (4): R_t = sum_{k=0}^{T-t-1} gamma^k r_{t+k} + gamma^{T-t} V(o_T).
 
-    One product with the upper triangle of discounts takes the place of a loop over steps.
+    R_t = r_t + gamma R_{t+1} with R_T = V(o_T) is a first-order recursive filter over the reversed rewards; scipy runs
+    it in C, for all agents at once and in float64.
 
     Args:
         rewards: shape (n, longest), 0 behind an agent's end.
@@ -20,17 +23,14 @@ def discounted_returns(
     Returns:
         Shape (n, longest), 0 behind an agent's end.
     """
-    longest = rewards.shape[1]
-    steps = torch.arange(longest, device=rewards.device)
-    ahead = steps[None, :] - steps[:, None]
-    discounts = torch.where(ahead >= 0, _power(gamma, ahead.clamp(min=0)), 0.0)
-    left = lengths[:, None] - steps[None, :]
-    bootstrap = _power(gamma, left.clamp(min=0)) * last_values[:, None]
-    return (rewards @ discounts.T + bootstrap) * (left > 0)
-
-
-def _power(gamma: float, exponents: torch.Tensor) -> torch.Tensor:
-    return torch.pow(torch.tensor(gamma, device=exponents.device), exponents)
+    agents, longest = rewards.shape
+    ends = lengths.cpu().numpy()
+    paid = np.zeros((agents, longest + 1))
+    paid[:, :longest] = rewards.cpu().numpy()
+    paid[np.arange(agents), ends] += last_values.cpu().numpy()
+    returns = lfilter([1.0], [1.0, -gamma], paid[:, ::-1], axis=1)[:, ::-1][:, :longest]
+    returns = np.where(np.arange(longest) < ends[:, None], returns, 0.0).astype(np.float32)
+    return torch.from_numpy(returns).to(rewards.device)
 
 
 def values_and_returns(

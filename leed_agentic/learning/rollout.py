@@ -153,10 +153,10 @@ class ParallelWorld:
 
 @dataclass(frozen=True)
 class Batch:
-    """n agents' decisions, padded to the longest. Row T of an agent with T decisions holds o_T."""
+    """n agents' decisions, padded to the longest."""
 
-    inputs: torch.Tensor
-    """Shape (n, longest + 1, inputs)."""
+    rows: list[np.ndarray]
+    """Network inputs per agent, shape (T + 1, inputs): its decisions' and o_T's; one row for an agent without data."""
     masks: torch.Tensor
     """Shape (n, longest, m), bool; all true behind an agent's end."""
     actions: torch.Tensor
@@ -167,13 +167,10 @@ class Batch:
     """Shape (n,): T per agent, 0 for an agent without data."""
     valid: torch.Tensor
     """Shape (n, longest), 1 for a decision and 0 behind an agent's end."""
+    weights: torch.Tensor
+    """Shape (n, longest): weights of a mean over each agent's own decisions."""
     terminated: torch.Tensor
     """Shape (n,), 1 where nothing follows and the return does not bootstrap."""
-
-    @property
-    def weights(self) -> torch.Tensor:
-        """Shape (n, longest): weights of a mean over each agent's own decisions."""
-        return self.valid / self.lengths.clamp(min=1)[:, None]
 
 
 def batch_of(
@@ -192,7 +189,7 @@ def batch_of(
     for agent, experience in experiences.items():
         _check(agent, experience, agents)
     longest = max((len(e.actions) for e in experiences.values()), default=0)
-    inputs = np.zeros((agents, longest + 1, encoding.size), dtype=np.float32)
+    rows = [np.zeros((1, encoding.size), dtype=np.float32)] * agents
     masks = np.ones((agents, longest, actions), dtype=bool)
     chosen = np.zeros((agents, longest), dtype=np.int64)
     rewards = np.zeros((agents, longest), dtype=np.float32)
@@ -200,16 +197,16 @@ def batch_of(
     terminated = np.ones(agents, dtype=np.float32)
     for agent, e in experiences.items():
         count = len(e.actions)
-        inputs[agent, :count] = encoding(e.observations)
-        inputs[agent, count] = encoding(e.last_observation)
+        rows[agent] = encoding(np.concatenate([e.observations, e.last_observation[None]]))
         masks[agent, :count] = e.masks
         chosen[agent, :count] = e.actions
         rewards[agent, :count] = e.rewards * reward_scale
         lengths[agent] = count
         terminated[agent] = float(e.arrived)
     valid = (np.arange(longest)[None, :] < lengths[:, None]).astype(np.float32)
-    arrays = (inputs, masks, chosen, rewards, lengths, valid, terminated)
-    return Batch(*(torch.from_numpy(array).to(device) for array in arrays))
+    weights = valid / np.maximum(lengths, 1).astype(np.float32)[:, None]
+    arrays = (masks, chosen, rewards, lengths, valid, weights, terminated)
+    return Batch(rows, *(torch.from_numpy(array).to(device) for array in arrays))
 
 
 def _check(agent: int, experience: Experience, agents: int) -> None:

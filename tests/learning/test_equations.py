@@ -13,6 +13,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning import objectives
 from leed_agentic.learning.algorithms import Leed
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.folding import Folding
 from leed_agentic.learning.networks import RolloutNetworks, StackedNetworks
 from leed_agentic.learning.returns import discounted_returns
 from leed_agentic.learning.rollout import batch_of
@@ -143,6 +144,24 @@ def test_numpy_and_torch_networks_agree():
     rollout = RolloutNetworks(networks)
     for agent in range(3):
         assert rollout(agent, inputs[agent, 0].numpy()) == pytest.approx(outputs[agent, 0], abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=4), st.integers(0, 99))
+def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
+    generator = np.random.default_rng(seed)
+    networks = StackedNetworks(len(lengths), 5, 8, 4, torch.Generator().manual_seed(seed))
+    rows = [generator.normal(size=(length, 5)).astype(np.float32) for length in lengths]
+    outputs = Folding(rows).compute(networks).detach().numpy()
+    alone = RolloutNetworks(networks)
+    for agent, own in enumerate(rows):
+        for step in (0, len(own) // 2, len(own) - 1):
+            assert outputs[agent, step] == pytest.approx(alone(agent, own[step]), abs=1e-5)
+
+
+def test_one_long_trajectory_does_not_pad_the_others():
+    folding = Folding([np.zeros((length, 5), np.float32) for length in (1000, *[12] * 9)])
+    assert folding.inputs.shape[:2].numel() < 1300
 
 
 def plain_ppo(learner, data, s):

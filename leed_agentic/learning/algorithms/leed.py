@@ -12,6 +12,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning import objectives
 from leed_agentic.learning.algorithms.algorithm import algorithms
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.folding import Folding
 from leed_agentic.learning.networks import RolloutNetworks, StackedNetworks
 from leed_agentic.learning.returns import values_and_returns
 from leed_agentic.learning.rollout import Batch, batch_of
@@ -70,15 +71,19 @@ class Leed:
     def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
         """Equations (4) to (9) on one episode of agent data and the demonstrations at hand."""
         s = self.settings
-        own = self._batch(experiences)
-        shown = self._batch(experts) if experts else None
+        own, shown = self._batch(experiences), self._batch(experts)
+        here, there = Folding(own.rows, s.device), Folding(shown.rows, s.device)
+        # The policy sees an agent's own rows and its expert's behind them in one go.
+        both = Folding([np.concatenate(pair) for pair in zip(own.rows, shown.rows, strict=True)], s.device)
+        rows_own, rows_shown = _rows(own, own.lengths * 0), _rows(shown, own.lengths + 1)
         alpha, dtw = self._alphas(experiences, experts, episode)
         weight = torch.from_numpy(alpha.astype(np.float32)).to(s.device)
         old: dict[str, torch.Tensor] = {}
         for epoch in range(s.epochs):
-            log_own = objectives.log_probabilities(self.policy(own.inputs[:, :-1]), own.masks)
+            logits = both.compute(self.policy)
+            log_own = objectives.log_probabilities(_at(logits, rows_own), own.masks)
             new = objectives.chosen(log_own, own.actions)
-            values_own = self.agent_critic(own.inputs)[..., 0]
+            values_own = here.compute(self.agent_critic)[..., 0]
             if epoch == 0:
                 # The policy has not changed since the rollout: pi_old and the critics of (4) and (6) are these.
                 old["own"] = new.detach()
@@ -88,14 +93,14 @@ class Leed:
             loss_own = objectives.value_loss(values_own[:, :-1], old["returns"], own.weights)
             total = loss_own.sum()
             gain_shown = loss_shown = torch.zeros_like(gain)
-            if shown is not None:
-                log_shown = objectives.log_probabilities(self.policy(shown.inputs[:, :-1]), shown.masks)
+            if experts:
+                log_shown = objectives.log_probabilities(_at(logits, rows_shown), shown.masks)
                 new_shown = objectives.chosen(log_shown, shown.actions)
-                values_shown = self.expert_critic(shown.inputs)[..., 0]
+                values_shown = there.compute(self.expert_critic)[..., 0]
                 if epoch == 0:
                     # Recomputed at every update: stored once, the ratio would leave the clip range and freeze.
                     old["shown"] = new_shown.detach()
-                    old |= self._expert_targets(shown, values_shown.detach())
+                    old |= self._expert_targets(shown, there, values_shown.detach())
                 gain_shown = objectives.surrogate(
                     new_shown, old["shown"], old["expert_advantage"], shown.weights, s.clip
                 )
@@ -115,7 +120,7 @@ class Leed:
             "kl": _mean(old["own"] - new, own),
             "clip_agent": _mean((torch.exp(new - old["own"]) - 1.0).abs() > s.clip, own),
         }
-        if shown is not None:
+        if experts:
             figures |= {
                 "clip_expert": _mean((torch.exp(new_shown - old["shown"]) - 1.0).abs() > s.clip, shown),
                 "expert_probability": _mean(new_shown.exp(), shown),
@@ -137,11 +142,11 @@ class Leed:
             advantage = objectives.normalised(advantage, own.weights)
         return {"returns": returns, "advantage": advantage}
 
-    def _expert_targets(self, shown: Batch, values: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _expert_targets(self, shown: Batch, there: Folding, values: torch.Tensor) -> dict[str, torch.Tensor]:
         """Returns (4) and advantages of expert data, as chosen."""
         now, returns = values_and_returns(values, shown.rewards, shown.lengths, shown.terminated, self.settings.gamma)
         with torch.no_grad():
-            agent_values = self.agent_critic(shown.inputs[:, :-1])[..., 0]
+            agent_values = there.compute(self.agent_critic)[:, :-1, 0]
         data = objectives.ExpertData(returns, now, agent_values, shown.weights)
         return {"expert_returns": returns, "expert_advantage": self._expert_advantage(data)}
 
@@ -201,6 +206,16 @@ _ADAM = ("step", "exp_avg", "exp_avg_sq")
 def _mean(values: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Mean over each agent's own decisions, shape (n,)."""
     return (values * batch.weights).sum(1)
+
+
+def _rows(batch: Batch, first: torch.Tensor) -> torch.Tensor:
+    """Which rows of a folding of several batches are this one's decisions, shape (n, longest); 0 behind the end."""
+    steps = torch.arange(batch.actions.shape[1], device=first.device)
+    return ((first[:, None] + steps) * (batch.valid > 0)).long()
+
+
+def _at(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return outputs.gather(1, rows[..., None].expand(-1, -1, outputs.shape[2]))
 
 
 def _points(experience: Any, kind: str) -> np.ndarray:
