@@ -20,7 +20,7 @@ def export(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
-    """Write one agent's policy, as of the run's latest checkpoint, to one file that needs numpy alone to be used."""
+    """Write one agent's policy, as of the run's latest checkpoint, to one file that is used without the run."""
     from leed_agentic.errors import UsageError
     from leed_agentic.learning.policy import trained_policy
     from leed_agentic.learning.session import take_up

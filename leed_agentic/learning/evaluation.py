@@ -106,6 +106,8 @@ def evaluate(
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode]) -> dict[str, Any]:
     """One row. Deviations are those of a sample (n - 1); None stands for a figure that nothing was measured for."""
     rewards = [float(np.mean([e.trajectories[a].total_reward for a in driver.agents])) for e in episodes]
+    # Relative to the first: the deviation of equal episodes is then 0 and not their mean's rounding error.
+    apart = np.subtract(rewards, rewards[0])
     pairs = [
         (e.trajectories[a].travel_seconds, r.trajectories[a].travel_seconds)
         for e, r in zip(episodes, references, strict=True)
@@ -117,7 +119,7 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         "driver": driver.name,
         "agents": len(driver.agents),
         "reward_mean": float(np.mean(rewards)),
-        "reward_std": float(np.std(rewards, ddof=1)) if len(rewards) > 1 else None,
+        "reward_std": float(np.std(apart, ddof=1)) if len(rewards) > 1 else None,
         "arrival_rate": len(seconds) / len(pairs),
         "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
         "travel_time_ratio": float(np.mean(ratios)) if ratios else None,

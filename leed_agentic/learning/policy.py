@@ -1,4 +1,4 @@
-"""One agent's trained policy in one file, used with numpy alone: no training run, no torch, no SUMO."""
+"""One agent's trained policy in one file, used without the training run, torch or SUMO: numpy computes it."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ class Policy:
     # -- files ---------------------------------------------------------------------------------------------------------
     def save(self, file: Path) -> None:
         """Write one safetensors file. Raises UnavailableError when the disk is full or cannot be written."""
-        facts = json.dumps(self.facts)
-        digest = _digest(self.tensors, facts)
-        metadata = {"format": FORMAT, "version": str(FORMAT_VERSION), "policy": facts, "sha256": digest}
+        content = {"version": FORMAT_VERSION, "sha256": _digest(self.tensors, self.facts), **self.facts}
+        # One entry: safetensors writes several in no fixed order, and equal policies shall be equal files.
+        metadata = {FORMAT: json.dumps(content)}
         partial = file.with_name(file.name + ".partial")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -116,22 +116,29 @@ class Policy:
         try:
             with safe_open(str(file), framework="numpy") as opened:
                 metadata = opened.metadata() or {}
-                if metadata.get("format") != FORMAT or metadata.get("version") != str(FORMAT_VERSION):
-                    raise UsageError(f"{file} is not of format {FORMAT} {FORMAT_VERSION}; give one of {_EXPORT}.")
+                if FORMAT not in metadata:
+                    raise UsageError(f"{file} is not of format {FORMAT}; give a file of {_EXPORT}.")
                 tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
-            if metadata["sha256"] != _digest(tensors, metadata["policy"]):
+            facts = json.loads(metadata[FORMAT])
+            version, digest = facts.pop("version"), facts.pop("sha256")
+            if version != FORMAT_VERSION:
+                raise UsageError(
+                    f"{file} has version {version} of format {FORMAT}, this program reads {FORMAT_VERSION}; "
+                    f"make it again with {_EXPORT}."
+                )
+            if digest != _digest(tensors, facts):
                 raise UsageError(f"{file} was changed or damaged after it was written; make it again with {_EXPORT}.")
-            return cls(tensors, json.loads(metadata["policy"]))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+            return cls(tensors, facts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
             raise UsageError(f"Cannot read the policy {file} ({error}); give a file of {_EXPORT}.") from error
 
 
 _EXPORT = "`leed policy export`"
 
 
-def _digest(tensors: Mapping[str, np.ndarray], facts: str) -> str:
+def _digest(tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
     # safetensors checks sizes only: a flipped bit in a weight would drive on unnoticed.
-    content = hashlib.sha256(facts.encode())
+    content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         content.update(np.ascontiguousarray(tensors[name]).tobytes())
