@@ -7,10 +7,11 @@ import sys
 import typer
 
 from leed_agentic import __version__
-from leed_agentic.cli import demo
+from leed_agentic.cli import demo, policy
 from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import complain
 from leed_agentic.cli.doctor import doctor
+from leed_agentic.cli.evaluate import evaluate
 from leed_agentic.cli.train import train
 from leed_agentic.errors import LeedError
 
@@ -24,8 +25,10 @@ app = typer.Typer(
 )
 app.add_typer(demo.app, name="demo")
 app.add_typer(map_commands.app, name="map")
+app.add_typer(policy.app, name="policy")
 app.command("doctor")(doctor)
 app.command("train")(train)
+app.command("evaluate")(evaluate)
 
 
 def _version(wanted: bool) -> None:

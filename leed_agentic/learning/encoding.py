@@ -24,6 +24,7 @@ class Encoding:
         kind: `codes`, `onehot` or `raw`.
         code_size: length of a code.
         plain: leave the other columns as they are (observations that are not Table I's).
+        table: rows to look junction numbers up in, in place of those of `kind`; the last one stands for none.
     """
 
     def __init__(
@@ -34,21 +35,22 @@ class Encoding:
         kind: str = "codes",
         code_size: int = 16,
         plain: bool = False,
+        table: np.ndarray | None = None,
     ) -> None:
-        self._numbers = np.array(sorted(numbers), dtype=np.int64)
+        self.columns, self.kind, self.plain = columns, kind, plain
+        self.numbers = np.array(sorted(numbers), dtype=np.int64)
         self._others = np.array([c for c in range(columns) if c not in set(numbers)], dtype=np.int64)
-        self._plain = plain
-        self._table = _table(kind, junctions, code_size)
-        self.size = len(self._others) + len(self._numbers) * self._table.shape[1]
+        self.table = _table(kind, junctions, code_size) if table is None else table
+        self.size = len(self._others) + len(self.numbers) * self.table.shape[1]
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         others = observations[..., self._others]
-        if not self._plain:
+        if not self.plain:
             others = np.copysign(np.log1p(np.abs(others)), others) / SCORE_SCALE
-        if not len(self._numbers):
+        if not len(self.numbers):
             return others.astype(np.float32)
-        ids = observations[..., self._numbers].astype(np.int64)
-        codes = self._table[ids].reshape(*ids.shape[:-1], -1)
+        ids = observations[..., self.numbers].astype(np.int64)
+        codes = self.table[ids].reshape(*ids.shape[:-1], -1)
         return np.concatenate([codes, others], axis=-1, dtype=np.float32)
 
 

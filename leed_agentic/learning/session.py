@@ -106,8 +106,17 @@ def take_up(
     watch: Row = lambda row: None,
     with_source: bool = True,
 ) -> Session:
-    """A run as of its latest checkpoint. Raises UsageError when the folder or its checkpoint is not usable."""
+    """A run as of its latest checkpoint.
+
+    Args:
+        with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on.
+
+    Raises:
+        UsageError: the folder or its checkpoint is not usable.
+    """
     settings, scenario = read_run_file(folder)
+    if not with_source:
+        settings.learning.device = "cpu"
     world = make_world(settings, scenario)
     with ExitStack() as on_error:
         on_error.callback(world.env.close)

@@ -30,7 +30,7 @@ PER_EPISODE = [
 ]
 TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]
 _SPENT = ("calls", "input_tokens", "output_tokens")
-_AGENT_SEED = 1_000_003
+SEED_STRIDE = 1_000_003
 """Episode k of seed s resets the world with seed 1000003 s + k."""
 
 
@@ -101,7 +101,7 @@ class Trainer:
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
         clock = [time.perf_counter()]
-        driven = self.world.episode(self.algorithm.choose, _AGENT_SEED * self.seed + self.episode)
+        driven = self.world.episode(self.algorithm.choose, SEED_STRIDE * self.seed + self.episode)
         clock.append(time.perf_counter())
         if self.source is not None and self.episode % self.settings.q == 0:
             self._ask(driven)

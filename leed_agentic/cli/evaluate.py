@@ -1,0 +1,81 @@
+"""`leed evaluate`: how a run's trained policies drive, next to drivers that learned nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from leed_agentic.cli.console import err, out, print_json
+
+
+def evaluate(
+    run: Path = typer.Argument(help="A run folder of `leed train`."),
+    episodes: int = typer.Option(20, help="Episodes per driver."),
+    deterministic: bool = typer.Option(
+        False, "--deterministic", help="Take each policy's likeliest action in place of drawing one."
+    ),
+    demonstrations: Path | None = typer.Option(
+        None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
+
+    The figures are also written to evaluation.json in the run folder; a later evaluation replaces them.
+    """
+    from leed_agentic.errors import UsageError
+    from leed_agentic.learning import evaluation
+    from leed_agentic.learning.run_folder import write_text
+    from leed_agentic.learning.session import take_up
+
+    session = take_up(run, with_source=False)
+    try:
+        plan = None
+        if demonstrations:
+            plan = evaluation.plan_of_file(demonstrations, session)
+        else:
+            try:
+                plan = evaluation.plan_of_run(session)
+            except UsageError as error:
+                err.print(f"No row for the plan: {error}", markup=False, highlight=False)
+        with err.status("evaluating") as status:
+            result = evaluation.evaluate(session, episodes, deterministic, plan, status.update)
+    finally:
+        session.close()
+    # Shown before it is written: a full disk does not cost the figures.
+    print_json(result) if as_json else _show(result)
+    write_text(run / evaluation.FILE, json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def _show(result: dict[str, Any]) -> None:
+    out.print(
+        f"{result['agents']} agents on {result['map']}, {result['algorithm']} trained for {result['trained_episodes']} "
+        f"episodes; episodes per driver: {result['episodes']}, seeds from {result['seeds'][0]} down",
+        markup=False,
+        highlight=False,
+    )
+    names = [_name(row, result["agents"]) for row in result["drivers"]]
+    width = max(len(name) for name in names)
+    head = f"{'reward':>8} {'std':>6} {'arrived':>7} {'seconds':>7} {'ratio':>5} {'teleports':>9} {'collisions':>10}"
+    out.print(" " * width, head)
+    for name, row in zip(names, result["drivers"], strict=True):
+        out.print(
+            f"{name:{width}} {_number(row['reward_mean'], 1):>8} {_number(row['reward_std'], 1):>6} "
+            f"{row['arrival_rate']:>7.0%} {_number(row['travel_seconds_mean'], 0):>7} "
+            f"{_number(row['travel_time_ratio'], 2):>5} {row['teleports']:>9} {row['collisions']:>10}",
+            markup=False,
+            highlight=False,
+        )
+    if not result["driver_noise"]:
+        out.print("Without driver noise every episode is the same one for a driver that draws nothing: std 0.")
+
+
+def _name(row: dict[str, Any], agents: int) -> str:
+    return row["driver"] if row["agents"] == agents else f"{row['driver']}, {row['agents']} of {agents} agents"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,195 @@
+"""How a run's trained policies drive, next to drivers that learned nothing, on seeds that training did not use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.learning.run_folder import package_versions
+from leed_agentic.learning.session import Session
+from leed_agentic.learning.sources import FileSource
+from leed_agentic.learning.trainer import SEED_STRIDE
+from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
+
+FORMAT = "leed-evaluation"
+FORMAT_VERSION = 1
+FILE = "evaluation.json"
+SHORTEST_PATH = "shortest path"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Fixed routes, and who made them."""
+
+    made_by: str
+    routes: Mapping[int, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Somebody who decides for every agent."""
+
+    name: str
+    policy: Callable[[int], Choose]
+    """From the seed of an episode to a policy."""
+    agents: Sequence[int]
+    """Whose figures count."""
+
+
+def evaluation_seeds(seed: int, episodes: int) -> list[int]:
+    """Seeds of a run's evaluation, counted down from the far end of its stretch: 1000003 (seed + 1) - 1 - k.
+
+    Training counts up from 1000003 seed, so the two meet only after a million episodes, and no other run's do.
+    """
+    return [SEED_STRIDE * (seed + 1) - 1 - k for k in range(episodes)]
+
+
+def evaluate(
+    session: Session,
+    episodes: int = 20,
+    deterministic: bool = False,
+    plan: Plan | None = None,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> dict[str, Any]:
+    """Figures of the trained policies, of uniform random driving, of the free-flow shortest path and of a plan.
+
+    All drive the same seeds. Agents without a planned route take the shortest path, so that the streets are as full as
+    for the others, and stay out of the plan's figures.
+
+    Raises:
+        UsageError: fewer than one episode.
+    """
+    if episodes < 1:
+        raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
+    algorithm, env = session.trainer.algorithm, session.world.env
+    algorithm.deterministic = deterministic
+    everybody = range(session.world.agents)
+    name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
+    drivers = [
+        Driver(name, lambda seed: lambda _, agent, seen, mask: algorithm.choose(agent, seen, mask), everybody),
+        Driver("random", random_policy, everybody),
+        Driver(SHORTEST_PATH, lambda seed: fastest_path, everybody),
+    ]
+    if plan:
+        routes = plan.routes
+        drivers.append(Driver(f"plan ({plan.made_by})", lambda seed: follow(routes), sorted(routes)))
+    seeds = evaluation_seeds(session.settings.seed, episodes)
+    driven: dict[str, list[Episode]] = {}
+    for driver in drivers:
+        driven[driver.name] = []
+        for done, seed in enumerate(seeds):
+            progress(f"{driver.name}: episode {done + 1} of {episodes}")
+            driven[driver.name].append(drive(env, driver.policy(seed), seed=seed))
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "run": str(session.folder),
+        "algorithm": session.settings.learning.algorithm,
+        "trained_episodes": session.trainer.episode,
+        "deterministic": deterministic,
+        "map": env.network.name,
+        "agents": session.world.agents,
+        "driver_noise": env.settings.driver_noise,
+        "episodes": episodes,
+        "seeds": seeds,
+        "drivers": [_figures(d, driven[d.name], driven[SHORTEST_PATH]) for d in drivers],
+        "versions": package_versions(),
+    }
+
+
+def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode]) -> dict[str, Any]:
+    """One row. Deviations are those of a sample (n - 1); None stands for a figure that nothing was measured for."""
+    rewards = [float(np.mean([e.trajectories[a].total_reward for a in driver.agents])) for e in episodes]
+    # Relative to the first: the deviation of equal episodes is then 0 and not their mean's rounding error.
+    apart = np.subtract(rewards, rewards[0])
+    pairs = [
+        (e.trajectories[a].travel_seconds, r.trajectories[a].travel_seconds)
+        for e, r in zip(episodes, references, strict=True)
+        for a in driver.agents
+    ]
+    seconds = [own for own, _ in pairs if own is not None]
+    ratios = [own / reference for own, reference in pairs if own is not None and reference]
+    return {
+        "driver": driver.name,
+        "agents": len(driver.agents),
+        "reward_mean": float(np.mean(rewards)),
+        "reward_std": float(np.std(apart, ddof=1)) if len(rewards) > 1 else None,
+        "arrival_rate": len(seconds) / len(pairs),
+        "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
+        "travel_time_ratio": float(np.mean(ratios)) if ratios else None,
+        "teleports": sum(e.counters.teleports for e in episodes),
+        "collisions": sum(e.counters.collisions for e in episodes),
+        "rewards": rewards,
+    }
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------------
+def plan_of_run(session: Session) -> Plan:
+    """The demonstrations that the run's latest checkpoint was learning from.
+
+    Raises:
+        UsageError: there are none.
+    """
+    learning, experts = session.settings.learning, session.trainer.experts
+    if not experts:
+        why = (
+            f"algorithm {learning.algorithm} uses no demonstrations"
+            if not session.trainer.algorithm.uses_demonstrations
+            else "the run was started with source none"
+            if learning.source == "none"
+            else f"its source {learning.source} had given none by episode {session.trainer.episode}"
+        )
+        raise UsageError(f"{session.folder} holds no demonstrations ({why}); name some with --demonstrations FILE.")
+    made_by: str = learning.source
+    if learning.source == "graph":
+        made_by = f"graph, {_model_of_run(session)}"
+    elif learning.source == "file" and learning.demonstrations:
+        made_by = _maker_of_file(learning.demonstrations)
+    return Plan(made_by, {agent: t.route for agent, t in experts.items()})
+
+
+def plan_of_file(file: Path, session: Session) -> Plan:
+    """The routes of a saved demonstration file. Raises UsageError when it holds none or they do not fit the run."""
+    env = session.world.env
+    routes = FileSource(file, env).routes(env)
+    if not routes:
+        raise UsageError(f"{file} holds no route; make demonstrations with `leed demo generate`.")
+    return Plan(_maker_of_file(file), routes)
+
+
+def _model_of_run(session: Session) -> str:
+    """The model as the graph named it in the run's last demonstration file, else as the settings do."""
+    assert session.folder is not None  # noqa: S101 - experts come from a checkpoint, which lies in a folder
+    files = sorted((session.folder / "demonstrations").glob("episode_*.json"))
+    recorded = _provenance(files[-1]).get("model") if files else None
+    return _without_brackets(str(recorded or session.settings.model.name))
+
+
+def _maker_of_file(file: Path) -> str:
+    provenance = _provenance(file)
+    if provenance.get("model"):
+        return f"{file.name}, {_without_brackets(str(provenance['model']))}"
+    source = provenance.get("source")
+    if source and source != "graph":
+        return f"{file.name}, {source}"
+    return f"{file.name}, {'graph, model' if source else 'maker'} not recorded"
+
+
+def _provenance(file: Path) -> Mapping[str, Any]:
+    """What the file says of its making; nothing where it is gone or says nothing: it only names a row."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")).get("provenance")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _without_brackets(label: str) -> str:
+    """`stand-in (no LLM was called)` as `stand-in: no LLM was called`, to stand in brackets itself."""
+    return label.replace(" (", ": ").rstrip(")")

@@ -1,0 +1,193 @@
+"""One agent's trained policy in one file, used without the training run, torch or SUMO: numpy computes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from leed_agentic import __version__
+from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.learning.encoding import Encoding
+
+if TYPE_CHECKING:
+    from leed_agentic.learning.session import Session
+    from leed_agentic.roads.network import RoadNetwork
+
+FORMAT = "leed-policy"
+FORMAT_VERSION = 1
+
+
+class Policy:
+    """pi^i of one agent.
+
+    Args:
+        tensors: weight0, bias0, ... weight2, bias2 of the network, and `table`, the code of each junction number.
+        facts: where it comes from and how its observations are read; `trained_policy` lists them.
+
+    Raises:
+        KeyError, TypeError, ValueError: something is missing.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
+        self.tensors, self.facts = dict(tensors), dict(facts)
+        self.agent, self.actions = int(facts["agent"]), int(facts["actions"])
+        self._layers = [(tensors[f"weight{i}"], tensors[f"bias{i}"]) for i in range(3)]
+        self._relu = facts["activation"] == "relu"
+        read = facts["encoding"]
+        table = tensors["table"]
+        self._encoding = Encoding(read["columns"], read["numbers"], kind=read["kind"], plain=read["plain"], table=table)
+
+    # -- acting --------------------------------------------------------------------------------------------------------
+    def __call__(self, observation: np.ndarray, mask: np.ndarray, generator: np.random.Generator | None = None) -> int:
+        """The likeliest legal action; with a generator, one drawn from the policy."""
+        if generator is not None:
+            return int(generator.choice(self.actions, p=self.probabilities(observation, mask)))
+        legal, logits = self._logits(observation, mask)
+        return int(legal[logits.argmax()])
+
+    def probabilities(self, observation: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """pi^i(. | o), shape (m,); 0 for masked actions.
+
+        Args:
+            observation: the environment's own, shape (d,).
+            mask: 1 for a legal action, shape (m,).
+
+        Raises:
+            UsageError: another shape, a junction that the policy's map does not have, or no legal action.
+        """
+        legal, logits = self._logits(observation, mask)
+        # In float64, so that the sum is 1 closely enough to draw from.
+        weights = np.exp(logits.astype(np.float64) - logits.max())
+        result = np.zeros(self.actions)
+        result[legal] = weights / weights.sum()
+        return result
+
+    def _logits(self, observation: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        columns, legal = self._encoding.columns, np.flatnonzero(mask)
+        if np.shape(observation) != (columns,) or np.shape(mask) != (self.actions,) or not len(legal):
+            raise UsageError(
+                f"The policy takes an observation of shape ({columns},) and a mask of shape ({self.actions},) with a "
+                f"legal action, not {np.shape(observation)} and {np.shape(mask)} with {len(legal)} legal ones."
+            )
+        try:
+            x = self._encoding(np.asarray(observation, dtype=np.float32))
+        except IndexError:
+            raise UsageError(
+                f"The observation names a junction that map {self.facts['map']} lacks; the policy was trained there."
+            ) from None
+        for weight, bias in self._layers[:2]:
+            x = x @ weight + bias
+            x = np.maximum(x, 0.0) if self._relu else np.tanh(x)
+        weight, bias = self._layers[2]
+        return legal, (x @ weight + bias)[legal]
+
+    def check(self, network: RoadNetwork) -> None:
+        """Raises UsageError unless the network numbers its junctions and edges as the one the policy was trained on."""
+        if [j.id for j in network.junctions] != self.facts["junctions"] or network.max_successors != self.actions:
+            raise UsageError(
+                f"The policy was trained on another network (map {self.facts['map']}) than {network.name}; "
+                "its junction numbers mean nothing here: train anew on this one."
+            )
+
+    # -- files ---------------------------------------------------------------------------------------------------------
+    def save(self, file: Path) -> None:
+        """Write one safetensors file. Raises UnavailableError when the disk is full or cannot be written."""
+        content = {"version": FORMAT_VERSION, "sha256": _digest(self.tensors, self.facts), **self.facts}
+        # One entry: safetensors writes several in no fixed order, and equal policies shall be equal files.
+        metadata = {FORMAT: json.dumps(content)}
+        partial = file.with_name(file.name + ".partial")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(save(self.tensors, metadata))
+            partial.replace(file)
+        except OSError as error:
+            raise UnavailableError(f"Cannot write {file} ({error.strerror}); give a writable place.") from error
+
+    @classmethod
+    def load(cls, file: str | Path) -> Policy:
+        """A policy of `leed policy export`. Raises UsageError when the file is missing, damaged or something else."""
+        try:
+            with safe_open(str(file), framework="numpy") as opened:
+                metadata = opened.metadata() or {}
+                if FORMAT not in metadata:
+                    raise UsageError(f"{file} is not of format {FORMAT}; give a file of {_EXPORT}.")
+                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            facts = json.loads(metadata[FORMAT])
+            version, digest = facts.pop("version"), facts.pop("sha256")
+            if version != FORMAT_VERSION:
+                raise UsageError(
+                    f"{file} has version {version} of format {FORMAT}, this program reads {FORMAT_VERSION}; "
+                    f"make it again with {_EXPORT}."
+                )
+            if digest != _digest(tensors, facts):
+                raise UsageError(f"{file} was changed or damaged after it was written; make it again with {_EXPORT}.")
+            return cls(tensors, facts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
+            raise UsageError(f"Cannot read the policy {file} ({error}); give a file of {_EXPORT}.") from error
+
+
+_EXPORT = "`leed policy export`"
+
+
+def _digest(tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
+    # safetensors checks sizes only: a flipped bit in a weight would drive on unnoticed.
+    content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name in sorted(tensors):
+        content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        content.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return content.hexdigest()
+
+
+def trained_policy(session: Session, agent: int) -> Policy:
+    """One agent's policy out of a run's checkpoint.
+
+    Raises:
+        UsageError: no such agent, or an algorithm without a policy network per agent.
+    """
+    from leed_agentic.learning.networks import PARTS, StackedNetworks
+
+    settings, world, algorithm = session.settings, session.world, session.trainer.algorithm
+    if not 0 <= agent < world.agents:
+        raise UsageError(f"There is no agent {agent}; {session.folder} has agents 0 to {world.agents - 1}.")
+    encoding, network = world.encoding(settings.learning), world.env.network
+    networks = getattr(algorithm, "policy", None)
+    fits = isinstance(networks, StackedNetworks) and (
+        networks.weight0.shape[:2] == (world.agents, encoding.size) and networks.weight2.shape[2] == world.actions
+    )
+    if networks is None or not fits:
+        raise UsageError(
+            f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
+            "observation alone; export a run of another one, such as leed or ippo."
+        )
+    tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in PARTS}
+    tensors = {name: part[0] if name.startswith("bias") else part for name, part in tensors.items()}
+    trip = world.env.scenario.agents[agent]
+    facts = {
+        "map": network.name,
+        "agent": agent,
+        "start_edge": trip.start_edge,
+        "destination": trip.destination,
+        "algorithm": settings.learning.algorithm,
+        "trained_episodes": session.trainer.episode,
+        "seed": settings.seed,
+        "observation": settings.environment.observation,
+        "score": settings.environment.score,
+        "actions": world.actions,
+        "activation": networks.activation,
+        "encoding": {
+            "kind": encoding.kind,
+            "columns": encoding.columns,
+            "numbers": encoding.numbers.tolist(),
+            "plain": encoding.plain,
+        },
+        "junctions": [j.id for j in network.junctions],
+        "leed_agentic": __version__,
+    }
+    return Policy({**tensors, "table": encoding.table}, facts)
