@@ -15,6 +15,8 @@ from leed_agentic.settings import EnvironmentSettings
 VEHICLE_TYPE = "leed"
 LONGEST_CYCLE = 600
 """Seconds: with a longer common cycle of all lights, running up to its next start costs more than loading afresh."""
+SUMO_SEEDS = 2**31
+"""SUMO takes seeds below this; ours count up from a million times the run's."""
 
 _libsumo_owner: weakref.ref[Simulation] | None = None
 
@@ -52,7 +54,7 @@ class Simulation:
     # -- life cycle ----------------------------------------------------------------------------------------------------
     def _arguments(self, seed: int) -> list[str]:
         return [
-            *("--net-file", str(self.network.net_file), "--seed", str(seed), "--step-length", "1"),
+            *("--net-file", str(self.network.net_file), "--seed", str(seed % SUMO_SEEDS), "--step-length", "1"),
             *("--default.speeddev", "0", "--time-to-teleport", str(self.settings.teleport_seconds)),
             *("--collision.action", "warn", "--no-step-log", "true", "--no-warnings", "true"),
         ]

@@ -161,7 +161,7 @@ def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
 
 def test_one_long_trajectory_does_not_pad_the_others():
     folding = Folding([np.zeros((length, 5), np.float32) for length in (1000, *[12] * 9)])
-    assert folding.inputs.shape[:2].numel() < 1300
+    assert folding.inputs.shape[:2].numel() < 1400
 
 
 def plain_ppo(learner, data, s):

@@ -166,7 +166,7 @@ def test_fast_reset_is_refused_where_it_is_not_exact():
         make(reset="fast", driver_noise=0.5)
     env = make(reset="auto", driver_noise=0.5)
     try:
-        first, second = (fingerprint(drive(env, fastest_path, seed=3)) for _ in range(2))
+        first, second = (fingerprint(drive(env, fastest_path, seed=3_000_000_009)) for _ in range(2))
         other = fingerprint(drive(env, fastest_path, seed=4))
     finally:
         env.close()
