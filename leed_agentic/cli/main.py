@@ -7,7 +7,7 @@ import sys
 import typer
 
 from leed_agentic import __version__
-from leed_agentic.cli import demo, policy
+from leed_agentic.cli import demo, experiment, policy
 from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import complain
 from leed_agentic.cli.doctor import doctor
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(demo.app, name="demo")
+app.add_typer(experiment.app, name="experiment")
 app.add_typer(map_commands.app, name="map")
 app.add_typer(policy.app, name="policy")
 app.command("doctor")(doctor)

@@ -1,0 +1,47 @@
+"""What the paper leaves open, measured: does LEED beat its trainer without demonstrations, and which choices matter.
+
+Trips are at least 60 % of the map's diameter in travel time, so that an agent on its own does not find its destination
+within the paper's 500 episodes as a matter of course.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from leed_agentic.experiments.experiment import Arm, Experiment, experiments
+
+LONG_TRIPS = {"scenario.min_trip_share": 0.6}
+
+
+def _add(name: str, question: str, arms: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    made = Experiment(name, question, tuple(Arm(label, changes) for label, changes in arms), common=LONG_TRIPS)
+    experiments.register(name)(made)
+
+
+_add(
+    "demonstrations",
+    "LEED against the same trainer without demonstrations (independent PPO)",
+    [("leed", {}), ("ippo", {"learning.algorithm": "ippo", "learning.source": "none"})],
+)
+_add(
+    "advantage",
+    "Advantage of expert data in (7)",
+    [
+        ("as printed", {"learning.objective": "paper"}),
+        *(
+            (name, {"learning.expert_advantage": name})
+            for name in ("agent-critic", "raw", "scaled", "positive", "constant")
+        ),
+    ],
+)
+_add(
+    "alpha",
+    "Schedule of alpha in (8)",
+    [
+        *((name, {"learning.alpha": name}) for name in ("paper", "normalised", "aligned", "annealed")),
+        *((f"fixed {a}", {"learning.alpha": "fixed", "learning.alpha_fixed": a}) for a in (0.2, 0.5)),
+    ],
+)
+_add("epochs", "Gradient steps per episode", [(str(n), {"learning.epochs": n}) for n in (1, 2, 4, 8)])
+_add("entropy", "Entropy weight beta in (9)", [(str(b), {"learning.beta": b}) for b in (0.0, 0.001, 0.01, 0.03)])

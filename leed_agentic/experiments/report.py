@@ -1,0 +1,198 @@
+"""What an experiment leaves behind: a table (Markdown, CSV), every curve as CSV, and one picture per map."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.experiments.experiment import Experiment, Run
+from leed_agentic.experiments.statistics import (
+    Estimate,
+    curve_with_interval,
+    mean_and_interval,
+    smoothed,
+    worst_fall,
+)
+from leed_agentic.learning.run_folder import package_versions, read_csv, write_text
+from leed_agentic.roads.picture import COLOURS
+
+LAST = 50
+"""Episodes behind a final figure."""
+SMOOTH = 20
+"""Episodes of the trailing mean that a picture draws; the CSV files hold the raw curves."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm on one map."""
+
+    map: str
+    arm: str
+    runs: int
+    area: Estimate
+    """Mean reward over all episodes: the area under the curve, divided by their number."""
+    final: Estimate
+    """Mean reward of the last 50 episodes."""
+    arrival: Estimate
+    """Share of agents that arrived in the last 50 episodes."""
+    expert: Estimate | None
+    """Mean reward of the demonstrations at the end."""
+    fall: float
+    """Largest, over runs, share by which the last 100 episodes lie below the best 100 in a row."""
+    seconds: Estimate
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Reward and arrival rate of one arm on one map, each of shape (runs, episodes)."""
+
+    reward: np.ndarray
+    arrival: np.ndarray
+
+
+def write_report(
+    experiment: Experiment, runs: Sequence[Run], parent: Path, folder: Path, command: str
+) -> tuple[list[Row], list[Path]]:
+    """Read the finished runs' metrics and write table.md, table.csv, curves_<map>.csv and .png, manifest.json.
+
+    Raises:
+        UnavailableError: the folder cannot be written.
+    """
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.map, run.arm), []).append(run)
+    rows, files = [], []
+    curves: dict[str, dict[str, Curves]] = {}
+    for (place, arm), members in groups.items():
+        name = Path(place).name.split(".")[0]
+        metrics = [read_csv(parent / run.key / "metrics.csv") for run in members]
+        curves.setdefault(name, {})[arm] = found = Curves(
+            _column(metrics, "reward_mean"), _column(metrics, "arrival_rate")
+        )
+        rows.append(_row(name, arm, found, metrics, [parent / run.key for run in members]))
+    write_text(folder / "table.md", markdown(experiment, rows))
+    write_text(folder / "table.csv", _table_csv(rows))
+    for name, arms in curves.items():
+        write_text(folder / f"curves_{name}.csv", _curves_csv(arms))
+        draw(experiment, name, arms, folder / f"curves_{name}.png")
+        files.append(folder / f"curves_{name}.png")
+    manifest = {
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "command": command,
+        "versions": package_versions(),
+        "runs": [{"arm": r.arm, "map": r.map, "seed": r.seed, "folder": r.key} for r in runs],
+    }
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    return rows, [folder / "table.md", folder / "table.csv", *files, folder / "manifest.json"]
+
+
+def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
+    return np.array([[float(row[name]) for row in rows] for rows in metrics])
+
+
+def _row(place: str, arm: str, curves: Curves, metrics: Sequence[list[dict[str, str]]], folders: Sequence[Path]) -> Row:
+    seconds = [json.loads((f / "summary.json").read_text(encoding="utf-8"))["seconds"] for f in folders]
+    expert = [float(rows[-1]["expert_reward_mean"]) for rows in metrics if rows[-1]["expert_reward_mean"]]
+    return Row(
+        map=place,
+        arm=arm,
+        runs=len(metrics),
+        area=mean_and_interval(curves.reward.mean(axis=1)),
+        final=mean_and_interval(curves.reward[:, -LAST:].mean(axis=1)),
+        arrival=mean_and_interval(curves.arrival[:, -LAST:].mean(axis=1)),
+        expert=mean_and_interval(np.array(expert)) if expert else None,
+        fall=float(worst_fall(curves.reward).max()),
+        seconds=mean_and_interval(np.array(seconds)),
+    )
+
+
+def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
+    """The table as Markdown, intervals in brackets."""
+    lines = [
+        f"# {experiment.question}",
+        "",
+        "Mean over seeds [95 % t interval]. Area: mean reward over all episodes. Final: the last 50. Fall: by how "
+        "much, in the worst run, the last 100 episodes lie below the best 100 in a row.",
+        "",
+        "| map | arm | runs | area | final reward | arrived | demonstrations | fall | seconds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in rows:
+        arrived = f"{100 * r.arrival.mean:.0f} %"
+        if r.arrival.low is not None and r.arrival.high is not None:
+            arrived += f" [{100 * r.arrival.low:.0f}, {100 * min(r.arrival.high, 1.0):.0f}]"
+        expert = f"{r.expert.mean:.1f}" if r.expert else "-"
+        lines.append(
+            f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.final} | {arrived} | {expert} | {100 * r.fall:.0f} % "
+            f"| {r.seconds.mean:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """One row for `--json`."""
+    return asdict(row)
+
+
+def _table_csv(rows: Sequence[Row]) -> str:
+    names = ["map", "arm", "runs", "fall"]
+    estimates = ["area", "final", "arrival", "expert", "seconds"]
+    lines = [[*names, *(f"{e}{end}" for e in estimates for end in ("", "_low", "_high"))]]
+    for row in rows:
+        cells = [str(getattr(row, name)) for name in names]
+        for name in estimates:
+            estimate: Estimate | None = getattr(row, name)
+            parts = (estimate.mean, estimate.low, estimate.high) if estimate else (None, None, None)
+            cells += ["" if part is None else f"{part:.4f}" for part in parts]
+        lines.append(cells)
+    return _csv(lines)
+
+
+def _curves_csv(arms: dict[str, Curves]) -> str:
+    lines: list[list[str]] = [["arm", "episode", "reward", "reward_low", "reward_high", "arrival_rate"]]
+    for arm, curves in arms.items():
+        mean, low, high = curve_with_interval(curves.reward)
+        arrived = curves.arrival.mean(axis=0)
+        for k in range(len(mean)):
+            lines.append([arm, str(k), *(f"{v:.3f}" for v in (mean[k], low[k], high[k], arrived[k]))])
+    return _csv(lines)
+
+
+def _csv(lines: list[list[str]]) -> str:
+    import io
+
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(lines)
+    return stream.getvalue()
+
+
+def draw(experiment: Experiment, place: str, arms: dict[str, Curves], file: Path) -> None:
+    """Reward and arrival rate over episodes, one line per arm, with pointwise 95 % bands over seeds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2)
+    for colour, (arm, curves) in zip(COLOURS, arms.items(), strict=False):
+        for axis, values in zip(axes, (curves.reward, curves.arrival), strict=True):
+            mean, low, high = curve_with_interval(smoothed(values, SMOOTH))
+            axis.plot(mean, color=colour, label=arm, linewidth=1.6)
+            axis.fill_between(range(len(mean)), low, high, color=colour, alpha=0.15, linewidth=0)
+    for axis, label in zip(axes, ("mean reward per agent", "share of agents that arrive"), strict=True):
+        axis.set_xlabel("episode")
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.25)
+    axes[1].set_ylim(0, 1.02)
+    axes[0].legend(frameon=False)
+    runs = len(next(iter(arms.values())).reward)
+    figure.suptitle(f"{place}: {experiment.question} ({runs} seeds, trailing mean of {SMOOTH} episodes)", fontsize=10)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
