@@ -141,6 +141,12 @@ class LearningSettings(_Group):
     )
     alpha: str = Field("normalised", description="Schedule of alpha in (8), by name or dotted path.")
     alpha_fixed: float = Field(0.5, ge=0, le=1, description="Alpha of the schedule fixed.")
+    alpha_ceiling: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Every schedule but fixed is multiplied by this: the expert keeps at least the rest.",
+    )
     dtw: Literal["exact", "fastdtw"] = Field("exact", description="DTW by dynamic programming, or approximated.")
     dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
     expert_advantage: str = Field("agent-critic", description="A^e of (7), by name or dotted path.")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -36,7 +38,7 @@ def perform(runs: Sequence[Run], parent: Path, jobs: int, told: Told) -> dict[st
         return failed
     # Spawned, not forked: libsumo and torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_the_parent) as pool:
         pending: dict[Future[None], Run] = {
             pool.submit(_one, run.settings.model_dump_json(), str(parent / key)): run for key, run in waiting.items()
         }
@@ -55,8 +57,17 @@ def perform(runs: Sequence[Run], parent: Path, jobs: int, told: Told) -> dict[st
     return failed
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _follow_the_parent() -> None:
+    """Ctrl-C is the parent's to answer, and a parent that was killed leaves no run going on behind its back."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one(settings_json: str, folder_name: str) -> None:

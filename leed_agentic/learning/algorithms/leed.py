@@ -32,6 +32,7 @@ class Leed:
         paper = settings.objective == "paper"
         self._alpha = objectives.alphas.get("paper" if paper else settings.alpha)
         self._expert_advantage = objectives.expert_advantages.get("raw" if paper else settings.expert_advantage)
+        self._ceiling = 1.0 if paper or settings.alpha == "fixed" else settings.alpha_ceiling
         self._normalise = not paper and settings.agent_advantage == "normalised"
         self._generator = np.random.default_rng([seed, 0xAC7])
         start = torch.Generator().manual_seed(seed)
@@ -166,7 +167,7 @@ class Leed:
         progress = objectives.Progress(
             episode, self.settings.episodes, dtw[pairs], np.array(lengths), self.settings.alpha_fixed
         )
-        alpha[pairs] = self._alpha(progress)
+        alpha[pairs] = self._ceiling * self._alpha(progress)
         return alpha, dtw
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
