@@ -138,6 +138,15 @@ def agent_critic_advantage(data: ExpertData) -> torch.Tensor:
     return (data.returns - data.agent_values).clamp(min=0.0)
 
 
+@expert_advantages.register("filtered")
+def filtered_advantage(data: ExpertData) -> torch.Tensor:
+    """1 where R^e > V^a(o^e), else 0: imitation of what does better than the agent expects to.
+
+    The filter of Nair et al. (2018, arXiv 1709.10089) with a value in place of a Q function.
+    """
+    return (data.returns > data.agent_values).float()
+
+
 @expert_advantages.register("constant")
 def constant_advantage(data: ExpertData) -> torch.Tensor:
     """1: plain imitation, for comparison."""

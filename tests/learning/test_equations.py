@@ -119,6 +119,7 @@ def test_expert_advantages_by_hand():
     assert found["scaled"] == pytest.approx([2 / math.sqrt(2.5), -1 / math.sqrt(2.5)])
     assert found["positive"] == [2.0, 0.0]
     assert found["agent-critic"] == [0.0, 2.0]
+    assert found["filtered"] == [0.0, 1.0]
     assert found["constant"] == [1.0, 1.0]
 
 
