@@ -40,10 +40,20 @@ class Folding:
         owner = torch.from_numpy(np.repeat(np.arange(len(rows)), pieces)).to(device)
         self.owner = None if len(owner) == len(rows) else owner
 
-    def compute(self, networks: StackedNetworks) -> torch.Tensor:
-        """Each agent's rows through its network, shape (n, longest, outputs); behind an agent's end stands anything."""
-        outputs = networks(self.inputs, self.owner)
-        return outputs.flatten(0, 1)[self.index]
+    def part(self, first: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
+        """Where each agent's rows from its `first` on lie, `lengths` of them, shape (n, longest); flat, for `compute`.
+
+        Behind an agent's end stands the place of its row 0.
+        """
+        steps = np.arange(int(lengths.max(initial=0)))
+        rows = np.where(steps < lengths[:, None], first[:, None] + steps, 0)
+        return self.index.gather(1, torch.from_numpy(rows).to(self.index.device)).flatten()
+
+    def compute(self, networks: StackedNetworks, *parts: torch.Tensor) -> list[torch.Tensor]:
+        """Every agent's rows through its network; for each part its rows' outputs, shape (n, longest, outputs)."""
+        outputs = networks(self.inputs, self.owner).flatten(0, 1)
+        agents = len(self.index)
+        return [outputs.index_select(0, part).view(agents, part.numel() // agents, outputs.shape[1]) for part in parts]
 
 
 def _pieces(lengths: np.ndarray, size: int) -> np.ndarray:

@@ -153,7 +153,9 @@ def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
     generator = np.random.default_rng(seed)
     networks = StackedNetworks(len(lengths), 5, 8, 4, torch.Generator().manual_seed(seed))
     rows = [generator.normal(size=(length, 5)).astype(np.float32) for length in lengths]
-    outputs = Folding(rows).compute(networks).detach().numpy()
+    folding = Folding(rows)
+    whole = folding.part(np.zeros(len(rows), dtype=np.int64), np.array(lengths))
+    outputs = folding.compute(networks, whole)[0].detach().numpy()
     alone = RolloutNetworks(networks)
     for agent, own in enumerate(rows):
         for step in (0, len(own) // 2, len(own) - 1):

@@ -76,15 +76,18 @@ class Leed:
         here, there = Folding(own.rows, s.device), Folding(shown.rows, s.device)
         # The policy sees an agent's own rows and its expert's behind them in one go.
         both = Folding([np.concatenate(pair) for pair in zip(own.rows, shown.rows, strict=True)], s.device)
-        rows_own, rows_shown = _rows(own, own.lengths * 0), _rows(shown, own.lengths + 1)
+        lengths, lengths_shown = own.lengths.cpu().numpy(), shown.lengths.cpu().numpy()
+        none = np.zeros_like(lengths)
+        decisions, decisions_shown = both.part(none, lengths), both.part(lengths + 1, lengths_shown)
+        values_at, values_at_shown = here.part(none, lengths + 1), there.part(none, lengths_shown + 1)
         alpha, dtw = self._alphas(experiences, experts, episode)
         weight = torch.from_numpy(alpha.astype(np.float32)).to(s.device)
         old: dict[str, torch.Tensor] = {}
         for epoch in range(s.epochs):
-            logits = both.compute(self.policy)
-            log_own = objectives.log_probabilities(_at(logits, rows_own), own.masks)
+            logits, logits_shown = both.compute(self.policy, decisions, decisions_shown)
+            log_own = objectives.log_probabilities(logits, own.masks)
             new = objectives.chosen(log_own, own.actions)
-            values_own = here.compute(self.agent_critic)[..., 0]
+            values_own = here.compute(self.agent_critic, values_at)[0][..., 0]
             if epoch == 0:
                 # The policy has not changed since the rollout: pi_old and the critics of (4) and (6) are these.
                 old["own"] = new.detach()
@@ -95,13 +98,15 @@ class Leed:
             total = loss_own.sum()
             gain_shown = loss_shown = torch.zeros_like(gain)
             if experts:
-                log_shown = objectives.log_probabilities(_at(logits, rows_shown), shown.masks)
+                log_shown = objectives.log_probabilities(logits_shown, shown.masks)
                 new_shown = objectives.chosen(log_shown, shown.actions)
-                values_shown = there.compute(self.expert_critic)[..., 0]
+                values_shown = there.compute(self.expert_critic, values_at_shown)[0][..., 0]
                 if epoch == 0:
                     # Recomputed at every update: stored once, the ratio would leave the clip range and freeze.
                     old["shown"] = new_shown.detach()
-                    old |= self._expert_targets(shown, there, values_shown.detach())
+                    with torch.no_grad():
+                        agent_values = there.compute(self.agent_critic, values_at_shown)[0][:, :-1, 0]
+                    old |= self._expert_targets(shown, values_shown.detach(), agent_values)
                 gain_shown = objectives.surrogate(
                     new_shown, old["shown"], old["expert_advantage"], shown.weights, s.clip
                 )
@@ -143,11 +148,11 @@ class Leed:
             advantage = objectives.normalised(advantage, own.weights)
         return {"returns": returns, "advantage": advantage}
 
-    def _expert_targets(self, shown: Batch, there: Folding, values: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _expert_targets(
+        self, shown: Batch, values: torch.Tensor, agent_values: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
         """Returns (4) and advantages of expert data, as chosen."""
         now, returns = values_and_returns(values, shown.rewards, shown.lengths, shown.terminated, self.settings.gamma)
-        with torch.no_grad():
-            agent_values = there.compute(self.agent_critic)[:, :-1, 0]
         data = objectives.ExpertData(returns, now, agent_values, shown.weights)
         return {"expert_returns": returns, "expert_advantage": self._expert_advantage(data)}
 
@@ -207,16 +212,6 @@ _ADAM = ("step", "exp_avg", "exp_avg_sq")
 def _mean(values: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Mean over each agent's own decisions, shape (n,)."""
     return (values * batch.weights).sum(1)
-
-
-def _rows(batch: Batch, first: torch.Tensor) -> torch.Tensor:
-    """Which rows of a folding of several batches are this one's decisions, shape (n, longest); 0 behind the end."""
-    steps = torch.arange(batch.actions.shape[1], device=first.device)
-    return ((first[:, None] + steps) * (batch.valid > 0)).long()
-
-
-def _at(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    return outputs.gather(1, rows[..., None].expand(-1, -1, outputs.shape[2]))
 
 
 def _points(experience: Any, kind: str) -> np.ndarray:
