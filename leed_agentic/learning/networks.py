@@ -67,14 +67,25 @@ class RolloutNetworks:
             for i in range(count)
         ]
         self._relu = self._networks.activation == "relu"
+        size = arrays["weight1"].shape[-1]
+        self._hidden = np.empty(size, np.float32), np.empty(size, np.float32)
+        self._zeros = np.zeros(size, np.float32)
 
     def __call__(self, index: int, inputs: np.ndarray) -> np.ndarray:
         """Network `index`'s outputs, shape (outputs,), for inputs of shape (inputs,)."""
         w0, b0, w1, b1, w2, b2 = self._layers[index]
+        # Two arrays for all calls: with vectors this short, making new ones costs as much as the products.
+        x, y = self._hidden
+        np.dot(inputs, w0, out=x)
+        np.add(x, b0, out=x)
+        self._activate(x)
+        np.dot(x, w1, out=y)
+        np.add(y, b1, out=y)
+        self._activate(y)
+        return np.dot(y, w2) + b2
+
+    def _activate(self, x: np.ndarray) -> None:
         if self._relu:
-            x = np.maximum(inputs @ w0 + b0, 0.0)
-            x = np.maximum(x @ w1 + b1, 0.0)
+            np.maximum(x, self._zeros, out=x)
         else:
-            x = np.tanh(inputs @ w0 + b0)
-            x = np.tanh(x @ w1 + b1)
-        return x @ w2 + b2
+            np.tanh(x, out=x)

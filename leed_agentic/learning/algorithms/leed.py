@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,22 +50,29 @@ class Leed:
     def probabilities(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """pi^i(. | o), shape (m,); 0 for masked actions."""
         legal = np.flatnonzero(mask)
-        logits = self._rollout(agent, self.encoding(observation))[legal]
+        logits = self._logits(agent, observation)[legal]
         weights = np.exp(logits - logits.max())
         result = np.zeros(self.actions)
         result[legal] = weights / weights.sum()
         return result
 
     def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-        legal = np.flatnonzero(mask)
+        # Lists and plain floats wherever there are only a few numbers: a numpy call costs more than the sum it does.
+        legal = [action for action, allowed in enumerate(mask.tolist()) if allowed]
         if len(legal) == 1:
-            return int(legal[0])
-        logits = self._rollout(agent, self.encoding(observation))[legal]
+            return legal[0]
+        logits = self._logits(agent, observation)
+        logits = logits[: len(legal)] if legal[-1] == len(legal) - 1 else logits[legal]
+        listed = logits.tolist()
+        likeliest = max(listed)
         if self.deterministic:
-            return int(legal[logits.argmax()])
-        cumulative = np.exp(logits - logits.max()).cumsum()
-        drawn = cumulative.searchsorted(self._generator.random() * cumulative[-1], side="right")
-        return int(legal[min(int(drawn), len(legal) - 1)])
+            return legal[listed.index(likeliest)]
+        cumulative = np.add.accumulate(np.exp(logits - likeliest))
+        drawn = bisect_right(cumulative.tolist(), float(self._generator.random() * cumulative[-1]))
+        return legal[min(drawn, len(legal) - 1)]
+
+    def _logits(self, agent: int, observation: np.ndarray) -> np.ndarray:
+        return self._rollout(agent, self.encoding.one(observation))
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
