@@ -139,12 +139,14 @@ class RouteChoice:
     def _pay(self, agents: list[int], since: float, left_before: Mapping[int, float]) -> dict[int, float]:
         """Rewards of one step. In mid-edge too: what a user's reward pays there only its author knows."""
         paid = {}
+        vehicles, left, reward, settings = self.fleet.vehicles, self._left, self._reward, self.settings
         for agent in agents:
-            vehicle = self.fleet.vehicles[agent]
+            vehicle = vehicles[agent]
             home = vehicle.arrived_at is not None
             end = self.now if vehicle.arrived_at is None else vehicle.arrived_at
-            seconds = max(0.0, end - max(since, vehicle.trip.departure))
-            paid[agent] = self._reward(Change(seconds, left_before[agent], self._left[agent], home), self.settings)
+            start = since if since > vehicle.trip.departure else vehicle.trip.departure
+            seconds = end - start if end > start else 0.0
+            paid[agent] = reward(Change(seconds, left_before[agent], left[agent], home), settings)
         return paid
 
     # -- what others ask -----------------------------------------------------------------------------------------------
