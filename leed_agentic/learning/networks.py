@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class StackedNetworks(nn.Module):
 class RolloutNetworks:
     """The same networks for one input at a time, in numpy: a tenth of the time a torch call takes.
 
-    On the CPU it shares the weights' memory, so that an update is seen at once; otherwise call `refresh` after it.
+    Call `refresh` after every change of the weights.
     """
 
     def __init__(self, networks: StackedNetworks) -> None:
@@ -60,6 +61,7 @@ class RolloutNetworks:
         self.refresh()
 
     def refresh(self) -> None:
+        """Take up the weights as they are now."""
         arrays = {name: getattr(self._networks, name).detach().cpu().numpy() for name in PARTS}
         count = len(arrays["weight0"])
         self._layers = [
@@ -70,6 +72,8 @@ class RolloutNetworks:
         size = arrays["weight1"].shape[-1]
         self._hidden = np.empty(size, np.float32), np.empty(size, np.float32)
         self._zeros = np.zeros(size, np.float32)
+        self.memory: dict[Any, Any] = {}
+        """What the caller worked out from these weights and may need again; empty after `refresh`."""
 
     def __call__(self, index: int, inputs: np.ndarray) -> np.ndarray:
         """Network `index`'s outputs, shape (outputs,), for inputs of shape (inputs,)."""
