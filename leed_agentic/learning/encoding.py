@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 SCORE_SCALE = 4.0
+REMEMBERED = 20_000
+"""Encoded observations kept: 8 MB with the default codes."""
 
 
 class Encoding:
@@ -42,6 +44,21 @@ class Encoding:
         self._others = np.array([c for c in range(columns) if c not in set(numbers)], dtype=np.int64)
         self.table = _table(kind, junctions, code_size) if table is None else table
         self.size = len(self._others) + len(self.numbers) * self.table.shape[1]
+        self._known: dict[bytes, np.ndarray] = {}
+
+    def one(self, observation: np.ndarray) -> np.ndarray:
+        """One observation's inputs, shape (size,), not to be changed: remembered, because on a map most come again.
+
+        With free streets an observation is a place and a destination: of 110,000 that ten agents met on Braunschweig,
+        97 % were among 3,000 different ones.
+        """
+        key = observation.tobytes()
+        inputs = self._known.get(key)
+        if inputs is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            inputs = self._known[key] = self(observation)
+        return inputs
 
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         others = observations[..., self._others]

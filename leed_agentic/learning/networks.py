@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class StackedNetworks(nn.Module):
 class RolloutNetworks:
     """The same networks for one input at a time, in numpy: a tenth of the time a torch call takes.
 
-    On the CPU it shares the weights' memory, so that an update is seen at once; otherwise call `refresh` after it.
+    Call `refresh` after every change of the weights.
     """
 
     def __init__(self, networks: StackedNetworks) -> None:
@@ -67,6 +68,7 @@ class RolloutNetworks:
         self.refresh()
 
     def refresh(self) -> None:
+        """Take up the weights as they are now."""
         arrays = {name: getattr(self._networks, name).detach().cpu().numpy() for name in PARTS}
         count = len(arrays["weight0"])
         self._layers = [
@@ -74,14 +76,27 @@ class RolloutNetworks:
             for i in range(count)
         ]
         self._relu = self._networks.activation == "relu"
+        size = arrays["weight1"].shape[-1]
+        self._hidden = np.empty(size, np.float32), np.empty(size, np.float32)
+        self._zeros = np.zeros(size, np.float32)
+        self.memory: dict[Any, Any] = {}
+        """What the caller worked out from these weights and may need again; empty after `refresh`."""
 
     def __call__(self, index: int, inputs: np.ndarray) -> np.ndarray:
         """Network `index`'s outputs, shape (outputs,), for inputs of shape (inputs,)."""
         w0, b0, w1, b1, w2, b2 = self._layers[index]
+        # Two arrays for all calls: with vectors this short, making new ones costs as much as the products.
+        x, y = self._hidden
+        np.dot(inputs, w0, out=x)
+        np.add(x, b0, out=x)
+        self._activate(x)
+        np.dot(x, w1, out=y)
+        np.add(y, b1, out=y)
+        self._activate(y)
+        return np.dot(y, w2) + b2
+
+    def _activate(self, x: np.ndarray) -> None:
         if self._relu:
-            x = np.maximum(inputs @ w0 + b0, 0.0)
-            x = np.maximum(x @ w1 + b1, 0.0)
+            np.maximum(x, self._zeros, out=x)
         else:
-            x = np.tanh(inputs @ w0 + b0)
-            x = np.tanh(x @ w1 + b1)
-        return x @ w2 + b2
+            np.tanh(x, out=x)

@@ -130,7 +130,7 @@ class ParallelWorld:
             actions = {}
             for name in self.env.agents:
                 seen = np.asarray(observations[name], dtype=np.float32).ravel()
-                mask = infos.get(name, {}).get("action_mask", free)
+                mask = np.asarray(infos.get(name, {}).get("action_mask", free))
                 actions[name] = choose(self.names.index(name), seen, mask)
                 rows[name].append([seen, mask, actions[name], 0.0])
             observations, rewards, ended, _, infos = self.env.step(actions)

@@ -35,7 +35,7 @@ class Edge:
     successors: tuple[str, ...]
     """Edges a car may legally take next, counter-clockwise from the sharpest right turn to the U-turn."""
 
-    @property
+    @cached_property
     def travel_time(self) -> float:
         """Seconds to drive the edge at its speed limit."""
         return self.length / self.speed
@@ -140,6 +140,17 @@ class RoadNetwork:
         """m of the paper's Table I: the largest number of legal successors of any edge."""
         return max(len(e.successors) for e in self.edges)
 
+    @cached_property
+    def following(self) -> tuple[tuple[Edge, ...], ...]:
+        """By edge index: the edges a car may take next, in the order of `Edge.successors`."""
+        return tuple(tuple(self._edge_by_id[s] for s in e.successors) for e in self.edges)
+
+    @cached_property
+    def end_points(self) -> np.ndarray:
+        """Coordinates of the junction at the end of every edge, metres, shape (edges, 2)."""
+        ends = [self._junction_by_id[e.to_junction] for e in self.edges]
+        return np.array([(j.x, j.y) for j in ends], dtype=np.float64)
+
     # -- paths ---------------------------------------------------------------------------------------------------------
     @cached_property
     def _reversed_arcs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -188,8 +199,16 @@ class RoadNetwork:
         Args:
             costs: seconds per edge, shape (edges,), in place of free-flow times (congestion, perturbed costs).
         """
-        after = self._to_junction(junction_id, "time")[1] if costs is None else self._search(junction_id, costs)[1]
-        current = self.edge(start_edge)
+        if costs is None:
+            return list(self._fastest_path(start_edge, junction_id))
+        return self._walk(self.edge(start_edge), junction_id, self._search(junction_id, costs)[1])
+
+    @lru_cache(maxsize=16384)  # noqa: B019 - as above; a fleet asks for the same few tails again and again
+    def _fastest_path(self, start_edge: str, junction_id: str) -> tuple[str, ...]:
+        after = self._to_junction(junction_id, "time")[1]
+        return tuple(self._walk(self.edge(start_edge), junction_id, after))
+
+    def _walk(self, current: Edge, junction_id: str, after: np.ndarray) -> list[str]:
         path = [current.id]
         while current.to_junction != junction_id:
             current = self.edges[after[current.index]]

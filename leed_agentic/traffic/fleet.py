@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -27,16 +28,21 @@ class Vehicle:
     """No choice is left: the last chosen edge ends at the destination."""
     tail: list[str] = field(default_factory=list)
     """The fastest path behind the chosen edges, as SUMO has it."""
-    position: int = 0
-    """Index in `chosen` of the edge under the car."""
     inserted: bool = False
-    rerouted: bool = True
+    rerouted: bool = False
     """Whether SUMO knows of every choice."""
     check_at: float = 0.0
     """Earliest time at which it could run out of chosen edges; until then nobody needs to look."""
     arrived_at: float | None = None
     missed: int = 0
     """Edges it drove that it had not chosen; they came from the fallback path."""
+    looked_at: float = -1.0
+    """When the next three were asked of SUMO; they hold until its clock moves."""
+    position: int = 0
+    """Index in `chosen` of the edge under the car; inside a junction, of the edge before."""
+    in_junction: bool = False
+    on_edge: float = 0.0
+    """Seconds it takes at the speed limit from the start of the edge under the car to the car."""
 
     @classmethod
     def at_start(cls, trip: AgentTrip, name: str, edge: Edge) -> Vehicle:
@@ -86,11 +92,11 @@ class Fleet:
             self.vehicles[agent] = Vehicle.at_start(trip, f"agent_{agent}", self.network.edge(trip.start_edge))
         self._background = list(scenario.background)
 
-    def choose(self, agent: int, edge_id: str) -> None:
+    def choose(self, agent: int, edge: Edge) -> None:
         """Append an edge to the agent's choices; it must be a legal successor of the last one."""
         vehicle = self.vehicles[agent]
-        vehicle.take(self.network.edge(edge_id))
-        if vehicle.rerouted and vehicle.tail and vehicle.tail[0] == edge_id:
+        vehicle.take(edge)
+        if vehicle.rerouted and vehicle.tail and vehicle.tail[0] == edge.id:
             # SUMO's route already goes there; setting it again would cost more than the step.
             del vehicle.tail[0]
         else:
@@ -101,7 +107,10 @@ class Fleet:
         horizon = self.settings.step_seconds + self.settings.margin_seconds
         waiting = []
         for agent, vehicle in self.vehicles.items():
-            if vehicle.arrived_at is not None or vehicle.heading_home or now < vehicle.check_at:
+            if now < vehicle.check_at:
+                continue
+            if vehicle.arrived_at is not None or vehicle.heading_home:
+                vehicle.check_at = math.inf
                 continue
             left = self._seconds_left(vehicle, now)
             entry = left - vehicle.last.travel_time
@@ -120,32 +129,37 @@ class Fleet:
 
     def drive(self, now: float, until: float) -> list[int]:
         """Let SUMO run from `now` to `until`; returns the agents that arrived, with `arrived_at` set to the second."""
+        could_arrive = False
         for vehicle in self.vehicles.values():
-            if vehicle.arrived_at is None and (not vehicle.inserted or not vehicle.rerouted):
-                self._reroute(vehicle, until)
+            if vehicle.arrived_at is not None:
+                continue
+            if not vehicle.rerouted:
+                self._reroute(vehicle, now, until)
+            if vehicle.heading_home and vehicle.inserted and not could_arrive:
+                could_arrive = now + self._seconds_left(vehicle, now) <= until + 1
+        self._insert_background(now, until)
+        arrived = []
+        # Second by second only when somebody may arrive, so that the arrival is known to the second.
+        ends = range(int(now) + 1, int(until) + 1) if could_arrive else [until]
+        for end in ends:
+            names = self.simulation.advance(end)
+            if names:
+                for agent, vehicle in self.vehicles.items():
+                    if vehicle.name in names:
+                        vehicle.arrived_at = float(end)
+                        arrived.append(agent)
+            self.counters.teleports += self.simulation.api.simulation.getStartingTeleportNumber()
+            self.counters.collisions += self.simulation.api.simulation.getCollidingVehiclesNumber()
+        return arrived
+
+    def _insert_background(self, now: float, until: float) -> None:
         while self._background and self._background[0].departure < until:
             trip = self._background.pop(0)
             name = f"background_{len(self._background)}"
             route = self.network.shortest_path(trip.start_edge, trip.destination)
             self.simulation.add(name, route, max(trip.departure, now))
-        could_arrive = any(
-            v.inserted and v.arrived_at is None and v.heading_home and now + self._seconds_left(v, now) <= until + 1
-            for v in self.vehicles.values()
-        )
-        arrived = []
-        # Second by second only when somebody may arrive, so that the arrival is known to the second.
-        ends = range(int(now) + 1, int(until) + 1) if could_arrive else [until]
-        for end in ends:
-            names = set(self.simulation.advance(end))
-            for agent, vehicle in self.vehicles.items():
-                if vehicle.name in names:
-                    vehicle.arrived_at = float(end)
-                    arrived.append(agent)
-            self.counters.teleports += self.simulation.api.simulation.getStartingTeleportNumber()
-            self.counters.collisions += self.simulation.api.simulation.getCollidingVehiclesNumber()
-        return arrived
 
-    def _reroute(self, vehicle: Vehicle, until: float) -> None:
+    def _reroute(self, vehicle: Vehicle, now: float, until: float) -> None:
         if not vehicle.inserted and vehicle.trip.departure >= until:
             return
         vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1:]
@@ -153,10 +167,9 @@ class Fleet:
             self.simulation.add(vehicle.name, [e.id for e in vehicle.chosen] + vehicle.tail, vehicle.trip.departure)
             vehicle.inserted = True
         else:
-            first = vehicle.position
-            if self.simulation.api.vehicle.getRoadID(vehicle.name).startswith(":"):
-                # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
-                first += 1
+            self._look(vehicle, now)
+            # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
+            first = vehicle.position + vehicle.in_junction
             self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
         vehicle.rerouted = True
 
@@ -164,19 +177,28 @@ class Fleet:
         """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""
         if not vehicle.inserted:
             return max(vehicle.trip.departure - now, 0.0) + vehicle.reach[-1]
+        self._look(vehicle, now)
+        behind = vehicle.reach[-1] - vehicle.reach[vehicle.position]
+        if vehicle.in_junction:
+            return behind
+        return behind + vehicle.chosen[vehicle.position].travel_time - vehicle.on_edge
+
+    def _look(self, vehicle: Vehicle, now: float) -> None:
+        """Ask SUMO where the car is, once per time."""
+        if vehicle.looked_at == now:
+            return
+        vehicle.looked_at = now
         api = self.simulation.api.vehicle
-        # SUMO keeps the edges behind the car in its route, so the index counts our choices too; inside a junction it
-        # is that of the edge before.
-        position = vehicle.position = max(api.getRouteIndex(vehicle.name), 0)
-        if position >= len(vehicle.chosen):
+        # SUMO keeps the edges behind the car in its route, so the index counts our choices too.
+        vehicle.position = max(api.getRouteIndex(vehicle.name), 0)
+        if vehicle.position >= len(vehicle.chosen):
             self._catch_up(vehicle)
         road = api.getRoadID(vehicle.name)
-        if road[:1] == ":":
-            return vehicle.reach[-1] - vehicle.reach[position]
-        edge = vehicle.chosen[position]
-        # No road: it waits to be inserted, or is being teleported.
-        on_edge = api.getLanePosition(vehicle.name) / edge.speed if road else 0.0
-        return vehicle.reach[-1] - vehicle.reach[position] + edge.travel_time - on_edge
+        vehicle.in_junction = road[:1] == ":"
+        if not vehicle.in_junction:
+            # No road: it waits to be inserted, or is being teleported.
+            speed = vehicle.chosen[vehicle.position].speed
+            vehicle.on_edge = api.getLanePosition(vehicle.name) / speed if road else 0.0
 
     def _catch_up(self, vehicle: Vehicle) -> None:
         """It ran past its choices onto the fallback path: what it drove there counts as chosen."""

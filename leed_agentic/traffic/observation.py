@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,59 +12,59 @@ from leed_agentic.registry import Registry
 from leed_agentic.roads.network import Edge, RoadNetwork
 
 if TYPE_CHECKING:
-    from leed_agentic.traffic.environment import RouteEnv
+    from leed_agentic.traffic.route_choice import RouteChoice
 
-Score = Callable[["RouteEnv", int, Edge], float]
-Observation = Callable[["RouteEnv", int], np.ndarray]
+Score = Callable[["RouteChoice", int, Edge], float]
+Observation = Callable[["RouteChoice", int], np.ndarray]
 
 scores: Registry[Score] = Registry("score")
 observations: Registry[Observation] = Registry("observation")
 
 
 @observations.register("table1")
-def table1(env: RouteEnv, agent: int) -> np.ndarray:
+def table1(env: RouteChoice, agent: int) -> np.ndarray:
     """[current junction, destination junction, (score, end junction) of each available edge], shape (2 + 2m,), float32.
 
     Junctions are their index on the map. Slots without an edge hold score 0 and junction -1.
     """
     edge = env.current_edge(agent)
-    row = _junctions(env.network, edge.index).copy()
-    row[1] = env.network.junction(env.scenario.agents[agent].destination).index
-    row[2 : 2 + 2 * len(edge.successors) : 2] = [env.score(env, agent, env.network.edge(s)) for s in edge.successors]
+    row = _without_scores(env.network, edge.index, env.scenario.agents[agent].destination).copy()
+    for slot, successor in enumerate(env.network.following[edge.index]):
+        row[2 + 2 * slot] = env.score(env, agent, successor)
     return row
 
 
-@cache
-def _junctions(network: RoadNetwork, edge_index: int) -> np.ndarray:
-    """Table I's row at the end of an edge without destination and scores."""
-    edge = network.edges[edge_index]
+@lru_cache(maxsize=16384)
+def _without_scores(network: RoadNetwork, edge_index: int, destination: str) -> np.ndarray:
+    """Table I's row at the end of an edge, scores at 0: all that does not change from one decision to the next."""
     row = np.zeros(2 + 2 * network.max_successors, dtype=np.float32)
     row[3::2] = -1.0
-    row[0] = network.junction(edge.to_junction).index
-    for slot, successor in enumerate(edge.successors):
-        row[3 + 2 * slot] = network.junction(network.edge(successor).to_junction).index
+    row[0] = network.junction(network.edges[edge_index].to_junction).index
+    row[1] = network.junction(destination).index
+    for slot, successor in enumerate(network.following[edge_index]):
+        row[3 + 2 * slot] = network.junction(successor.to_junction).index
     return row
 
 
 @scores.register("travel_time")
-def current_travel_time(env: RouteEnv, agent: int, edge: Edge) -> float:
+def current_travel_time(env: RouteChoice, agent: int, edge: Edge) -> float:
     """Seconds the edge takes at the mean speed of the vehicles on it now (SUMO's edge travel time)."""
     return float(env.simulation.api.edge.getTraveltime(edge.id))
 
 
 @scores.register("vehicles")
-def vehicles(env: RouteEnv, agent: int, edge: Edge) -> float:
+def vehicles(env: RouteChoice, agent: int, edge: Edge) -> float:
     """Number of vehicles on the edge now."""
     return float(env.simulation.api.edge.getLastStepVehicleNumber(edge.id))
 
 
 @scores.register("straight")
-def straight(env: RouteEnv, agent: int, edge: Edge) -> float:
+def straight(env: RouteChoice, agent: int, edge: Edge) -> float:
     """Metres as the crow flies from the edge's end to the agent's destination."""
     return env.network.straight_distance(edge.to_junction, env.scenario.agents[agent].destination)
 
 
 @scores.register("network")
-def along_network(env: RouteEnv, agent: int, edge: Edge) -> float:
+def along_network(env: RouteChoice, agent: int, edge: Edge) -> float:
     """Metres along the shortest legal path from the edge's end to the destination: with it routing is an argmin."""
     return float(env.network.distances_to(env.scenario.agents[agent].destination)[edge.index])

@@ -49,7 +49,8 @@ class Simulation:
                 f"{cycle} s; set environment.reset=load."
             )
         self.fast_reset = exact and settings.reset != "load"
-        self._cycle = max(cycle, 1)
+        self.cycle = max(cycle, 1)
+        """Seconds after which all lights are where they were: a fast reset runs on to a multiple of it."""
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
     def _arguments(self, seed: int) -> list[str]:
@@ -134,7 +135,7 @@ class Simulation:
         now = self.api.simulation.getTime()
         if now > 0:
             # One step at least: SUMO forgets a removed vehicle's id only then.
-            self.api.simulationStep((math.floor(now / self._cycle) + 1) * self._cycle)
+            self.api.simulationStep((math.floor(now / self.cycle) + 1) * self.cycle)
         self._start = self.api.simulation.getTime()
         self._vehicles.clear()
 

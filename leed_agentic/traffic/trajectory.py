@@ -71,42 +71,35 @@ class Episode:
 
 def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mapping[str, Any] | None = None) -> Episode:
     """One episode in which `choose` decides for every agent: Env(pi | s_0, P), equations (1) and (2)."""
-    observations, infos = env.reset(seed=seed, options=options)
-    agents = [int(name.removeprefix("agent_")) for name in env.agents]
-    recorded: dict[int, dict[str, list[Any]]] = {
-        a: {"observations": [], "masks": [], "actions": [], "rewards": [], "times": []} for a in agents
-    }
-    while env.agents:
+    env.begin(seed, options)
+    agents = env.under_way
+    decisions: dict[int, list[tuple[np.ndarray, np.ndarray, int, float]]] = {agent: [] for agent in agents}
+    rewards: dict[int, list[float]] = {agent: [] for agent in agents}
+    while env.under_way:
         actions = {}
-        for name in env.agents:
-            info = infos[name]
-            if not info["decides"]:
-                continue
-            agent = int(name.removeprefix("agent_"))
-            seen = observations[name]
-            seen = seen["observation"] if isinstance(seen, dict) else seen
-            actions[name] = choose(env, agent, seen, info["action_mask"])
-            record = recorded[agent]
-            for key, value in zip(record, (seen, info["action_mask"], actions[name], 0.0, env.now), strict=True):
-                record[key].append(value)
-        observations, rewards, _, _, infos = env.step(actions)
-        for name, reward in rewards.items():
-            paid = recorded[int(name.removeprefix("agent_"))]["rewards"]
-            if paid:
-                paid[-1] += reward
-    return Episode({a: _trajectory(env, a, recorded[a]) for a in agents}, env.now, env.counters)
+        for agent in env.deciding:
+            seen, mask = env.seen[agent], env.action_mask(agent)
+            actions[agent] = action = choose(env, agent, seen, mask)
+            decisions[agent].append((seen, mask, action, env.now))
+            rewards[agent].append(0.0)
+        for agent, reward in env.advance(actions).items():
+            # What is paid before the first decision belongs to none.
+            if rewards[agent]:
+                rewards[agent][-1] += reward
+    trajectories = {agent: _trajectory(env, agent, decisions[agent], rewards[agent]) for agent in agents}
+    return Episode(trajectories, env.now, env.counters)
 
 
-def _trajectory(env: RouteEnv, agent: int, record: Mapping[str, list[Any]]) -> Trajectory:
+def _trajectory(env: RouteEnv, agent: int, decisions: list[Any], rewards: list[float]) -> Trajectory:
+    seen, masks, actions, times = zip(*decisions, strict=True) if decisions else ((), (), (), ())
     route = env.route(agent)
-    size = env.state_space.shape[0] // len(env.possible_agents)
     return Trajectory(
         agent=agent,
-        observations=np.array(record["observations"], dtype=np.float32).reshape(-1, size),
-        masks=np.array(record["masks"], dtype=np.int8).reshape(-1, env.network.max_successors),
-        actions=np.array(record["actions"], dtype=np.int64),
-        rewards=np.array(record["rewards"], dtype=np.float64),
-        times=np.array(record["times"], dtype=np.float64),
+        observations=_rows(seen, env.observation_size, np.float32),
+        masks=_rows(masks, env.network.max_successors, np.int8),
+        actions=np.array(actions, dtype=np.int64),
+        rewards=np.array(rewards, dtype=np.float64),
+        times=np.array(times, dtype=np.float64),
         route=tuple(route),
         positions=positions_of(env, route),
         arrived=env.fleet.vehicles[agent].arrived_at is not None,
@@ -115,10 +108,15 @@ def _trajectory(env: RouteEnv, agent: int, record: Mapping[str, list[Any]]) -> T
     )
 
 
+def _rows(rows: Sequence[np.ndarray], size: int, dtype: type) -> np.ndarray:
+    # One long vector is cut into rows several times faster than numpy stacks them.
+    joined = np.concatenate(rows) if rows else np.zeros(0)
+    return joined.astype(dtype, copy=False).reshape(-1, size)
+
+
 def positions_of(env: RouteEnv, route: Sequence[str]) -> np.ndarray:
     """Coordinates of the end junction of each edge, metres, shape (edges, 2)."""
-    ends = (env.network.junction(env.network.edge(e).to_junction) for e in route)
-    return np.array([(j.x, j.y) for j in ends], dtype=np.float64).reshape(-1, 2)
+    return env.network.end_points[[env.network.edge(e).index for e in route]].reshape(-1, 2)
 
 
 def follow(routes: Mapping[int, Sequence[str]]) -> Choose:
