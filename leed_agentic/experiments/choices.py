@@ -31,7 +31,7 @@ _add(
         ("as printed", {"learning.objective": "paper"}),
         *(
             (name, {"learning.expert_advantage": name})
-            for name in ("agent-critic", "raw", "scaled", "positive", "constant")
+            for name in ("filtered", "constant", "agent-critic", "positive", "scaled", "raw")
         ),
     ],
 )
@@ -39,7 +39,8 @@ _add(
     "alpha",
     "Schedule of alpha in (8)",
     [
-        *((name, {"learning.alpha": name}) for name in ("paper", "normalised", "aligned", "annealed")),
+        *((name, {"learning.alpha": name}) for name in ("aligned", "annealed", "normalised", "paper")),
+        ("aligned, up to 1", {"learning.alpha": "aligned", "learning.alpha_ceiling": 1.0}),
         *((f"fixed {a}", {"learning.alpha": "fixed", "learning.alpha_fixed": a}) for a in (0.2, 0.5)),
     ],
 )

@@ -48,12 +48,17 @@ class Row:
     seconds: Estimate
 
 
-@dataclass(frozen=True)
-class Curves:
-    """Reward and arrival rate of one arm on one map, each of shape (runs, episodes)."""
+Curves = dict[str, np.ndarray]
+"""Columns of metrics.csv of one arm on one map, each of shape (runs, episodes); NaN where a run has no figure."""
 
-    reward: np.ndarray
-    arrival: np.ndarray
+OUTCOME = {"reward_mean": "mean reward per agent", "arrival_rate": "share of agents that arrive"}
+INSIDE = {
+    "alpha_mean": "alpha of (8)",
+    "expert_probability": "probability of the expert's action",
+    "expert_advantage": "mean |A^e|, rewards times learning.reward_scale",
+}
+"""What a reader of (7) and (8) wants to see; without demonstrations there is nothing to show."""
+SHARES = ("arrival_rate", "alpha_mean", "expert_probability")
 
 
 def write_report(
@@ -72,16 +77,15 @@ def write_report(
     for (place, arm), members in groups.items():
         name = Path(place).name.split(".")[0]
         metrics = [read_csv(parent / run.key / "metrics.csv") for run in members]
-        curves.setdefault(name, {})[arm] = found = Curves(
-            _column(metrics, "reward_mean"), _column(metrics, "arrival_rate")
-        )
+        curves.setdefault(name, {})[arm] = found = {c: _column(metrics, c) for c in (*OUTCOME, *INSIDE)}
         rows.append(_row(name, arm, found, metrics, [parent / run.key for run in members]))
     write_text(folder / "table.md", markdown(experiment, rows))
     write_text(folder / "table.csv", _table_csv(rows))
     for name, arms in curves.items():
         write_text(folder / f"curves_{name}.csv", _curves_csv(arms))
-        draw(experiment, name, arms, folder / f"curves_{name}.png")
-        files.append(folder / f"curves_{name}.png")
+        for kind, panels in (("curves", OUTCOME), ("inside", INSIDE)):
+            files.append(folder / f"{kind}_{name}.png")
+            draw(experiment, name, arms, panels, files[-1])
     manifest = {
         "experiment": experiment.name,
         "question": experiment.question,
@@ -94,21 +98,22 @@ def write_report(
 
 
 def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
-    return np.array([[float(row[name]) for row in rows] for rows in metrics])
+    return np.array([[float(row[name] or "nan") for row in rows] for rows in metrics])
 
 
 def _row(place: str, arm: str, curves: Curves, metrics: Sequence[list[dict[str, str]]], folders: Sequence[Path]) -> Row:
+    reward = curves["reward_mean"]
     seconds = [json.loads((f / "summary.json").read_text(encoding="utf-8"))["seconds"] for f in folders]
     expert = [float(rows[-1]["expert_reward_mean"]) for rows in metrics if rows[-1]["expert_reward_mean"]]
     return Row(
         map=place,
         arm=arm,
         runs=len(metrics),
-        area=mean_and_interval(curves.reward.mean(axis=1)),
-        final=mean_and_interval(curves.reward[:, -LAST:].mean(axis=1)),
-        arrival=mean_and_interval(curves.arrival[:, -LAST:].mean(axis=1)),
+        area=mean_and_interval(reward.mean(axis=1)),
+        final=mean_and_interval(reward[:, -LAST:].mean(axis=1)),
+        arrival=mean_and_interval(curves["arrival_rate"][:, -LAST:].mean(axis=1)),
         expert=mean_and_interval(np.array(expert)) if expert else None,
-        fall=float(worst_fall(curves.reward).max()),
+        fall=float(worst_fall(reward).max()),
         seconds=mean_and_interval(np.array(seconds)),
     )
 
@@ -156,12 +161,13 @@ def _table_csv(rows: Sequence[Row]) -> str:
 
 
 def _curves_csv(arms: dict[str, Curves]) -> str:
-    lines: list[list[str]] = [["arm", "episode", "reward", "reward_low", "reward_high", "arrival_rate"]]
+    lines: list[list[str]] = [["arm", "episode", "reward_low", "reward_high", *OUTCOME, *INSIDE]]
     for arm, curves in arms.items():
-        mean, low, high = curve_with_interval(curves.reward)
-        arrived = curves.arrival.mean(axis=0)
-        for k in range(len(mean)):
-            lines.append([arm, str(k), *(f"{v:.3f}" for v in (mean[k], low[k], high[k], arrived[k]))])
+        _, low, high = curve_with_interval(curves["reward_mean"])
+        means = [values.mean(axis=0) for values in curves.values()]
+        for k in range(len(low)):
+            cells = ["" if np.isnan(v) else f"{v:.4g}" for v in (low[k], high[k], *(m[k] for m in means))]
+            lines.append([arm, str(k), *cells])
     return _csv(lines)
 
 
@@ -173,26 +179,28 @@ def _csv(lines: list[list[str]]) -> str:
     return stream.getvalue()
 
 
-def draw(experiment: Experiment, place: str, arms: dict[str, Curves], file: Path) -> None:
-    """Reward and arrival rate over episodes, one line per arm, with pointwise 95 % bands over seeds."""
+def draw(experiment: Experiment, place: str, arms: dict[str, Curves], panels: dict[str, str], file: Path) -> None:
+    """Columns of metrics.csv over episodes, one panel each, one line per arm, with pointwise 95 % bands over seeds."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 2)
-    for colour, (arm, curves) in zip(COLOURS, arms.items(), strict=False):
-        for axis, values in zip(axes, (curves.reward, curves.arrival), strict=True):
-            mean, low, high = curve_with_interval(smoothed(values, SMOOTH))
+    axes = figure.subplots(1, len(panels))
+    for axis, (column, label) in zip(axes, panels.items(), strict=True):
+        for colour, (arm, curves) in zip(COLOURS, arms.items(), strict=False):
+            if np.isnan(curves[column]).all():
+                continue
+            mean, low, high = curve_with_interval(smoothed(curves[column], SMOOTH))
             axis.plot(mean, color=colour, label=arm, linewidth=1.6)
             axis.fill_between(range(len(mean)), low, high, color=colour, alpha=0.15, linewidth=0)
-    for axis, label in zip(axes, ("mean reward per agent", "share of agents that arrive"), strict=True):
         axis.set_xlabel("episode")
         axis.set_ylabel(label)
         axis.grid(alpha=0.25)
-    axes[1].set_ylim(0, 1.02)
+        if column in SHARES:
+            axis.set_ylim(0, 1.02)
     axes[0].legend(frameon=False)
-    runs = len(next(iter(arms.values())).reward)
+    runs = len(next(iter(arms.values()))["reward_mean"])
     figure.suptitle(f"{place}: {experiment.question} ({runs} seeds, trailing mean of {SMOOTH} episodes)", fontsize=10)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
