@@ -137,21 +137,21 @@ class LearningSettings(_Group):
     epochs: int = Field(4, ge=1, description="Gradient steps per episode, each on the whole episode.")
     beta: float = Field(0.01, ge=0, le=1, description="Entropy weight in (9).")
     objective: Literal["chosen", "paper"] = Field(
-        "chosen", description="paper: alpha, advantages and (7) to (9) as printed, whatever the next five settings say."
+        "chosen", description="paper: alpha and both advantages as printed, whatever alpha* and *_advantage say."
     )
-    alpha: str = Field("normalised", description="Schedule of alpha in (8), by name or dotted path.")
+    alpha: str = Field("aligned", description="Schedule of alpha in (8), by name or dotted path.")
     alpha_fixed: float = Field(0.5, ge=0, le=1, description="Alpha of the schedule fixed.")
     alpha_ceiling: float = Field(
-        1.0,
+        0.5,
         ge=0,
         le=1,
         description="Every schedule but fixed is multiplied by this: the expert keeps at least the rest.",
     )
     dtw: Literal["exact", "fastdtw"] = Field("exact", description="DTW by dynamic programming, or approximated.")
     dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
-    expert_advantage: str = Field("agent-critic", description="A^e of (7), by name or dotted path.")
+    expert_advantage: str = Field("filtered", description="A^e of (7), by name or dotted path.")
     agent_advantage: Literal["raw", "normalised"] = Field(
-        "normalised", description="A^a of (7) as in (6), or centred and divided by its deviation, per agent."
+        "raw", description="A^a of (7) as in (6), or centred and divided by its deviation, per agent."
     )
     checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
     device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")

@@ -43,6 +43,9 @@ class Row:
     """Share of agents that arrived in the last 50 episodes."""
     expert: Estimate | None
     """Mean reward of the demonstrations at the end."""
+    area_apart: Estimate | None
+    """Area minus the first arm's on the same map, seed by seed; None for the first arm."""
+    final_apart: Estimate | None
     fall: float
     """Largest, over runs, share by which the last 100 episodes lie below the best 100 in a row."""
     seconds: Estimate
@@ -78,7 +81,10 @@ def write_report(
         name = Path(place).name.split(".")[0]
         metrics = [read_csv(parent / run.key / "metrics.csv") for run in members]
         curves.setdefault(name, {})[arm] = found = {c: _column(metrics, c) for c in (*OUTCOME, *INSIDE)}
-        rows.append(_row(name, arm, found, metrics, [parent / run.key for run in members]))
+        # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
+        first = next(iter(curves[name].values()))
+        paired = first if first is not found and len(first["reward_mean"]) == len(members) else None
+        rows.append(_row(name, arm, found, paired, metrics, [parent / run.key for run in members]))
     write_text(folder / "table.md", markdown(experiment, rows))
     write_text(folder / "table.csv", _table_csv(rows))
     for name, arms in curves.items():
@@ -101,9 +107,17 @@ def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
     return np.array([[float(row[name] or "nan") for row in rows] for rows in metrics])
 
 
-def _row(place: str, arm: str, curves: Curves, metrics: Sequence[list[dict[str, str]]], folders: Sequence[Path]) -> Row:
+def _row(
+    place: str,
+    arm: str,
+    curves: Curves,
+    first: Curves | None,
+    metrics: Sequence[list[dict[str, str]]],
+    folders: Sequence[Path],
+) -> Row:
     reward = curves["reward_mean"]
     seconds = [json.loads((f / "summary.json").read_text(encoding="utf-8"))["seconds"] for f in folders]
+    apart = reward - first["reward_mean"] if first else None
     expert = [float(rows[-1]["expert_reward_mean"]) for rows in metrics if rows[-1]["expert_reward_mean"]]
     return Row(
         map=place,
@@ -113,6 +127,8 @@ def _row(place: str, arm: str, curves: Curves, metrics: Sequence[list[dict[str, 
         final=mean_and_interval(reward[:, -LAST:].mean(axis=1)),
         arrival=mean_and_interval(curves["arrival_rate"][:, -LAST:].mean(axis=1)),
         expert=mean_and_interval(np.array(expert)) if expert else None,
+        area_apart=None if apart is None else mean_and_interval(apart.mean(axis=1)),
+        final_apart=None if apart is None else mean_and_interval(apart[:, -LAST:].mean(axis=1)),
         fall=float(worst_fall(reward).max()),
         seconds=mean_and_interval(np.array(seconds)),
     )
@@ -124,10 +140,11 @@ def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
         f"# {experiment.question}",
         "",
         "Mean over seeds [95 % t interval]. Area: mean reward over all episodes. Final: the last 50. Fall: by how "
-        "much, in the worst run, the last 100 episodes lie below the best 100 in a row.",
+        "much, in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first "
+        "arm, seed by seed.",
         "",
-        "| map | arm | runs | area | final reward | arrived | demonstrations | fall | seconds |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| map | arm | runs | area | apart | final reward | apart | arrived | demonstrations | fall | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         arrived = f"{100 * r.arrival.mean:.0f} %"
@@ -135,8 +152,8 @@ def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
             arrived += f" [{100 * r.arrival.low:.0f}, {100 * min(r.arrival.high, 1.0):.0f}]"
         expert = f"{r.expert.mean:.1f}" if r.expert else "-"
         lines.append(
-            f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.final} | {arrived} | {expert} | {100 * r.fall:.0f} % "
-            f"| {r.seconds.mean:.0f} |"
+            f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.area_apart or '-'} | {r.final} | {r.final_apart or '-'} "
+            f"| {arrived} | {expert} | {100 * r.fall:.0f} % | {r.seconds.mean:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -148,7 +165,7 @@ def as_json(row: Row) -> dict[str, Any]:
 
 def _table_csv(rows: Sequence[Row]) -> str:
     names = ["map", "arm", "runs", "fall"]
-    estimates = ["area", "final", "arrival", "expert", "seconds"]
+    estimates = ["area", "area_apart", "final", "final_apart", "arrival", "expert", "seconds"]
     lines = [[*names, *(f"{e}{end}" for e in estimates for end in ("", "_low", "_high"))]]
     for row in rows:
         cells = [str(getattr(row, name)) for name in names]

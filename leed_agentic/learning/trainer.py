@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
@@ -54,8 +53,6 @@ class Trainer:
         warn: Callable[[str], Any] = lambda line: None,
         watch: Callable[[Mapping[str, Any]], Any] = lambda row: None,
     ) -> None:
-        # More threads only get in each other's way with networks this small.
-        torch.set_num_threads(1)
         self.world, self.algorithm, self.settings, self.seed = world, algorithm, settings, seed
         self.source = source if algorithm.uses_demonstrations else None
         self.folder, self.warn, self.watch = folder, warn, watch

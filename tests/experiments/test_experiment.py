@@ -40,7 +40,7 @@ def test_equal_settings_are_one_run():
     key = {
         r.arm: r.key for name in ("demonstrations", "alpha") for r in runs_of(experiments.get(name), ("x",), 1, {}, ())
     }
-    assert key["leed"] == key["normalised"] != key["fixed 0.5"]
+    assert key["leed"] == key["aligned"] != key["fixed 0.5"]
 
 
 @pytest.mark.slow

@@ -178,7 +178,8 @@ def plain_ppo(learner, data, s):
         following = float(reward) + s.gamma * following
         returns.insert(0, following)
     advantages = np.array(returns) - values[:-1].detach().numpy()
-    advantages = (advantages - advantages.mean()) / advantages.std()
+    if s.agent_advantage == "normalised":
+        advantages = (advantages - advantages.mean()) / advantages.std()
     logits = learner.policy(states[None, :-1])[0]
     distribution = torch.distributions.Categorical(logits=logits.masked_fill(~batch.masks[0], -1e9))
     log_p = distribution.log_prob(torch.from_numpy(data.actions))
@@ -190,9 +191,10 @@ def plain_ppo(learner, data, s):
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-def test_without_demonstrations_the_update_is_plain_ppo(arrived):
+@pytest.mark.parametrize("advantage", ["raw", "normalised"])
+def test_without_demonstrations_the_update_is_plain_ppo(arrived, advantage):
     data = drive(np.random.default_rng(1), 7, arrived)
-    learner = leed(1, epochs=1)
+    learner = leed(1, epochs=1, agent_advantage=advantage)
     expected = plain_ppo(learner, data, learner.settings)
     logged = learner.update({0: data}, {}, 3)
     assert logged["alpha"].tolist() == [1.0]
@@ -247,3 +249,13 @@ def test_bad_data_is_refused(field, value, words):
 def test_a_stranger_is_refused():
     with pytest.raises(UsageError, match="agent 5"):
         leed(2).update({5: drive(np.random.default_rng(6), 3)}, {}, 0)
+
+
+def test_alpha_stays_below_its_ceiling_except_where_it_is_fixed_or_as_printed():
+    generator = np.random.default_rng(7)
+    own, shown = {0: drive(generator, 4)}, {0: drive(generator, 4)}
+    distance = dtw_distance(own[0].positions, shown[0].positions)
+    length = np.linalg.norm(np.diff(shown[0].positions, axis=0), axis=1).sum()
+    settings_ = ({"alpha_ceiling": 0.4}, {"alpha_ceiling": 0.4, "alpha": "fixed"}, {"objective": "paper"})
+    found = [leed(1, **given_).update(own, shown, 5)["alpha"][0] for given_ in settings_]
+    assert found == pytest.approx([0.4 * math.exp(-distance / length), 0.5, math.exp(-0.5 * distance)])

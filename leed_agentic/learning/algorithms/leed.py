@@ -44,6 +44,8 @@ class Leed:
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
         self.agents, self.actions, self.encoding, self.settings = agents, actions, encoding, settings
         self.deterministic = False
+        # More threads only get in each other's way with networks this small, and the first weights depend on how many.
+        torch.set_num_threads(1)
         paper = settings.objective == "paper"
         self._alpha = objectives.alphas.get("paper" if paper else settings.alpha)
         self._expert_advantage = objectives.expert_advantages.get("raw" if paper else settings.expert_advantage)
