@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import Algorithm, algorithms
@@ -37,10 +38,12 @@ class Session:
     folder: Path | None
 
     def close(self) -> None:
-        close = getattr(self.trainer.source, "close", None)
-        if close:
-            close()
-        self.world.env.close()
+        try:
+            close = getattr(self.trainer.source, "close", None)
+            if close:
+                close()
+        finally:
+            self.world.env.close()
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
@@ -56,7 +59,19 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
 
 def make_algorithm(settings: Settings, world: RouteWorld) -> Algorithm:
     make = algorithms.get(settings.learning.algorithm)
+    _check_device(settings.learning.device)
     return make(world.agents, world.actions, world.encoding(settings.learning), settings.learning, settings.seed)
+
+
+def _check_device(name: str) -> None:
+    """Raises UsageError when torch knows no such device or the machine has none."""
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"learning.device {name!r} cannot be used here ({reason}); leave it out or say cpu."
+        ) from error
 
 
 def make_source(
@@ -91,10 +106,11 @@ def begin(
     with ExitStack() as on_error:
         on_error.callback(world.env.close)
         algorithm = make_algorithm(settings, world)
-        if folder:
-            write_run_file(folder, settings, world.env.scenario)
         source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
         trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+        if folder:
+            # Last: with this file a folder is a run, which can be resumed.
+            write_run_file(folder, settings, world.env.scenario)
         on_error.pop_all()
     return Session(settings, world, trainer, folder)
 

@@ -45,6 +45,12 @@ class DemonstrationSource(Protocol):
         """Take up the memory that `state` gave."""
 
 
+def report_of(source: DemonstrationSource) -> Mapping[str, Any]:
+    """What a source says about its last answer through a method `report`, if it has one, for triggers.csv."""
+    report = getattr(source, "report", None)
+    return report() if report else {}
+
+
 class _FixedSource:
     """A source without memory or costs; subclasses say which routes."""
 
