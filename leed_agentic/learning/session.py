@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import Algorithm, algorithms
+from leed_agentic.learning.checkpoint import checkpoints
 from leed_agentic.learning.rollout import RouteWorld
 from leed_agentic.learning.run_folder import read_csv, read_run_file, write_run_file
 from leed_agentic.learning.sources import DemonstrationSource, FileSource, LogitSource, ShortestPathSource
@@ -134,6 +136,24 @@ def take_up(
         trainer.resume()
         on_error.pop_all()
     return Session(settings, world, trainer, folder)
+
+
+def finished_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary that a run wrote at its end; None while there are episodes to train or a summary to write.
+
+    Raises:
+        UsageError: the folder is not a training run.
+    """
+    settings, _ = read_run_file(folder)
+    known = checkpoints(folder / "checkpoints")
+    if not known or int(known[-1].name) < settings.learning.episodes:
+        return None
+    try:
+        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Stopped between the last checkpoint and the summary, which is made again.
+        return None
+    return found if isinstance(found, dict) and "episodes" in found else None
 
 
 def summary(session: Session) -> dict[str, Any]:

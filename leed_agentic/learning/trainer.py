@@ -135,13 +135,15 @@ class Trainer:
             self._keep(found, self.source.name, self.world.env.scenario.to_json())
 
     def _keep(self, found: Mapping[int, Any], source: str, scenario: Mapping[str, Any]) -> None:
-        """The demonstrations of this trigger, as a file that `--source file` reads."""
+        """The demonstrations of this trigger, as a file that `--source file` reads. A trajectory knows only what was
+        driven: a route that the episode's end cut short stands apart, because nobody could follow it to its end."""
         assert self.folder is not None  # noqa: S101 - asked for only where there is one
         data = {
             "format": "leed-demonstrations",
             "version": 1,
             "scenario": scenario,
-            "routes": {str(agent): list(t.route) for agent, t in sorted(found.items())},
+            "routes": {str(agent): list(t.route) for agent, t in sorted(found.items()) if t.arrived},
+            "cut_short": {str(agent): list(t.route) for agent, t in sorted(found.items()) if not t.arrived},
             "rewards": {str(agent): t.total_reward for agent, t in sorted(found.items())},
             "provenance": {"source": source, "episode": self.episode},
         }
