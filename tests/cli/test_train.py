@@ -65,6 +65,21 @@ def test_the_graph_is_asked_every_q_episodes_and_the_critique_can_compare_with_t
     assert json.loads(out)["dtw_mean"] > 0
 
 
+@pytest.mark.parametrize("field", ["rewards", "positions"])
+def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
+    assert leed("train", *SHORT, "--source", "none", "--out", "run")[0] == 0
+    file = Path("run", "trajectories.json")
+    data = json.loads(file.read_text())
+    values = data["trajectories"][1][field]
+    values[0] = [float("nan")] * 2 if field == "positions" else float("nan")
+    file.write_text(json.dumps(data))
+    words = ("demo", "generate", "--model", "stand-in", "--agents", "2", "-s", "environment.max_steps=40")
+    code, _, err = leed(*words, "--policy", "run", "--out", "demo")
+    assert code == 2
+    assert "the trajectory of agent 1 holds NaN" in err
+    assert not Path("demo").exists()
+
+
 def test_a_model_that_is_not_there_does_not_stop_the_training(leed):
     model = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
     code, out, err = leed("train", *SHORT, *model)
