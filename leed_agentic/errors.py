@@ -17,3 +17,14 @@ class UnavailableError(LeedError):
     """Something this needs cannot be used right now: SUMO, the model's server, a download."""
 
     exit_code = 3
+
+
+class UnwritableError(UnavailableError):
+    """A file of the run cannot be written, because the disk is full or gone. Unlike a model that fails, nothing
+    later can go well, so nobody swallows it."""
+
+
+class StoppedError(LeedError):
+    """The user pressed Ctrl-C. The message says what is kept and how to go on."""
+
+    exit_code = 130

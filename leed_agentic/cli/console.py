@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -18,5 +19,9 @@ def print_json(data: Any) -> None:
 
 def complain(sentence: str) -> None:
     """One sentence on stderr; text from outside (paths, replies) is never read as markup."""
-    err.print("Error: ", style="bold red", end="")
-    err.print(sentence, markup=False, highlight=False)
+    err.print(Text.assemble(("Error: ", "bold red"), sentence), highlight=False)
+
+
+def warn(line: str) -> None:
+    """A line on stderr that ends nothing. In one piece: a live line below it is drawn anew after every print."""
+    err.print(Text.assemble(("Warning: ", "yellow"), line), highlight=False)

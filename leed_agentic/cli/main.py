@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -9,13 +10,14 @@ import typer
 from leed_agentic import __version__
 from leed_agentic.cli import demo, experiment, policy
 from leed_agentic.cli import map as map_commands
-from leed_agentic.cli.console import complain
+from leed_agentic.cli.console import complain, err
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.cli.evaluate import evaluate
 from leed_agentic.cli.train import train
-from leed_agentic.errors import LeedError
+from leed_agentic.errors import LeedError, StoppedError, UnwritableError
 
 INTERRUPTED = 130
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 app = typer.Typer(
     name="leed",
@@ -49,9 +51,18 @@ def main() -> None:
     """Run the command line; a LeedError becomes one sentence and its exit code, never a traceback."""
     try:
         app()
+    except StoppedError as stopped:
+        err.print(str(stopped), markup=False, highlight=False)
+        sys.exit(stopped.exit_code)
     except LeedError as error:
         complain(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Nearly every file is written somewhere else than here, and any of them may meet a full disk.
+        if error.errno not in _DISK:
+            raise
+        complain(f"Cannot write {error.filename or 'a file'} ({error.strerror}); free some space and try again.")
+        sys.exit(UnwritableError.exit_code)
     except SystemExit as stop:
         # Typer turns Ctrl-C into this exit code before anybody else sees it.
         if stop.code == INTERRUPTED:

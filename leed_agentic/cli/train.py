@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.text import Text
 
-from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.console import err, out, print_json, warn
+from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.errors import StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from leed_agentic.settings import Settings
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s learning.epochs=8.")
 BARS = "▁▂▃▄▅▆▇█"
+SPINNER = 4
+"""Columns of the turning sign in front of the live line, and a margin."""
 
 
 def train(
@@ -56,7 +67,6 @@ def train(
         "seed": seed,
         "learning.device": device,
     }
-    from leed_agentic.errors import UsageError
     from leed_agentic.settings import load_settings
 
     refused = [name for name, value in given.items() if value is not None]
@@ -67,35 +77,74 @@ def train(
         # The shipped recording answers one scenario's questions, and training asks new ones.
         settings.model.name = "stand-in"
 
-    from leed_agentic.demonstrations.run_folder import create_run_folder
-    from leed_agentic.demonstrations.source import GraphSource
-    from leed_agentic.learning.session import begin, summary, take_up
-
-    live = LiveView()
-    if resume:
-        session = take_up(resume, GraphSource, warn=live.warn, watch=live.watch)
-    else:
-        assert settings is not None  # noqa: S101 - set above unless resuming
-        folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
-        session = begin(settings, folder, GraphSource, warn=live.warn, watch=live.watch)
-    folder_, learning = session.folder, session.settings.learning
-    live.start(session.trainer.episode, learning.episodes)
+    live, folder = LiveView(), resume
+    made_here = not resume and not (out_folder and out_folder.exists())
     try:
-        session.trainer.run()
-        result = summary(session)
-        assert folder_ is not None  # noqa: S101 - the command always has one
-        (folder_ / "summary.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        with Interrupt() as interrupt:
+            from leed_agentic.demonstrations.run_folder import create_run_folder
+            from leed_agentic.learning.session import finished_summary
+
+            result = finished_summary(resume) if resume else None
+            if result is not None:
+                done = f"{resume} has trained all its {result['episodes']} episodes; this is its summary."
+                err.print(done, markup=False, highlight=False)
+            else:
+                interrupt.check()
+                if settings is not None:
+                    folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
+                result = _trained(settings, folder, live, interrupt)
     except KeyboardInterrupt:
-        err.print(f"Stopped after {session.trainer.episode} episodes; go on with: leed train --resume {folder_}")
-        raise
+        raise StoppedError(_how_to_go_on(folder)) from None
     finally:
-        live.stop()
-        session.close()
+        if made_here and folder is not None:
+            # A run that could not begin leaves no empty folder behind; one that is not empty stays.
+            with suppress(OSError):
+                folder.rmdir()
     if as_json:
         print_json(result)
         return
     for name, value in result.items():
         out.print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
+
+
+def _trained(settings: Settings | None, folder: Path | None, live: LiveView, interrupt: Interrupt) -> dict[str, Any]:
+    """Train in `folder`, from the start with these settings or on from its last checkpoint; returns the summary."""
+    from leed_agentic.demonstrations.source import GraphSource
+    from leed_agentic.learning.run_folder import write_text
+    from leed_agentic.learning.session import begin, summary, take_up
+
+    assert folder is not None  # noqa: S101 - the command always has one
+
+    def watch(row: Mapping[str, Any]) -> None:
+        live.watch(row)
+        interrupt.check()
+
+    def note(line: str) -> None:
+        live.note(line)
+        interrupt.check()
+
+    graph = partial(GraphSource, progress=note)
+    if settings is None:
+        session = take_up(folder, graph, warn=live.warn, watch=watch)
+    else:
+        session = begin(settings, folder, graph, warn=live.warn, watch=watch)
+    live.start(session.trainer.episode, session.settings.learning.episodes)
+    try:
+        interrupt.check()
+        session.trainer.run()
+        result = summary(session)
+        write_text(folder / "summary.json", json.dumps(result, indent=1) + "\n")
+    finally:
+        live.stop()
+        session.close()
+    return result
+
+
+def _how_to_go_on(folder: Path | None) -> str:
+    if folder is None or not (folder / "run.json").is_file():
+        return "Stopped before the training began; nothing is lost, start again."
+    done = max((int(p.name) for p in (folder / "checkpoints").glob("[0-9]*")), default=0)
+    return f"Stopped; go on from episode {done} with: leed train --resume {shlex.quote(str(folder))}"
 
 
 class LiveView:
@@ -105,34 +154,56 @@ class LiveView:
         self._rewards: list[float] = []
         self._status: Any = None
         self._shown = 0.0
+        self._progress = ""
 
     def start(self, done: int, episodes: int) -> None:
         self._first, self._episodes, self._began = done, episodes, time.monotonic()
+        self._progress = f"{done}/{episodes}"
         if err.is_terminal:
-            self._status = err.status("training")
+            self._status = err.status(self._progress)
             self._status.start()
 
     def stop(self) -> None:
         if self._status:
             self._status.stop()
+            self._status = None
 
     def warn(self, line: str) -> None:
-        err.print("Warning: ", style="yellow", end="")
-        err.print(line, markup=False, highlight=False)
+        warn(line)
+
+    def note(self, line: str) -> None:
+        """What the source is busy with: a question to a language model can take minutes."""
+        self._show(f"{self._progress} {line}")
 
     def watch(self, row: Mapping[str, Any]) -> None:
         self._rewards.append(float(row["reward_mean"]))
         now = time.monotonic()
-        if not self._status or now - self._shown < 0.2:
+        if now - self._shown < 0.2:
             return
         self._shown = now
         done = int(row["episode"]) + 1
+        self._progress = f"{done}/{self._episodes}"
         left = (now - self._began) / max(done - self._first, 1) * (self._episodes - done)
         alpha = row.get("alpha_mean", "")
-        self._status.update(
-            f"{done}/{self._episodes} {sparkline(self._rewards, 30)} reward {self._rewards[-1]:.0f} "
-            f"arrived {float(row['arrival_rate']):.0%} alpha {f'{alpha:.2f}' if alpha != '' else '-'} {left:.0f} s left"
+        figures = (
+            f"reward {self._rewards[-1]:.0f}, arrived {float(row['arrival_rate']):.0%}, "
+            f"alpha {f'{alpha:.2f}' if alpha != '' else '-'}, {duration(left)} left"
         )
+        room = err.width - len(figures) - len(self._progress) - SPINNER - 2
+        bars = sparkline(self._rewards, min(30, room)) + " " if room > 3 else ""
+        self._show(f"{self._progress} {bars}{figures}")
+
+    def _show(self, line: str) -> None:
+        if self._status:
+            # Cut to the terminal: a line that wraps cannot be drawn over.
+            self._status.update(Text(line[: err.width - SPINNER], no_wrap=True))
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit people would choose."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def sparkline(values: list[float], width: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-demonstrations"
@@ -67,10 +67,19 @@ class DemonstrationSet:
         }
 
     def save(self, file: Path) -> None:
-        """Write JSON to a temporary name first, so that a kill never leaves half a file."""
+        """Write JSON to a temporary name first, so that a kill never leaves half a file.
+
+        Raises:
+            UnwritableError: the disk is full or cannot be written.
+        """
         temporary = file.with_name(file.name + ".partial")
-        temporary.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        temporary.replace(file)
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(file)
+        except OSError as error:
+            raise UnwritableError(f"Cannot write {file} ({error.strerror or error}); free some space.") from error
 
     @classmethod
     def load(cls, file: Path) -> DemonstrationSet:

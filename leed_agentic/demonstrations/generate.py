@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from leed_agentic.demonstrations.demonstration import (
     DemonstrationSet,
     package_versions,
@@ -124,7 +126,7 @@ def recorded_settings(settings: Settings) -> dict[str, Any]:
 
 
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
-    """The agents' latest trajectories of a training run. Raises UsageError when they are of another scenario."""
+    """The agents' latest trajectories of a training run. Raises UsageError when they do not fit or are damaged."""
     file = policy / "trajectories.json" if policy.is_dir() else policy
     trajectories, made_in = load_trajectories(file)
     if Scenario.from_json(made_in) != scenario:
@@ -132,6 +134,12 @@ def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
             f"{file} was driven in another scenario (map {made_in.get('map')}, seed {made_in.get('seed')}, "
             f"{len(made_in.get('agents', ()))} agents); use the same --map, --agents and --seed."
         )
+    for agent, driven in trajectories.items():
+        if not (np.isfinite(driven.rewards).all() and np.isfinite(driven.positions).all()):
+            raise UsageError(
+                f"{file}: the trajectory of agent {agent} holds NaN or infinite numbers; train again, or leave "
+                "--policy out."
+            )
     return trajectories
 
 

@@ -39,6 +39,8 @@ class GraphSource:
     ) -> None:
         self.settings = settings
         self.folder = folder
+        # Before the model's record is opened: a wrong prompt folder leaves nothing behind.
+        prompts = PromptSet.load(settings.demonstration.prompts)
         made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
         calls = folder / "calls.jsonl" if folder else None
         self.caller = ModelCaller(settings.model, calls, made_with)
@@ -48,7 +50,7 @@ class GraphSource:
             scenario=env.scenario,
             env=env,
             caller=self.caller,
-            prompts=PromptSet.load(settings.demonstration.prompts),
+            prompts=prompts,
             settings=settings.demonstration,
             seed=settings.seed,
             progress=progress,
@@ -86,6 +88,19 @@ class GraphSource:
             "input_tokens": spent.input_tokens,
             "output_tokens": spent.output_tokens,
             "seconds": spent.seconds,
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Of the last trigger: the share of asked-for routes that were valid and the number of plans; and how much the
+        memory holds by now, in turns of conversations and streets not to be offered again."""
+        rounds, memory = self.shop.rounds, self.shop.memory
+        asked = sum(len(r.asked) for r in rounds)
+        valid = sum(r.validity_reply * len(r.asked) for r in rounds)
+        turns = sum(len(turns) for turns in memory.conversations.values())
+        return {
+            "rounds": len(rounds),
+            "validity": round(valid / asked, 4) if asked else "",
+            "memory": turns + sum(len(walked.blocked) for walked in memory.junctions.values()),
         }
 
     def state(self) -> dict[str, Any]:
@@ -132,8 +147,6 @@ class GraphSource:
     def _save(self, episode: int) -> None:
         if self.folder is None:
             return
-        folder = self.folder / "demonstrations"
-        folder.mkdir(exist_ok=True)
         provenance = {
             "model": self.caller.label,
             "episode": episode,
@@ -141,4 +154,4 @@ class GraphSource:
             "versions": package_versions(),
         }
         made = DemonstrationSet(self.shop.scenario, self.shop.best.routes, self.shop.rounds, provenance)
-        made.save(folder / f"episode_{episode:05d}.json")
+        made.save(self.folder / "demonstrations" / f"episode_{episode:05d}.json")

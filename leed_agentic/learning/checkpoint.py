@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 
 FORMAT = "leed-checkpoint"
 FORMAT_VERSION = 1
@@ -23,15 +23,20 @@ KEPT = 2
 
 
 def save_checkpoint(
-    folder: Path, episode: int, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any], files: Mapping[str, str]
+    folder: Path,
+    episode: int,
+    tensors: Mapping[str, torch.Tensor],
+    state: Mapping[str, Any],
+    files: Mapping[str, Callable[[Path], Any]],
 ) -> Path:
-    """Write `folder`/<episode>/ with tensors.safetensors, state.json and further text files.
+    """Write `folder`/<episode>/ with tensors.safetensors, state.json and further files.
 
     Args:
         episode: how many episodes are done.
+        files: name to a function that writes the file to the path it is given.
 
     Raises:
-        UnavailableError: the disk is full or cannot be written; earlier checkpoints are untouched.
+        UnwritableError: the disk is full or cannot be written; earlier checkpoints are untouched.
     """
     target = folder / f"{episode:06d}"
     partial = folder / f".partial-{episode:06d}"
@@ -40,8 +45,8 @@ def save_checkpoint(
         partial.mkdir(parents=True)
         plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(plain, partial / "tensors.safetensors")
-        for name, text in files.items():
-            (partial / name).write_text(text, encoding="utf-8")
+        for name, write in files.items():
+            write(partial / name)
         data = {"format": FORMAT, "version": FORMAT_VERSION, "episode": episode, **state}
         data["sha256"] = {file.name: _sha256(file.read_bytes()) for file in sorted(partial.iterdir())}
         data["digest"] = _digest(data)
@@ -56,8 +61,9 @@ def save_checkpoint(
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
-        raise UnavailableError(
-            f"Cannot write the checkpoint of episode {episode} ({reason}); the one before is whole: "
+        whole = "the one before is whole: " if checkpoints(folder) else ""
+        raise UnwritableError(
+            f"Cannot write the checkpoint of episode {episode} ({reason}); {whole}"
             f"free some space, then `leed train --resume {folder.parent}`."
         ) from error
     return target

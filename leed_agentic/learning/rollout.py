@@ -112,8 +112,12 @@ class ParallelWorld:
         self.agents = len(self.names)
         seen = {env.observation_space(name).shape for name in self.names}
         acts = [env.action_space(name) for name in self.names]
-        if len(seen) != 1 or not all(isinstance(a, spaces.Discrete) and a.n == acts[0].n for a in acts):
-            raise UsageError("The trainer needs one observation shape and one Discrete action space for all agents.")
+        discrete = all(isinstance(a, spaces.Discrete) and a.n == acts[0].n and a.start == 0 for a in acts)
+        if len(seen) != 1 or None in seen or not discrete:
+            raise UsageError(
+                "The trainer needs one observation shape and one Discrete action space from 0 for all agents; flatten "
+                "or discretise them with a wrapper."
+            )
         self.size = int(np.prod(next(iter(seen))))
         self.actions = int(acts[0].n)
 

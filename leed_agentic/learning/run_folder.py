@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
 
@@ -21,24 +22,23 @@ _PACKAGES = ("leed-agentic", "torch", "numpy", "eclipse-sumo", "libsumo", "petti
 
 
 class CsvLog:
-    """A CSV file with one line per episode, flushed line by line."""
+    """A CSV file with one line per episode or trigger, flushed line by line."""
 
     def __init__(self, file: Path, columns: Sequence[str], keep: int) -> None:
         """Go on behind the first `keep` lines of what is there already.
 
         Raises:
             UsageError: the file has fewer whole lines, or other columns.
+            UnwritableError: the disk is full or cannot be written.
         """
         self.file, self.columns = file, list(columns)
         rows = read_csv(file)[:keep] if keep else []
         if len(rows) < keep or (rows and list(rows[0]) != self.columns):
-            raise UsageError(f"{file} does not hold the {keep} episodes of the checkpoint; it was changed or cut.")
-        partial = file.with_name(file.name + ".partial")
-        with partial.open("w", newline="", encoding="utf-8") as stream:
+            raise UsageError(f"{file} does not hold the {keep} lines of the checkpoint; it was changed or cut.")
+        with whole_file(file) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        partial.replace(file)
         self._stream = file.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._stream, self.columns, lineterminator="\n")
 
@@ -47,16 +47,13 @@ class CsvLog:
             self._writer.writerow({c: row.get(c, "") for c in self.columns})
             self._stream.flush()
         except OSError as error:
-            raise UnavailableError(
-                f"Cannot write {self.file} ({error.strerror}); free some space, then "
-                f"`leed train --resume {self.file.parent}`."
-            ) from error
+            raise _unwritable(self.file, error) from error
 
     def close(self) -> None:
         try:
             self._stream.close()
         except OSError as error:
-            raise UnavailableError(f"Cannot write {self.file} ({error.strerror}); free some space.") from error
+            raise _unwritable(self.file, error) from error
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:
@@ -96,14 +93,34 @@ def read_run_file(folder: Path) -> tuple[Settings, Scenario]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Under a temporary name, then renamed. Raises UnavailableError when the disk is full or cannot be written."""
+    """Under a temporary name, then renamed. Raises UnwritableError when the disk is full or cannot be written."""
+    with whole_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """A temporary name to write under, renamed at the end, so that nobody ever finds half a file.
+
+    Raises:
+        UnwritableError: the disk is full or cannot be written; what `file` held before is still there.
+    """
     partial = file.with_name(file.name + ".partial")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        yield partial
         partial.replace(file)
     except OSError as error:
-        raise UnavailableError(f"Cannot write {file} ({error.strerror}); free some space and go on.") from error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise _unwritable(file, error) from error
+
+
+def _unwritable(file: Path, error: OSError) -> UnwritableError:
+    return UnwritableError(
+        f"Cannot write {file} ({error.strerror or error}); free some space, then go on with `leed train --resume` and "
+        "the run's folder."
+    )
 
 
 def package_versions() -> dict[str, str]:

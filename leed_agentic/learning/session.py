@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import Algorithm, algorithms
+from leed_agentic.learning.checkpoint import checkpoints
 from leed_agentic.learning.rollout import RouteWorld
 from leed_agentic.learning.run_folder import read_csv, read_run_file, write_run_file
 from leed_agentic.learning.sources import DemonstrationSource, FileSource, LogitSource, ShortestPathSource
@@ -37,10 +40,12 @@ class Session:
     folder: Path | None
 
     def close(self) -> None:
-        close = getattr(self.trainer.source, "close", None)
-        if close:
-            close()
-        self.world.env.close()
+        try:
+            close = getattr(self.trainer.source, "close", None)
+            if close:
+                close()
+        finally:
+            self.world.env.close()
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
@@ -56,7 +61,19 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
 
 def make_algorithm(settings: Settings, world: RouteWorld) -> Algorithm:
     make = algorithms.get(settings.learning.algorithm)
+    _check_device(settings.learning.device)
     return make(world.agents, world.actions, world.encoding(settings.learning), settings.learning, settings.seed)
+
+
+def _check_device(name: str) -> None:
+    """Raises UsageError when torch knows no such device or the machine has none."""
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"learning.device {name!r} cannot be used here ({reason}); leave it out or say cpu."
+        ) from error
 
 
 def make_source(
@@ -91,10 +108,11 @@ def begin(
     with ExitStack() as on_error:
         on_error.callback(world.env.close)
         algorithm = make_algorithm(settings, world)
-        if folder:
-            write_run_file(folder, settings, world.env.scenario)
         source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
         trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+        if folder:
+            # Last: with this file a folder is a run, which can be resumed.
+            write_run_file(folder, settings, world.env.scenario)
         on_error.pop_all()
     return Session(settings, world, trainer, folder)
 
@@ -127,6 +145,24 @@ def take_up(
         trainer.resume()
         on_error.pop_all()
     return Session(settings, world, trainer, folder)
+
+
+def finished_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary that a run wrote at its end; None while there are episodes to train or a summary to write.
+
+    Raises:
+        UsageError: the folder is not a training run.
+    """
+    settings, _ = read_run_file(folder)
+    known = checkpoints(folder / "checkpoints")
+    if not known or int(known[-1].name) < settings.learning.episodes:
+        return None
+    try:
+        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Stopped between the last checkpoint and the summary, which is made again.
+        return None
+    return found if isinstance(found, dict) and "episodes" in found else None
 
 
 def summary(session: Session) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +44,12 @@ class DemonstrationSource(Protocol):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up the memory that `state` gave."""
+
+
+def report_of(source: DemonstrationSource) -> Mapping[str, Any]:
+    """What a source says about its last answer through a method `report`, if it has one, for triggers.csv."""
+    report = getattr(source, "report", None)
+    return report() if report else {}
 
 
 class _FixedSource:
@@ -135,8 +142,7 @@ class FileSource(_FixedSource):
     name = "file"
 
     def __init__(self, file: Path, env: RouteEnv) -> None:
-        self._routes = read_routes(file)[0]
-        scenario = read_routes(file)[1]
+        self._routes, scenario = read_routes(file)
         if scenario != env.scenario:
             raise UsageError(
                 f"{file} was made for another scenario (map {scenario.map}, seed {scenario.seed}, "
@@ -151,16 +157,19 @@ class FileSource(_FixedSource):
 
 def read_routes(file: Path) -> tuple[dict[int, list[str]], Scenario]:
     """Routes by agent and the scenario of a saved demonstration file. Raises UsageError when it is not one of ours."""
-    import json
-
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         if data.get("format") != "leed-demonstrations" or data.get("version") != 1:
-            raise UsageError(f"{file} is not a demonstration file of format leed-demonstrations 1.")
+            raise UsageError("it is not of format leed-demonstrations 1")
         routes = {int(agent): [str(edge) for edge in route] for agent, route in data["routes"].items()}
         return routes, Scenario.from_json(data["scenario"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"Cannot read the demonstrations {file} ({type(error).__name__}: {error}).") from error
+    except FileNotFoundError:
+        raise UsageError(f"There is no {file}; make demonstrations with `leed demo generate`.") from None
+    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"Cannot read the demonstrations {file} ({reason}); make them again with `leed demo generate`."
+        ) from error
 
 
 def check_route(env: RouteEnv, agent: int, route: Sequence[str], file: Path) -> None:

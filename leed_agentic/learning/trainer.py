@@ -5,30 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from leed_agentic.errors import LeedError, UnavailableError, UsageError
+from leed_agentic.errors import LeedError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
+from leed_agentic.learning.logbook import TIMING, Logbook, summary_writer
 from leed_agentic.learning.rollout import Driven, RouteWorld, World
-from leed_agentic.learning.run_folder import CsvLog, write_text
-from leed_agentic.learning.sources import DemonstrationSource
+from leed_agentic.learning.run_folder import read_csv, whole_file, write_text
+from leed_agentic.learning.sources import DemonstrationSource, report_of
+from leed_agentic.learning.trigger_log import REPORTED, SPENT, mean_dtw
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.trajectory import load_trajectories, save_trajectories
 
-PER_EPISODE = [
-    *("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds", "travel_seconds_mean"),
-    *("teleports", "collisions", "missed", "alpha_mean", "dtw_mean", "expert_reward_mean", "expert_advantage"),
-    *("expert_probability", "policy_loss_agent", "policy_loss_expert", "value_loss_agent", "value_loss_expert"),
-    *("entropy", "kl", "clip_agent", "clip_expert", "triggers", "source_failures"),
-    *("calls", "input_tokens", "output_tokens"),
-]
-TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]
-_SPENT = ("calls", "input_tokens", "output_tokens")
 SEED_STRIDE = 1_000_003
 """Episode k of seed s resets the world with seed 1000003 s + k."""
 
@@ -60,40 +54,39 @@ class Trainer:
         self.experts: dict[int, Any] = {}
         self.triggers = 0
         self.failures = 0
-        self._spent_before = dict.fromkeys(_SPENT, 0)
+        self._spent_before = dict.fromkeys(SPENT, 0)
+        self._logbook: Logbook | None = None
+        if settings.tensorboard:
+            # Found missing here, before anything is written.
+            summary_writer()
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last episode; returns the metrics of the episodes of this call.
 
         Raises:
-            UnavailableError: the run folder can no longer be written; the last checkpoint is whole.
+            UnwritableError: the run folder can no longer be written; the last checkpoint is whole.
         """
+        if self.folder is None:
+            return self._run()
+        triggers = None if self.source is None else self.triggers
+        with closing(
+            Logbook(self.folder, self.world.agents, self.episode, triggers, self.settings.tensorboard)
+        ) as self._logbook:
+            return self._run()
+
+    def _run(self) -> list[dict[str, Any]]:
         rows = []
-        metrics = timing = board = None
-        if self.folder:
-            agents = range(self.world.agents)
-            columns = [*PER_EPISODE, *(f"reward_{i}" for i in agents), *(f"alpha_{i}" for i in agents)]
-            metrics = CsvLog(self.folder / "metrics.csv", columns, self.episode)
-            timing = CsvLog(self.folder / "timing.csv", TIMING, self.episode)
-            board = _tensorboard(self.folder) if self.settings.tensorboard else None
-            if self.episode == 0:
-                self._checkpoint(None)
+        if self.episode == 0:
+            self._checkpoint(None)
         while self.episode < self.settings.episodes:
             row, seconds, driven = self._one_episode()
             self.episode += 1
             rows.append(row)
-            if metrics and timing:
-                metrics.write(row)
-                timing.write({"episode": row["episode"], **seconds})
-                if board:
-                    for name in PER_EPISODE[1:]:
-                        board.add_scalar(name, row[name], row["episode"])
-                if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
-                    self._checkpoint(driven)
+            if self._logbook:
+                self._logbook.write(row, seconds)
+            if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
+                self._checkpoint(driven)
             self.watch({**row, **seconds})
-        for log in (metrics, timing, board):
-            if log:
-                log.close()
         return rows
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
@@ -113,27 +106,48 @@ class Trainer:
         if self.source is None or not isinstance(self.world, RouteWorld):
             return
         self.triggers += 1
+        before, started = self.spent(), time.perf_counter()
+        row: dict[str, Any] = {"episode": self.episode, "source": self.source.name, "failure": ""}
+        row["dtw_before"] = mean_dtw(driven.experiences, self.experts, self.settings.dtw)
+        found: dict[int, Any] = {}
         try:
             found = dict(self.source.demonstrations(self.episode, driven.experiences, self.world.env))
             if not found:
                 raise UsageError("it gave no demonstration")
             self.experts = found
+        except UnwritableError:
+            raise
         except LeedError as error:
             self.failures += 1
+            row["failure"] = " ".join(str(error).split())
             kept = f"the {len(self.experts)} last good demonstrations" if self.experts else "none so far"
             self.warn(f"Episode {self.episode}: no new demonstrations ({error}); training goes on with {kept}.")
-            return
-        if self.folder:
-            routes = {str(agent): list(t.route) for agent, t in sorted(found.items())}
-            data = {
-                "format": "leed-demonstrations",
-                "version": 1,
-                "scenario": self.world.env.scenario.to_json(),
-                "routes": routes,
-                "rewards": {str(agent): t.total_reward for agent, t in sorted(found.items())},
-                "provenance": {"source": self.source.name, "episode": self.episode},
-            }
-            write_text(self.folder / "triggers" / f"{self.episode:06d}.json", json.dumps(data, indent=1) + "\n")
+        row["seconds"] = round(time.perf_counter() - started, 3)
+        row |= {"ok": int(bool(found)), "agents": len(self.experts), "expert_reward_mean": self._expert_reward()}
+        row |= {name: now - before[name] for name, now in self.spent().items()}
+        row |= {name: value for name, value in report_of(self.source).items() if name in REPORTED}
+        if self._logbook:
+            self._logbook.write_trigger(row)
+        if found and self.folder:
+            self._keep(found, self.source.name, self.world.env.scenario.to_json())
+
+    def _keep(self, found: Mapping[int, Any], source: str, scenario: Mapping[str, Any]) -> None:
+        """The demonstrations of this trigger, as a file that `--source file` reads. A trajectory knows only what was
+        driven: a route that the episode's end cut short stands apart, because nobody could follow it to its end."""
+        assert self.folder is not None  # noqa: S101 - asked for only where there is one
+        data = {
+            "format": "leed-demonstrations",
+            "version": 1,
+            "scenario": scenario,
+            "routes": {str(agent): list(t.route) for agent, t in sorted(found.items()) if t.arrived},
+            "cut_short": {str(agent): list(t.route) for agent, t in sorted(found.items()) if not t.arrived},
+            "rewards": {str(agent): t.total_reward for agent, t in sorted(found.items())},
+            "provenance": {"source": source, "episode": self.episode},
+        }
+        write_text(self.folder / "triggers" / f"{self.episode:06d}.json", json.dumps(data, indent=1) + "\n")
+
+    def _expert_reward(self) -> float | str:
+        return float(np.mean([np.sum(e.rewards) for e in self.experts.values()])) if self.experts else ""
 
     def _row(self, driven: Driven, learnt: Mapping[str, Any]) -> dict[str, Any]:
         own = driven.experiences
@@ -146,9 +160,7 @@ class Trainer:
             "decisions": sum(len(e.actions) for e in own.values()),
             "simulated_seconds": driven.seconds,
             "travel_seconds_mean": float(np.mean(travelled)) if travelled else "",
-            "expert_reward_mean": float(np.mean([np.sum(e.rewards) for e in self.experts.values()]))
-            if self.experts
-            else "",
+            "expert_reward_mean": self._expert_reward(),
             "triggers": self.triggers,
             "source_failures": self.failures,
             **(driven.notes or {}),
@@ -166,7 +178,7 @@ class Trainer:
     def spent(self) -> dict[str, int]:
         """Calls and tokens of the whole run, earlier processes included."""
         now = self.source.usage if self.source is not None else {}
-        return {name: self._spent_before[name] + int(now.get(name, 0)) for name in _SPENT}
+        return {name: self._spent_before[name] + int(now.get(name, 0)) for name in SPENT}
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def _checkpoint(self, driven: Driven | None) -> None:
@@ -176,11 +188,9 @@ class Trainer:
         if isinstance(self.world, RouteWorld):
             scenario = self.world.env.scenario.to_json()
             if driven is not None:
-                _write_trajectories(self.folder / "trajectories.json", driven.experiences, scenario)
-            with TemporaryDirectory() as temporary:
-                file = Path(temporary) / "experts.json"
-                save_trajectories(file, self.experts, scenario)
-                files["experts.json"] = file.read_text(encoding="utf-8")
+                with whole_file(self.folder / "trajectories.json") as file:
+                    save_trajectories(file, driven.experiences, scenario)
+            files["experts.json"] = partial(save_trajectories, trajectories=self.experts, scenario=scenario)
         state = {
             **self._identity(),
             "random": self.algorithm.random_state(),
@@ -199,16 +209,19 @@ class Trainer:
         return json.loads(json.dumps({"algorithm": self.settings.algorithm, "seed": self.seed, "scenario": scenario}))
 
     def resume(self) -> None:
-        """Go back to the run folder's latest checkpoint.
+        """Go back to the run folder's latest checkpoint, or to the beginning when the run was stopped before its first.
 
         Raises:
-            UsageError: there is none, it is damaged, or it was written for another scenario, algorithm or version.
+            UsageError: it is gone, damaged, or it was written for another scenario, algorithm or version.
         """
         if self.folder is None:
             raise UsageError("Only a run with a folder can be resumed.")
         known = checkpoints(self.folder / "checkpoints")
         if not known:
-            raise UsageError(f"{self.folder} holds no checkpoint; train anew with another --out.")
+            if read_csv(self.folder / "metrics.csv"):
+                raise UsageError(f"{self.folder} holds no checkpoint any more; train anew with another --out.")
+            self.warn(f"{self.folder} was stopped before its first checkpoint; it starts from the first episode.")
+            return
         tensors, state = load_checkpoint(known[-1])
         for name, value in self._identity().items():
             if state.get(name) != value:
@@ -218,7 +231,7 @@ class Trainer:
             self.algorithm.load_random_state(state["random"])
             self.episode = int(state["episode"])
             self.triggers, self.failures = int(state["triggers"]), int(state["source_failures"])
-            self._spent_before = {name: int(state["spent"][name]) for name in _SPENT}
+            self._spent_before = {name: int(state["spent"][name]) for name in SPENT}
             if isinstance(self.world, RouteWorld):
                 self.experts = dict(load_trajectories(known[-1] / "experts.json")[0])
             if self.source is not None:
@@ -230,20 +243,3 @@ class Trainer:
                 f"The checkpoint {known[-1]} is damaged ({type(error).__name__}: {error}); delete it to resume from "
                 "the one before."
             ) from error
-
-
-def _write_trajectories(file: Path, experiences: Mapping[int, Any], scenario: Mapping[str, Any]) -> None:
-    partial = file.with_name(file.name + ".partial")
-    try:
-        save_trajectories(partial, experiences, scenario)
-        partial.replace(file)
-    except OSError as error:
-        raise UnavailableError(f"Cannot write {file} ({error.strerror}); free some space and resume.") from error
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("learning.tensorboard needs TensorBoard: pip install tensorboard.") from error
-    return SummaryWriter(str(folder / "tensorboard"))

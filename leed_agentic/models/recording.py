@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.models.keys import without_keys
 
 FORMAT = "leed-calls"
@@ -48,7 +48,8 @@ class CallLog:
     """Appends calls to a file, each line on disk before the next call starts, so that a kill loses none.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: the file cannot be opened, or is not such a record.
+        UnwritableError: the disk is full.
     """
 
     def __init__(self, file: Path, made_with: Mapping[str, Any], model: Mapping[str, Any]) -> None:
@@ -69,7 +70,10 @@ class CallLog:
         self._write({**call, "messages": [self._shortened(m) for m in call["messages"]]})
 
     def close(self) -> None:
-        self._stream.close()
+        try:
+            self._stream.close()
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def _shortened(self, message: Mapping[str, str]) -> dict[str, str]:
         role, content = message["role"], message["content"]
@@ -95,7 +99,10 @@ class CallLog:
             self._stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
             self._stream.flush()
         except OSError as error:
-            raise UsageError(f"Cannot write {self.file}: {error.strerror or error}.") from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> UnwritableError:
+        return UnwritableError(f"Cannot write {self.file} ({error.strerror or error}); free some space and go on.")
 
 
 class Recording:

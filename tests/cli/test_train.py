@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from leed_agentic.cli import main as command
+from leed_agentic.learning.run_folder import read_csv
+from tests.model_server import Reset, Say
 
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40", "--json")
 PROMISED = [
@@ -58,6 +65,21 @@ def test_the_graph_is_asked_every_q_episodes_and_the_critique_can_compare_with_t
     assert json.loads(out)["dtw_mean"] > 0
 
 
+@pytest.mark.parametrize("field", ["rewards", "positions"])
+def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
+    assert leed("train", *SHORT, "--source", "none", "--out", "run")[0] == 0
+    file = Path("run", "trajectories.json")
+    data = json.loads(file.read_text())
+    values = data["trajectories"][1][field]
+    values[0] = [float("nan")] * 2 if field == "positions" else float("nan")
+    file.write_text(json.dumps(data))
+    words = ("demo", "generate", "--model", "stand-in", "--agents", "2", "-s", "environment.max_steps=40")
+    code, _, err = leed(*words, "--policy", "run", "--out", "demo")
+    assert code == 2
+    assert "the trajectory of agent 1 holds NaN" in err
+    assert not Path("demo").exists()
+
+
 def test_a_model_that_is_not_there_does_not_stop_the_training(leed):
     model = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
     code, out, err = leed("train", *SHORT, *model)
@@ -74,10 +96,152 @@ def test_a_model_that_is_not_there_does_not_stop_the_training(leed):
         ("--agents", "-1"),
         ("--algorithm", "leeed"),
         ("--source", "x"),
+        ("-s", "learning.episodes=0"),
+        ("-s", "learning.learning_rate=.nan"),
+        ("-s", "learning.hidden=two"),
+        ("-s", "learning.gama=1"),
+        ("-s", "demonstration.prompts=nowhere"),
+        ("--device", "cuda:99"),
+        ("--device", "meta"),
+        ("--device", "gpu"),
+        ("--map", "nowhere"),
+        ("--agents", "5000"),
+        ("--model", "gpt"),
+        ("--source", "file"),
+        ("--demonstrations", "missing.json"),
     ],
 )
 def test_settings_out_of_range(leed, words):
-    code, _, err = leed("train", *SHORT, *words)
+    # SHORT has --episodes, which would win over the assignment.
+    code, out, err = leed("train", "--agents", "2", "--steps", "40", "--out", "run", *words)
     assert code == 2
+    assert out == ""
     assert err.startswith("Error: ")
     assert len(err.strip().splitlines()) == 1
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "meant"),
+    [
+        ("learning.algorithm=leeed", "leed"),
+        ("learning.alpha=normalized", "normalised"),
+        ("learning.expert_advantage=agent-critik", "agent-critic"),
+        ("learning.objectiv=paper", "objective"),
+    ],
+)
+def test_a_name_spelt_wrong_gets_the_nearest(leed, setting, meant):
+    code, _, err = leed("train", *SHORT, "-s", setting)
+    assert code == 2
+    assert f"did you mean '{meant}'?" in err
+
+
+def test_a_run_that_is_finished_says_so_and_shows_its_summary_again(leed, monkeypatch):
+    words = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0", "--out", "run")
+    first = json.loads(leed("train", *SHORT, *words)[1])
+    code, out, err = leed("train", "--resume", "run", "--json")
+    assert code == 0
+    assert json.loads(out) == first
+    assert err == "run has trained all its 6 episodes; this is its summary.\n"
+    code, _, err = leed("train", "--resume", "run", "--episodes", "8")
+    assert code == 2
+    assert "leave the other options out" in err
+    Path("run", "summary.json").unlink()
+    assert json.loads(leed("train", "--resume", "run", "--json")[1])["episodes"] == 6
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_resuming_what_is_no_run(leed, folder):
+    code, _, err = leed("train", "--resume", folder)
+    assert code == 2
+    assert "is not a training run" in err
+    assert Path(".").exists()
+
+
+def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
+    def answer(body):
+        if len(model_server.requests) > 30:
+            return Reset()
+        # Junction planning: the streets are named by numbers, and the smallest is the way.
+        return Say(min(re.findall(r"(\d+\.\d+) \(", body["messages"][-1]["content"]), key=float))
+
+    model_server.default = answer
+    words = ("--model", "openai:x", "--base-url", model_server.url, "--planning", "junction", "--agents", "2")
+    # Every route is refined at every trigger, so the model is asked at each.
+    often = ("-s", "demonstration.accept_ratio=1", "-s", "demonstration.rounds=1", "-s", "model.retries=0")
+    far = ("-s", "demonstration.junction_distance=straight", "--seed", "0", "--q", "1")
+    code, out, err = leed("train", *words, *often, *far, "--episodes", "6", "--steps", "60", "--out", "run", "--json")
+    assert code == 0
+    summary = json.loads(out)
+    rows = read_csv(Path("run", "triggers.csv"))
+    good, bad = [r for r in rows if r["ok"] == "1"], [r for r in rows if r["ok"] == "0"]
+    assert len(rows) == summary["triggers"] == 6
+    assert len(bad) == summary["source_failures"] == err.count("training goes on with the 2 last good demonstrations")
+    assert good
+    assert bad
+    assert all("Cannot reach openai:x" in row["failure"] for row in bad)
+    assert {row["output_tokens"] for row in bad[1:]} == {"0"}
+    assert rows[0]["validity"] == "1.0"
+    assert {row["agents"] for row in rows} == {"2"}
+    for name in ("calls", "input_tokens", "output_tokens"):
+        assert int(rows[-1][f"{name}_total"]) == summary[name] == sum(int(row[name]) for row in rows)
+    assert [row["memory"] for row in rows] == sorted((row["memory"] for row in rows), key=int)
+
+
+def test_tensorboard_files_on_request(leed):
+    pytest.importorskip("tensorboard")
+    words = ("--source", "shortest-path", "-s", "learning.tensorboard=true", "--out", "run")
+    assert leed("train", *SHORT, *words)[0] == 0
+    files = list(Path("run", "tensorboard").glob("events.out.tfevents.*"))
+    assert len(files) == 1
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(files[0])).Reload()
+    rewards = [event.value for event in events.Scalars("reward_mean")]
+    assert rewards == pytest.approx([float(r["reward_mean"]) for r in read_csv(Path("run", "metrics.csv"))])
+
+
+def test_without_tensorboard_one_sentence_and_no_folder(leed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    code, _, err = leed("train", *SHORT, "-s", "learning.tensorboard=true", "--source", "none", "--out", "run")
+    assert code == 2
+    assert 'pip install "leed-agentic[tensorboard]"' in err
+    assert len(err.strip().splitlines()) == 1
+    assert not Path("run").exists()
+
+
+FAILING = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
+
+
+def test_no_escape_codes_where_there_is_no_terminal(tmp_path):
+    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *FAILING]
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
+    assert b"Warning: Episode 0" in done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("no_color", [False, True])
+def test_the_live_line_on_a_terminal(tmp_path, no_color):
+    main, terminal = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    environment |= {"TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_color else {})}
+    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *FAILING, "--episodes", "400"]
+    process = subprocess.Popen(command, stderr=terminal, stdout=subprocess.DEVNULL, cwd=tmp_path, env=environment)
+    os.close(terminal)
+    seen = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal that nobody writes to with an error.
+        while piece := os.read(main, 65536):
+            seen += piece
+    os.close(main)
+    assert process.wait() == 0
+    text = seen.decode()
+    assert bool(re.search(r"\x1b\[[0-9;]*m", text)) is not no_color
+    # Colours go; what moves the cursor separates one drawing of the line from the next.
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", re.sub(r"\x1b\[[0-9;]*m", "", text))
+    lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
+    form = re.compile(r". \d+/400 [▁▂▃▄▅▆▇█]+ reward -?\d+, arrived \d+%, alpha [\d.-]+, .* left")
+    assert any(form.fullmatch(line) for line in lines)
+    assert sum("no new demonstrations" in line for line in lines) == 80
+    assert all(len(line) <= 80 for line in lines if "reward" in line)

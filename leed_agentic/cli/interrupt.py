@@ -1,0 +1,48 @@
+"""Ctrl-C that is not lost."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupt:
+    """While it is entered, Ctrl-C raises KeyboardInterrupt as ever, and `check` raises it again.
+
+    Some libraries swallow the first one: a bare `except` around an optional import is enough, or a callback from C, for
+    which Python prints a traceback. Without the check the run would go on as if nobody had pressed anything.
+    """
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    def __enter__(self) -> Interrupt:
+        # Python lets only the main thread set handlers, and only there do signals arrive.
+        self._in_charge = threading.current_thread() is threading.main_thread()
+        if self._in_charge:
+            self._before = signal.signal(signal.SIGINT, self._press)
+        self._complain, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._in_charge:
+            signal.signal(signal.SIGINT, self._before)
+        sys.unraisablehook = self._complain
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt when Ctrl-C was pressed."""
+        if self._pressed:
+            raise KeyboardInterrupt
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self._pressed = True
+        raise KeyboardInterrupt
+
+    def _unraisable(self, lost: Any) -> None:
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            self._complain(lost)

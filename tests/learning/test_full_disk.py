@@ -1,0 +1,147 @@
+"""A disk that fills up at any file: exit code 3, one sentence, the last checkpoint whole, and the run goes on later."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from leed_agentic.demonstrations.source import GraphSource
+from leed_agentic.errors import UnwritableError
+from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint
+from leed_agentic.learning.run_folder import read_csv
+from leed_agentic.learning.session import begin
+from leed_agentic.settings import load_settings
+
+LEED = [sys.executable, "-m", "leed_agentic", "train"]
+SMALL = {
+    "scenario.agents": 2,
+    "environment.max_steps": 40,
+    "learning.episodes": 8,
+    "learning.checkpoint_every": 2,
+    "learning.hidden": 1,
+    "learning.q": 2,
+    "model.name": "stand-in",
+}
+WORDS = [word for name, value in SMALL.items() for word in ("-s", f"{name}={value}")]
+# A child process sets its own limit on the size of any file, then trains.
+LIMITED = (
+    "import resource, sys; n = int(sys.argv.pop(1)); resource.setrlimit(resource.RLIMIT_FSIZE, (n, n)); "
+    "from leed_agentic.__main__ import main; main()"
+)
+
+
+def said_once(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 3, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in ("Error: Cannot write", "free some space", *words):
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "triggers", "demonstrations"])
+def test_a_folder_that_cannot_be_made(tmp_path, name):
+    (tmp_path / name).touch()
+    session = begin(load_settings(overrides=SMALL, environment={}), tmp_path, GraphSource)
+    with pytest.raises(UnwritableError, match=f"Cannot write .*(checkpoint|{name}).*free some space"):
+        session.trainer.run()
+    session.close()
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv", "trajectories.json"])
+def test_a_file_that_cannot_be_replaced(tmp_path, name):
+    (tmp_path / name).mkdir()
+    session = begin(load_settings(overrides=SMALL, environment={}), tmp_path, GraphSource)
+    with pytest.raises(UnwritableError, match=f"Cannot write .*{name} .*free some space"):
+        session.trainer.run()
+    session.close()
+    for checkpoint in checkpoints(tmp_path / "checkpoints"):
+        load_checkpoint(checkpoint)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "limit", "words"),
+    [
+        ("metrics.csv", 9_000, ["learning.algorithm=ippo", "learning.episodes=60", "learning.checkpoint_every=99"]),
+        ("calls.jsonl", 30_000, ["demonstration.planning=fleet"]),
+        ("checkpoint", 30_000, ["learning.hidden=64", "demonstration.planning=junction"]),
+    ],
+)
+def test_a_file_that_may_not_grow(tmp_path, file, limit, words):
+    run = tmp_path / "run"
+    more = [word for setting in words for word in ("-s", setting)]
+    command = [sys.executable, "-c", LIMITED, str(limit), "train", "--out", str(run), *WORDS, *more]
+    said_once(subprocess.run(command, capture_output=True, text=True, check=False), file, "File too large")
+    for checkpoint in checkpoints(run / "checkpoints"):
+        load_checkpoint(checkpoint)
+    subprocess.run([*LEED, "--resume", str(run)], check=True, capture_output=True)
+    assert len(read_csv(run / "metrics.csv")) == (60 if file == "metrics.csv" else 8)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that makes a small disk, or one that is there larger."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def sized(kilobytes: int, again: bool = False) -> Path:
+        options = f"{'remount,' if again else ''}size={kilobytes}k"
+        try:
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("there is no mount here")
+        if done.returncode:
+            pytest.skip("mounting a small disk is not allowed here")
+        return place
+
+    yield sized
+    while subprocess.run(["mountpoint", "-q", str(place)]).returncode == 0:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing disturbed; it takes more than 200 kB."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run([*LEED, "--out", str(folder), *WORDS], check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [8, 40, 100, 160, 200])
+def test_a_small_disk_that_is_enlarged_later(whole, disk, kilobytes):
+    run = disk(kilobytes) / "run"
+    said_once(subprocess.run([*LEED, "--out", str(run), *WORDS], capture_output=True, text=True, check=False))
+    for checkpoint in checkpoints(run / "checkpoints"):
+        load_checkpoint(checkpoint)
+    disk(100_000, again=True)
+    if (run / "run.json").exists():
+        subprocess.run([*LEED, "--resume", str(run)], check=True, capture_output=True)
+    else:
+        shutil.rmtree(run, ignore_errors=True)
+        subprocess.run([*LEED, "--out", str(run), *WORDS], check=True, capture_output=True)
+    assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+    assert len(read_csv(run / "triggers.csv")) == 4
+
+
+@pytest.mark.slow
+def test_a_summary_that_cannot_be_written_is_made_by_resuming(tmp_path):
+    run = tmp_path / "run"
+    subprocess.run([*LEED, "--out", str(run), *WORDS], check=True, capture_output=True)
+    (run / "summary.json").unlink()
+    (run / "summary.json").mkdir()
+    command = [*LEED, "--resume", str(run)]
+    said_once(subprocess.run(command, capture_output=True, text=True, check=False), "summary.json")
+    (run / "summary.json").rmdir()
+    subprocess.run(command, check=True, capture_output=True)
+    assert (run / "summary.json").is_file()
+
+
+@pytest.mark.slow
+def test_any_other_file_is_one_sentence_too(tmp_path):
+    words = ["demo", "generate", "--model", "stand-in", "--agents", "2", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-c", LIMITED, "20000", *words]
+    said_once(subprocess.run([*command, "--json"], capture_output=True, text=True, check=False))
