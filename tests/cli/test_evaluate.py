@@ -154,7 +154,7 @@ def as_it_is(trained):
         (no_checkpoint, (), "holds no checkpoint"),
         (cut_checkpoint, (), "truncated or changed"),
         (as_it_is, ("--episodes", "0"), "--episodes must be 1 or more"),
-        (as_it_is, ("--demonstrations", "absent.json"), "Cannot read the demonstrations"),
+        (as_it_is, ("--demonstrations", "absent.json"), "There is no absent.json"),
         (as_it_is, ("--demonstrations", "run/run.json"), "not a demonstration file"),
     ],
 )
