@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
-from leed_agentic.errors import UsageError
 from leed_agentic.learning import objectives
+from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.algorithms.algorithm import algorithms
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.folding import Folding
-from leed_agentic.learning.networks import RolloutNetworks, StackedNetworks
+from leed_agentic.learning.networks import StackedNetworks
 from leed_agentic.learning.returns import values_and_returns
 from leed_agentic.learning.rollout import Batch, batch_of
+from leed_agentic.learning.weights import load_named, named_tensors
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
-
-_REMEMBERED = 20_000
-"""Odds kept between two updates; an episode of 50 agents needs less."""
-
-
-class _Odds(NamedTuple):
-    """What an agent draws from."""
-
-    legal: list[int]
-    likeliest: int
-    cumulative: list[float]
-    """Of the legal actions' weights, which do not sum to 1."""
-    total: np.float32
-    """The last of them. The draw is scaled by it in single precision, as the weights are."""
 
 
 @algorithms.register("leed")
@@ -62,42 +48,16 @@ class Leed:
             network.to(settings.device)
         self._parameters = [p for network in self._networks.values() for p in network.parameters()]
         self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate, fused=True)
-        self._rollout = RolloutNetworks(self.policy)
+        self._actor = Actor(self.policy, encoding, self._generator)
 
     # -- acting --------------------------------------------------------------------------------------------------------
     def probabilities(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """pi^i(. | o), shape (m,); 0 for masked actions."""
-        legal = np.flatnonzero(mask)
-        logits = self._rollout(agent, self.encoding.one(observation))[legal]
-        weights = np.exp(logits - logits.max())
-        result = np.zeros(self.actions)
-        result[legal] = weights / weights.sum()
-        return result
+        return self._actor.probabilities(agent, observation, mask)
 
     def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-        # Between two updates a third of the decisions are one that the agent met before: it went around a block.
-        key, memory = (agent, observation.tobytes(), mask.tobytes()), self._rollout.memory
-        odds = memory.get(key)
-        if odds is None:
-            if len(memory) >= _REMEMBERED:
-                memory.clear()
-            odds = memory[key] = self._odds(agent, observation, mask)
-        if self.deterministic or len(odds.legal) == 1:
-            return odds.likeliest
-        drawn = bisect_right(odds.cumulative, float(self._generator.random() * odds.total))
-        return odds.legal[min(drawn, len(odds.legal) - 1)]
-
-    def _odds(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> _Odds:
-        # Lists and plain floats wherever there are only a few numbers: a numpy call costs more than the sum it does.
-        legal = [action for action, allowed in enumerate(mask.tolist()) if allowed]
-        if len(legal) == 1:
-            return _Odds(legal, legal[0], [], np.float32(0))
-        logits = self._rollout(agent, self.encoding.one(observation))
-        logits = logits[: len(legal)] if legal[-1] == len(legal) - 1 else logits[legal]
-        listed = logits.tolist()
-        highest = max(listed)
-        cumulative = np.add.accumulate(np.exp(logits - highest))
-        return _Odds(legal, legal[listed.index(highest)], cumulative.tolist(), cumulative[-1])
+        act = self._actor.best if self.deterministic else self._actor.draw
+        return act(agent, observation, mask)
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
@@ -147,7 +107,7 @@ class Leed:
             self._optimiser.zero_grad()
             total.backward()
             self._optimiser.step()
-        self._rollout.refresh()
+        self._actor.refresh()
         figures = {
             "policy_loss_agent": -gain,
             "policy_loss_expert": -gain_shown,
@@ -208,36 +168,17 @@ class Leed:
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def tensors(self) -> dict[str, torch.Tensor]:
-        named = {}
-        for network_name, network in self._networks.items():
-            for name, parameter in network.named_parameters():
-                key = f"{network_name}.{name}"
-                named[key] = parameter.detach()
-                for part, value in self._optimiser.state.get(parameter, {}).items():
-                    named[f"adam.{key}.{part}"] = value
-        return named
+        return named_tensors(self._networks, self._optimiser)
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        for network_name, network in self._networks.items():
-            for name, parameter in network.named_parameters():
-                key = f"{network_name}.{name}"
-                stored = tensors.get(key)
-                if stored is None or stored.shape != parameter.shape:
-                    raise UsageError(f"The checkpoint does not fit: {key} is missing or of another shape.")
-                parameter.data.copy_(stored)
-                state = {p: tensors[f"adam.{key}.{p}"].clone() for p in _ADAM if f"adam.{key}.{p}" in tensors}
-                if state:
-                    self._optimiser.state[parameter] = state
-        self._rollout.refresh()
+        load_named(self._networks, self._optimiser, tensors)
+        self._actor.refresh()
 
     def random_state(self) -> dict[str, Any]:
         return dict(self._generator.bit_generator.state)
 
     def load_random_state(self, state: Mapping[str, Any]) -> None:
         self._generator.bit_generator.state = dict(state)
-
-
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 def _mean(values: torch.Tensor, batch: Batch) -> torch.Tensor:
