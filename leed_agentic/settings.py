@@ -107,6 +107,53 @@ class DemonstrationSettings(_Group):
     )
 
 
+class MappoSettings(_Group):
+    """Of algorithm mappo alone; its step size, clip, epochs, gamma and entropy weight are those of LearningSettings.
+
+    Values follow Yu et al. 2022 (arXiv 2103.01955), appendix D, except where a field says otherwise.
+    """
+
+    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared policy and critic see.")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="Lambda of generalised advantage estimation.")
+    value_norm: bool = Field(True, description="The critic learns returns over their running mean and deviation.")
+    value_clip: bool = Field(True, description="Clip the value's change within an update by learning.clip.")
+    huber_delta: float = Field(10.0, gt=0, description="From this error on the value loss grows linearly.")
+    normalise_advantage: bool = Field(True, description="Centre and scale advantages over the whole batch.")
+    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient, of policy and critic each.")
+    batch_episodes: int = Field(
+        1, ge=1, description="Episodes per update; 1 as in our other algorithms (Yu et al. drive many at a time)."
+    )
+
+
+class QmixSettings(_Group):
+    """Of algorithm qmix alone; its step size and gamma are those of LearningSettings.
+
+    Values follow Rashid et al. 2018 (arXiv 1803.11485) and EPyMARL (Papoudakis et al. 2021, arXiv 2006.07869), except
+    where a field says otherwise.
+    """
+
+    mixer: Literal["qmix", "vdn", "none"] = Field(
+        "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
+    )
+    team_reward: Literal["sum", "mean"] = Field("sum", description="What the agents' rewards of a joint step become.")
+    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared network sees.")
+    double_q: bool = Field(True, description="The online network picks the action that the target network values.")
+    mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
+    hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
+    buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
+    batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
+    updates: int = Field(1, ge=1, description="Gradient steps per episode.")
+    target_update: float = Field(
+        0.01,
+        gt=0,
+        description="Below 1: share of the target network replaced per gradient step; else: gradient steps per copy.",
+    )
+    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient.")
+    epsilon_start: float = Field(1.0, ge=0, le=1, description="Share of random actions in the beginning.")
+    epsilon_end: float = Field(0.05, ge=0, le=1, description="Share of random actions in the end.")
+    epsilon_steps: int = Field(50_000, ge=1, description="Joint steps over which the share falls, linearly.")
+
+
 class LearningSettings(_Group):
     """How agents learn. Equation numbers are the paper's; what it leaves open is a setting."""
 
@@ -156,6 +203,8 @@ class LearningSettings(_Group):
     checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
     device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files (pip install tensorboard).")
+    mappo: MappoSettings = MappoSettings()
+    qmix: QmixSettings = QmixSettings()
 
 
 class Settings(_Group):

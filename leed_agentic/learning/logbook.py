@@ -15,7 +15,7 @@ PER_EPISODE = [
     *("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds", "travel_seconds_mean"),
     *("teleports", "collisions", "missed", "alpha_mean", "dtw_mean", "expert_reward_mean", "expert_advantage"),
     *("expert_probability", "policy_loss_agent", "policy_loss_expert", "value_loss_agent", "value_loss_expert"),
-    *("entropy", "kl", "clip_agent", "clip_expert", "triggers", "source_failures"),
+    *("entropy", "kl", "clip_agent", "clip_expert", "epsilon", "td_loss", "triggers", "source_failures"),
     *("calls", "input_tokens", "output_tokens"),
 ]
 TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]

@@ -43,3 +43,30 @@ def values_and_returns(
     """
     last = values.gather(1, lengths[:, None])[:, 0] * (1.0 - terminated)
     return values[:, :-1], discounted_returns(rewards, lengths, last, gamma)
+
+
+def generalised_advantages(
+    values: torch.Tensor,
+    rewards: torch.Tensor,
+    lengths: torch.Tensor,
+    terminated: torch.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> torch.Tensor:
+    """GAE (Schulman et al. 2016): A_t = sum_k (gamma lambda)^k delta_{t+k}, delta_t = r_t + gamma V_{t+1} - V_t.
+
+    With lambda 1 that is the return (4) minus the value, the advantage (6).
+
+    Args:
+        values: shape (n, longest + 1), V(o_T) in column T, anything behind it.
+        rewards: shape (n, longest), 0 behind an agent's end.
+
+    Returns:
+        Shape (n, longest), 0 behind an agent's end.
+    """
+    steps = torch.arange(rewards.shape[1], device=rewards.device)
+    is_last = steps == lengths[:, None] - 1
+    following = torch.where(is_last & (terminated[:, None] > 0), 0.0, values[:, 1:])
+    deltas = torch.where(steps < lengths[:, None], rewards + gamma * following - values[:, :-1], 0.0)
+    # The same recursion as of returns: A_t = delta_t + gamma lambda A_{t+1}.
+    return discounted_returns(deltas, lengths, deltas.new_zeros(len(deltas)), gamma * gae_lambda)

@@ -36,6 +36,13 @@ class Experience(Protocol):
 
     @property
     def last_observation(self) -> np.ndarray: ...
+    @property
+    def last_mask(self) -> np.ndarray | None:
+        """What is legal at `last_observation`; None: everything."""
+
+    @property
+    def times(self) -> np.ndarray:
+        """When each decision was taken, on one clock for all agents."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,9 @@ class Recorded:
     rewards: np.ndarray
     arrived: bool
     last_observation: np.ndarray
+    last_mask: np.ndarray
+    times: np.ndarray
+    """The environment's steps, counted from 0."""
 
 
 class ParallelWorld:
@@ -130,21 +140,25 @@ class ParallelWorld:
         last = {name: np.zeros(self.size, np.float32) for name in self.names}
         terminated = dict.fromkeys(self.names, False)
         free = np.ones(self.actions, dtype=np.int8)
+        last_mask, now = dict.fromkeys(self.names, free), 0
         while self.env.agents:
             actions = {}
             for name in self.env.agents:
                 seen = np.asarray(observations[name], dtype=np.float32).ravel()
                 mask = np.asarray(infos.get(name, {}).get("action_mask", free))
                 actions[name] = choose(self.names.index(name), seen, mask)
-                rows[name].append([seen, mask, actions[name], 0.0])
+                rows[name].append([seen, mask, actions[name], 0.0, now])
             observations, rewards, ended, _, infos = self.env.step(actions)
             for name in actions:
                 rows[name][-1][3] = float(rewards[name])
                 last[name] = np.asarray(observations[name], dtype=np.float32).ravel()
+                last_mask[name] = np.asarray(infos.get(name, {}).get("action_mask", free))
                 terminated[name] = bool(ended[name])
-        return Driven({i: self._recorded(rows[n], terminated[n], last[n]) for i, n in enumerate(self.names)})
+            now += 1
+        recorded = {n: self._recorded(rows[n], terminated[n], last[n], last_mask[n]) for n in self.names}
+        return Driven(dict(enumerate(recorded.values())))
 
-    def _recorded(self, rows: list[Any], arrived: bool, last: np.ndarray) -> Recorded:
+    def _recorded(self, rows: list[Any], arrived: bool, last: np.ndarray, last_mask: np.ndarray) -> Recorded:
         return Recorded(
             observations=np.array([r[0] for r in rows], dtype=np.float32).reshape(-1, self.size),
             masks=np.array([r[1] for r in rows], dtype=np.int8).reshape(-1, self.actions),
@@ -152,6 +166,8 @@ class ParallelWorld:
             rewards=np.array([r[3] for r in rows], dtype=np.float64),
             arrived=arrived,
             last_observation=last,
+            last_mask=last_mask,
+            times=np.array([r[4] for r in rows], dtype=np.int64),
         )
 
 
@@ -191,7 +207,7 @@ def batch_of(
         UsageError: NaN or infinite rewards or observations, an action outside its mask, an agent that does not exist.
     """
     for agent, experience in experiences.items():
-        _check(agent, experience, agents)
+        check(agent, experience, agents)
     longest = max((len(e.actions) for e in experiences.values()), default=0)
     rows = [np.zeros((1, encoding.size), dtype=np.float32)] * agents
     masks = np.ones((agents, longest, actions), dtype=bool)
@@ -213,7 +229,7 @@ def batch_of(
     return Batch(rows, *(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def _check(agent: int, experience: Experience, agents: int) -> None:
+def check(agent: int, experience: Experience, agents: int) -> None:
     if not 0 <= agent < agents:
         raise UsageError(f"There is a trajectory of agent {agent}, but only {agents} agents; make it again.")
     if not (np.isfinite(experience.rewards).all() and np.isfinite(experience.observations).all()):

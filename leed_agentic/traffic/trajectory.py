@@ -45,6 +45,8 @@ class Trajectory:
     """From planned departure to arrival; None when it did not arrive."""
     last_observation: np.ndarray
     """Shape (d,), float32: o_T, what it would decide on next; a cut-off return bootstraps from it (4)."""
+    last_mask: np.ndarray | None = None
+    """Shape (m,), int8: what is legal there, which a bootstrap from action values must know; None: not recorded."""
 
     @property
     def total_reward(self) -> float:
@@ -105,6 +107,7 @@ def _trajectory(env: RouteEnv, agent: int, decisions: list[Any], rewards: list[f
         arrived=env.fleet.vehicles[agent].arrived_at is not None,
         travel_seconds=env.travel_seconds(agent),
         last_observation=env.observe(agent),
+        last_mask=env.action_mask(agent),
     )
 
 
@@ -161,6 +164,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
             "observations": t.observations.tolist(),
             "masks": t.masks.tolist(),
             "last_observation": t.last_observation.tolist(),
+            "last_mask": None if t.last_mask is None else t.last_mask.tolist(),
         }
         for t in trajectories.values()
     ]
@@ -194,4 +198,6 @@ def _from_row(row: Mapping[str, Any]) -> Trajectory:
         arrived=bool(row["arrived"]),
         travel_seconds=None if row["travel_seconds"] is None else float(row["travel_seconds"]),
         last_observation=np.array(row["last_observation"], dtype=np.float32),
+        # Files of before it was recorded lack it.
+        last_mask=None if row.get("last_mask") is None else np.array(row["last_mask"], dtype=np.int8),
     )

@@ -1,0 +1,157 @@
+"""All agents' decisions of one episode on one clock: what a centralised critic or a mixing network looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from leed_agentic.learning.rollout import Experience, check
+
+
+@dataclass(frozen=True)
+class JointEpisode:
+    """One episode of n agents in S = L + 1 joint steps: the L moments at which anybody decides, and the end.
+
+    RouteEnv's agents decide apart from each other. As in macro-action methods (Xiao et al. 2020, arXiv 2004.08646), a
+    joint step is a moment at which somebody decides, and an agent in mid-edge stands there with the decision that it is
+    still carrying out. Several decisions that take no simulated time (short edges) are joint steps of their own, in
+    order. Where everybody decides at every step, joint steps are the environment's steps.
+
+    Rows are agent by agent its decisions and then o_T, R of them in all.
+    """
+
+    observations: np.ndarray
+    """Shape (R, d), float32; zeros for an agent that took no part."""
+    masks: np.ndarray
+    """Shape (R, m), bool."""
+    actions: np.ndarray
+    """Shape (R,), int64; 0 in the rows of o_T."""
+    earned: np.ndarray
+    """Shape (R,), float32: scaled reward until the next decision; 0 in the rows of o_T."""
+    step: np.ndarray
+    """Shape (R,), int64: the joint step of each row; S - 1 for o_T."""
+    row: np.ndarray
+    """Shape (S, n), int64: the row an agent stands with, that of its latest decision, so that `state()` is these rows'
+    observations one after the other. Before its first decision that of the first; at the end o_T where cut off."""
+    decides: np.ndarray
+    """Shape (S, n), bool; at the end true for agents cut off, who would go on."""
+    active: np.ndarray
+    """Shape (S, n), bool: from the first decision to the last, or where the agent was cut off, to the end. What follows
+    an arriving agent's last decision is certain, so it leaves with it."""
+    rewards: np.ndarray
+    """Shape (S, n), float32: what a decision earned until the next one, in the joint step before the next one: while an
+    agent carries its action out, that action's value is still all to come. An arriving agent's last: in its step."""
+    lengths: np.ndarray
+    """Shape (n,), int64: decisions per agent. Of several episodes joined one behind the other, (n times episodes,)."""
+
+    @property
+    def first(self) -> np.ndarray:
+        """Row of each agent's first decision, shaped as `lengths`."""
+        return np.cumsum(self.lengths + 1) - (self.lengths + 1)
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Whose each row is, shape (R,)."""
+        return np.repeat(np.arange(len(self.lengths)) % self.row.shape[1], self.lengths + 1)
+
+    @property
+    def is_end(self) -> np.ndarray:
+        """Which joint steps are the end of an episode, shape (S,)."""
+        found = np.zeros(len(self.row), dtype=bool)
+        found[self.step[self.first + self.lengths]] = True
+        return found
+
+
+def joint_episode(
+    experiences: Mapping[int, Experience], agents: int, actions: int, columns: int, reward_scale: float = 1.0
+) -> JointEpisode:
+    """Put the agents' experiences on one clock.
+
+    Args:
+        columns: size d of an observation.
+
+    Raises:
+        UsageError: NaN or infinite rewards or observations, an action outside its mask, an agent that does not exist.
+    """
+    for agent, experience in experiences.items():
+        check(agent, experience, agents)
+    everyone = range(agents)
+    lengths = np.array([len(experiences[a].actions) if a in experiences else 0 for a in everyone], dtype=np.int64)
+    present = [a for a in everyone if a in experiences]
+    terminated = np.array([a not in experiences or experiences[a].arrived for a in everyone])
+    last_row = np.cumsum(lengths + 1) - 1
+    first = last_row - lengths
+    decisions = np.concatenate([np.arange(f, f + n) for f, n in zip(first, lengths, strict=True)])
+    who = np.repeat(np.arange(agents), lengths)
+    rows = int(last_row[-1]) + 1
+    observations, masks = np.zeros((rows, columns), np.float32), np.ones((rows, actions), bool)
+    taken, earned = np.zeros(rows, np.int64), np.zeros(rows, np.float64)
+    for a in present:
+        e, own, end = experiences[a], slice(first[a], last_row[a]), last_row[a]
+        observations[own], observations[end] = e.observations, e.last_observation
+        masks[own], taken[own], earned[own] = e.masks, e.actions, e.rewards * reward_scale
+        if e.last_mask is not None:
+            masks[end] = e.last_mask
+    times = np.concatenate([experiences[a].times for a in present]) if present else np.zeros(0)
+    moments, step = _moments(times, who)
+    end = len(moments)
+    steps = np.full(rows, end, dtype=np.int64)
+    steps[decisions] = step
+    decides = np.zeros((end + 1, agents), dtype=bool)
+    decides[step, who] = True
+    decides[end] = ~terminated & (lengths > 0)
+    made = np.cumsum(decides[:end], axis=0, dtype=np.int64)
+    row = np.empty((end + 1, agents), dtype=np.int64)
+    row[:end] = first + np.clip(made - 1, 0, None)
+    row[end] = np.where(terminated, first + np.maximum(lengths - 1, 0), last_row)
+    active = np.empty_like(decides)
+    # A terminated agent leaves with its last decision.
+    active[:end] = (made >= 1) & ((made < lengths) | decides[:end] | ~terminated)
+    active[end] = decides[end]
+    # Each decision is paid just before the agent's next one; the last one at the end, or where it terminated, at once.
+    following = np.append(step[1:] - 1, end - 1) if len(step) else step
+    is_last = np.append(who[1:] != who[:-1], True) if len(who) else np.zeros(0, bool)
+    paid_at = np.where(is_last, np.where(terminated[who], step, end - 1), following)
+    rewards = np.zeros((end + 1, agents))
+    np.add.at(rewards, (paid_at, who), earned[decisions])
+    return JointEpisode(
+        observations=observations,
+        masks=masks,
+        actions=taken,
+        earned=earned.astype(np.float32),
+        step=steps,
+        row=row,
+        decides=decides,
+        active=active,
+        rewards=rewards.astype(np.float32),
+        lengths=lengths,
+    )
+
+
+def _moments(times: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The moments at which anybody decides, in order, shape (L, 2), and which one each decision belongs to.
+
+    A moment is a time and how often the same agent has decided at that time before.
+    """
+    if not len(times):
+        return np.zeros((0, 2)), np.zeros(0, np.int64)
+    counts = np.arange(len(times))
+    fresh = np.concatenate([[True], (times[1:] != times[:-1]) | (who[1:] != who[:-1])])
+    again = counts - np.maximum.accumulate(np.where(fresh, counts, 0))
+    moments, step = np.unique(np.stack([times, again], axis=1), axis=0, return_inverse=True)
+    return moments, step.reshape(-1).astype(np.int64)
+
+
+def central_inputs(inputs: torch.Tensor, row: torch.Tensor, active: torch.Tensor) -> torch.Tensor:
+    """The encoded `state()` of each joint step and who is under way, shape (S, n * size + n).
+
+    Arrived agents' last observations stay in `state()`, so it alone does not say who is still on the road.
+
+    Args:
+        inputs: encoded observations, shape (R, size).
+    """
+    steps = len(row)
+    return torch.cat([inputs[row].reshape(steps, -1), active.to(inputs.dtype)], dim=1)

@@ -1,0 +1,166 @@
+"""MAPPO: GAE against a loop, one agent's update against plain PPO, and what its critic sees."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leed_agentic.learning.algorithms import Mappo
+from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.returns import generalised_advantages, values_and_returns
+from leed_agentic.learning.value_norm import ValueNorm
+from leed_agentic.settings import LearningSettings
+
+PLAIN = {
+    "agent_id": False,
+    "value_norm": False,
+    "value_clip": False,
+    "normalise_advantage": False,
+    "max_grad_norm": 1e9,
+}
+
+
+def experience(generator, steps, arrived=False, actions=3, size=4):
+    masks = np.ones((steps, actions), dtype=np.int8)
+    masks[::2, -1] = 0
+    return SimpleNamespace(
+        observations=generator.normal(size=(steps, size)).astype(np.float32),
+        masks=masks,
+        actions=generator.integers(0, actions - 1, steps),
+        rewards=generator.normal(size=steps),
+        arrived=arrived,
+        last_observation=generator.normal(size=size).astype(np.float32),
+        last_mask=None,
+        times=np.arange(steps),
+    )
+
+
+def mappo(agents=1, seed=0, mappo=PLAIN, **changes):
+    s = LearningSettings(**{"hidden": 8, "reward_scale": 1.0, "epochs": 1, "mappo": mappo, **changes})
+    return Mappo(agents, 3, Encoding(4, plain=True), s, seed)
+
+
+@settings(max_examples=50)
+@given(
+    lengths=st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    gamma=st.sampled_from([0.0, 0.9, 1.0]),
+    lam=st.sampled_from([0.0, 0.95, 1.0]),
+    seed=st.integers(0, 999),
+)
+def test_advantages_equal_the_loop(lengths, gamma, lam, seed):
+    generator = np.random.default_rng(seed)
+    longest = max(lengths)
+    values = generator.normal(size=(len(lengths), longest + 1)).astype(np.float32)
+    rewards = generator.normal(size=(len(lengths), longest)).astype(np.float32)
+    ended = generator.integers(0, 2, len(lengths))
+    rewards[np.arange(longest) >= np.array(lengths)[:, None]] = 0.0
+    expected = np.zeros_like(rewards)
+    for i, length in enumerate(lengths):
+        following = 0.0
+        for t in reversed(range(length)):
+            ahead = 0.0 if ended[i] and t == length - 1 else values[i, t + 1]
+            following = rewards[i, t] + gamma * ahead - values[i, t] + gamma * lam * following
+            expected[i, t] = following
+    args = [torch.from_numpy(x) for x in (values, rewards, np.array(lengths), ended.astype(np.float32))]
+    found = generalised_advantages(*args, gamma, lam).numpy()
+    assert found == pytest.approx(expected, abs=1e-4)
+    if lam == 1.0:
+        now, returns = values_and_returns(*args, gamma)
+        mask = np.arange(longest) < np.array(lengths)[:, None]
+        assert (returns - now).numpy()[mask] == pytest.approx(found[mask], abs=1e-4)
+
+
+def plain_ppo(learner, data):
+    """Losses and gradients of one agent's first step, by autograd on tensors without a batch."""
+    s = learner.settings
+    states = torch.from_numpy(np.concatenate([data.observations, data.last_observation[None]]))
+    # One agent: the state is its observation, with a flag that it is under way.
+    alive = torch.ones(len(states), 1)
+    if data.arrived:
+        alive[-1] = 0
+    values = learner.critic(torch.cat([states, alive], 1)[None])[0, :, 0]
+    advantages, following = [], 0.0
+    for t in reversed(range(len(data.rewards))):
+        ahead = 0.0 if data.arrived and t == len(data.rewards) - 1 else values[t + 1].item()
+        following = data.rewards[t] + s.gamma * ahead - values[t].item() + s.gamma * s.mappo.gae_lambda * following
+        advantages.insert(0, following)
+    advantages = torch.tensor(advantages, dtype=torch.float32)
+    returns = advantages + values[:-1].detach()
+    policy = learner.policy
+    logits = policy(states[None, :-1])[0]
+    logits = logits.masked_fill(~torch.from_numpy(data.masks.astype(bool)), -1e9)
+    distribution = torch.distributions.Categorical(logits=logits)
+    log_p = distribution.log_prob(torch.from_numpy(data.actions))
+    gain = (torch.exp(log_p - log_p.detach()) * advantages).mean()
+    entropy = distribution.entropy().mean()
+    loss = 0.5 * ((values[:-1] - returns) ** 2).mean()
+    gradients = torch.autograd.grad(
+        loss - gain - s.beta * entropy, [*policy.parameters(), *learner.critic.parameters()]
+    )
+    return gain.item(), loss.item(), entropy.item(), gradients
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_one_agent_whose_state_is_its_observation_learns_by_plain_ppo(arrived):
+    data, learner = experience(np.random.default_rng(1), 7, arrived), mappo()
+    gain, loss, entropy, gradients = plain_ppo(learner, data)
+    logged = learner.update({0: data}, {}, 0)
+    assert logged["policy_loss_agent"] == pytest.approx(-gain, abs=1e-5)
+    assert logged["value_loss_agent"] == pytest.approx(loss, rel=1e-4)
+    assert logged["entropy"] == pytest.approx(entropy, rel=1e-4)
+    critic = [p.grad for p in learner.critic.parameters()]
+    for found, expected in zip(critic, gradients[6:], strict=True):
+        assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
+    # Adam's first step is its rate towards smaller losses, wherever the gradient is not tiny.
+    before, after = mappo().policy, learner.policy
+    for old, new, gradient in zip(before.parameters(), after.parameters(), gradients[:6], strict=True):
+        clear = gradient.abs() > 1e-3
+        moved = (new - old)[clear].detach() / learner.settings.learning_rate
+        assert moved.numpy() == pytest.approx(-gradient[clear].sign().numpy(), abs=0.05)
+
+
+def test_agents_share_everything_but_their_identity():
+    generator = np.random.default_rng(2)
+    observation, mask = generator.normal(size=4).astype(np.float32), np.ones(3, np.int8)
+    driven = {i: experience(generator, 6) for i in range(3)}
+    for identity in (True, False):
+        learner = mappo(3, mappo={"agent_id": identity}, learning_rate=0.01, epochs=8)
+        learner.update(driven, {}, 0)
+        odds = [learner.probabilities(i, observation, mask) for i in range(3)]
+        assert (odds[0] == pytest.approx(odds[1], abs=1e-7)) is not identity
+    assert learner.policy.weight1[0].equal(learner.policy.weight1[2])
+
+
+def test_the_critic_sees_the_others():
+    """An agent's reward depends on what the other one observes; only a central critic can tell."""
+    generator = np.random.default_rng(3)
+    learner = mappo(2, mappo={}, learning_rate=3e-3, epochs=10, gamma=0.0, hidden=32)
+    for k in range(150):
+        driven = {i: experience(generator, 20, arrived=True) for i in range(2)}
+        driven[0].rewards = np.sign(driven[1].observations[:, 0]).astype(float)
+        driven[1].rewards = np.zeros(20)
+        loss = learner.update(driven, {}, k)["value_loss_agent"]
+    # Normalised returns have variance 1: half of it would be left to a critic that sees its own agent alone.
+    assert loss < 0.2
+
+
+def test_several_episodes_can_make_one_update():
+    generator, learner = np.random.default_rng(4), mappo(2, mappo={"batch_episodes": 3})
+    logged = [learner.update({i: experience(generator, 5) for i in range(2)}, {}, k) for k in range(6)]
+    assert [bool(row) for row in logged] == [False, False, True, False, False, True]
+
+
+def test_value_norm_forgets_slowly_and_is_right_from_the_first_batch():
+    norm, generator = ValueNorm(), np.random.default_rng(5)
+    assert norm.restore(torch.tensor([2.0])).tolist() == [2.0]
+    batches = torch.from_numpy(generator.normal(7.0, 3.0, size=(50, 40)))
+    for batch in batches:
+        norm.take(batch)
+    scaled = norm.normalise(batches)
+    assert (float(scaled.mean()), float(scaled.std())) == pytest.approx((0.0, 1.0), abs=0.01)
+    assert norm.restore(scaled).numpy() == pytest.approx(batches.numpy(), abs=1e-4)
