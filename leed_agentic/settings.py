@@ -142,7 +142,14 @@ class QmixSettings(_Group):
     hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
     buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
     batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
-    updates: int = Field(1, ge=1, description="Gradient steps per episode.")
+    steps: int = Field(
+        800,
+        ge=1,
+        description="Joint steps of these episodes learnt from at once: 32 episodes of EPyMARL's particle tasks have 800.",
+    )
+    updates: int = Field(
+        4, ge=1, description="Gradient steps per episode; 4 as learning.epochs (EPyMARL: 1, over far more episodes)."
+    )
     target_update: float = Field(
         0.01,
         gt=0,

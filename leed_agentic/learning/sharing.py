@@ -8,9 +8,11 @@ import torch
 from leed_agentic.learning.networks import PARTS, StackedNetworks
 
 
-def with_identity(inputs: np.ndarray, owner: np.ndarray, agents: int, identity: bool) -> np.ndarray:
+def with_identity(inputs: torch.Tensor, owner: np.ndarray, agents: int, identity: bool) -> torch.Tensor:
     """Rows of network inputs with their agent's one-hot behind them, where it is wanted."""
-    return np.concatenate([inputs, np.eye(agents, dtype=np.float32)[owner]], axis=1) if identity else inputs
+    if not identity:
+        return inputs
+    return torch.cat([inputs, torch.eye(agents, device=inputs.device)[torch.from_numpy(owner)]], dim=1)
 
 
 def spread(shared: StackedNetworks, own: StackedNetworks) -> None:

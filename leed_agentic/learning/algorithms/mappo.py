@@ -127,11 +127,12 @@ class Mappo:
 
     def _inputs(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor]:
         """What the policy and what the critic sees of every row, shapes (R, inputs)."""
-        device, identity = self.settings.device, self.own.agent_id
-        encoded, owner = self.encoding(data.observations), data.owner
-        states = central_inputs(*(torch.from_numpy(x) for x in (encoded, data.row, data.active))).numpy()[data.step]
-        pair = (with_identity(x, owner, self.agents, identity) for x in (encoded, states))
-        seen, central = (torch.from_numpy(x).to(device) for x in pair)
+        device, owner = self.settings.device, data.owner
+        encoded, row, active, step = (
+            torch.from_numpy(x).to(device) for x in (self.encoding(data.observations), data.row, data.active, data.step)
+        )
+        states = central_inputs(encoded, row, active)[step]
+        seen, central = (with_identity(x, owner, self.agents, self.own.agent_id) for x in (encoded, states))
         return seen, central
 
     def _by_agent(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -23,13 +23,33 @@ from leed_agentic.learning.weights import fitting, load_named, named_tensors
 from leed_agentic.settings import LearningSettings
 
 
-class Values(NamedTuple):
-    """Values of the agents at every joint step, shape (S, n), 0 for agents not under way."""
+class _Views(NamedTuple):
+    """Where the agents stand in k joint steps and in the ones that follow."""
+
+    rows: np.ndarray
+    """Rows of the joint episode that are needed, each once."""
+    now: np.ndarray
+    """Shape (k, n): which of them an agent stands with."""
+    following: np.ndarray
+    """The same one joint step later."""
+    next_steps: np.ndarray
+    """Shape (k,)."""
+
+
+class _Values(NamedTuple):
+    """Values of the agents in k joint steps, shape (k, n)."""
 
     taken: torch.Tensor
     """Q_i(o, u) of the action taken, or in mid-edge still carried out, by the online networks."""
     target: torch.Tensor
-    """By the target networks, of the best action where the agent decides; of the one carried out where it does not."""
+    """One joint step later by the target networks: of the best action where the agent then decides, of the one that it
+    carries out where it does not."""
+
+
+def _views(data: JointEpisode, now: np.ndarray) -> _Views:
+    rows, places = np.unique(data.row[np.concatenate([now, now + 1])], return_inverse=True)
+    places = places.reshape(2, len(now), -1)
+    return _Views(rows, places[0], places[1], now + 1)
 
 
 @algorithms.register("qmix")
@@ -83,7 +103,7 @@ class Qmix:
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
-        """Remember the episode, then take gradient steps on episodes drawn from memory."""
+        """Remember the episode, then take gradient steps on joint steps of episodes drawn from memory."""
         own, epsilon = self.own, self.epsilon
         columns, scale = self.encoding.columns, self.settings.reward_scale
         lived = joint_episode(experiences, self.agents, self.actions, columns, scale)
@@ -92,7 +112,10 @@ class Qmix:
             self._replay.add(lived)
             self._counts[0] += len(lived.row) - 1
         for _ in range(own.updates if len(self._replay) else 0):
-            loss = self.td_loss(self._replay.sample(own.batch, self._generator))
+            data = self._replay.sample(own.batch, self._generator)
+            steps = np.flatnonzero(~data.is_end)
+            drawn = self._generator.choice(steps, size=min(own.steps, len(steps)), replace=False)
+            loss = self.td_loss(data, drawn)
             self._optimiser.zero_grad()
             loss.backward()
             clip_grad_norm_(self._parameters, own.max_grad_norm)
@@ -104,42 +127,50 @@ class Qmix:
         self._actor.refresh()
         return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan}
 
-    def td_loss(self, data: JointEpisode) -> torch.Tensor:
-        """Mean squared error of r_t + gamma Q_tot'(s_{t+1}) over the joint steps at which anybody is under way."""
-        device, own = self.settings.device, self.own
-        encoded = torch.from_numpy(self.encoding(data.observations)).to(device)
-        row, active, rewards = (torch.from_numpy(x).to(device) for x in (data.row, data.active, data.rewards))
-        states = central_inputs(encoded, row, active)
-        values = self._agents_values(data)
+    def td_loss(self, data: JointEpisode, now: np.ndarray | None = None) -> torch.Tensor:
+        """Mean squared error of r_t + gamma Q_tot'(s_{t+1}) over joint steps at which anybody is under way.
+
+        Args:
+            now: which joint steps, shape (k,); None: all but the ends.
+        """
+        device, own, gamma = self.settings.device, self.own, self.settings.gamma
+        now = np.flatnonzero(~data.is_end) if now is None else now
+        views = _views(data, now)
+        encoded = torch.from_numpy(self.encoding(data.observations[views.rows])).to(device)
+        active, active_next, rewards = (
+            torch.from_numpy(x).to(device) for x in (data.active[now], data.active[now + 1], data.rewards[now])
+        )
+        values = self._agents_values(data, views, encoded)
         reward = rewards.sum(1) if own.team_reward == "sum" else rewards.mean(1)
-        now = torch.from_numpy(np.flatnonzero(~data.is_end)).to(device)
         if own.mixer == "none":
             # Independent learners: each value of its own, the reward shared.
-            target = reward[now, None] + self.settings.gamma * values.target[now + 1]
-            error, counted = values.taken[now] - target.detach(), active[now]
+            target = reward[:, None] + gamma * values.target * active_next
+            error, counted = values.taken - target, active
         else:
-            anybody = active.any(1)
-            following = self._mixed(self._targets.get("mixer"), values.target, states) * anybody
-            target = reward[now] + self.settings.gamma * following[now + 1]
-            error = self._mixed(self._networks.get("mixer"), values.taken, states)[now] - target.detach()
-            counted = anybody[now]
+            place, place_next = (torch.from_numpy(x).to(device) for x in (views.now, views.following))
+            with torch.no_grad():
+                states = central_inputs(encoded, place_next, active_next)
+                following = self._mixed(self._targets.get("mixer"), values.target * active_next, states)
+                target = reward + gamma * following * active_next.any(1)
+            states = central_inputs(encoded, place, active)
+            error = self._mixed(self._networks.get("mixer"), values.taken * active, states) - target
+            counted = active.any(1)
         return (error[counted] ** 2).mean()
 
-    def _agents_values(self, data: JointEpisode) -> Values:
+    def _agents_values(self, data: JointEpisode, views: _Views, encoded: torch.Tensor) -> _Values:
         """Every decision's network is computed once, however many joint steps the action then lasts."""
-        device = self.settings.device
-        seen = with_identity(self.encoding(data.observations), data.owner, self.agents, self.own.agent_id)
-        inputs = torch.from_numpy(seen).to(device)[None]
-        masks, actions, row, decides, active = (
-            torch.from_numpy(x).to(device) for x in (data.masks, data.actions, data.row, data.decides, data.active)
+        device, rows = self.settings.device, views.rows
+        masks, actions, place, place_next, decides = (
+            torch.from_numpy(x).to(device)
+            for x in (data.masks[rows], data.actions[rows], views.now, views.following, data.decides[views.next_steps])
         )
+        inputs = with_identity(encoded, data.owner[rows], self.agents, self.own.agent_id)[None]
         online = self.values(inputs)[0]
         with torch.no_grad():
             old = self._targets["values"](inputs)[0]
             picks = (online if self.own.double_q else old).masked_fill(~masks, NEVER).argmax(1)
-            best, carried = (old.gather(1, u[:, None])[:, 0][row] for u in (picks, actions))
-            target = torch.where(decides, best, carried) * active
-        return Values(online.gather(1, actions[:, None])[:, 0][row] * active, target)
+            best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
+        return _Values(online.gather(1, actions[:, None])[:, 0][place], torch.where(decides, best, carried))
 
     def _mixed(self, mixer: torch.nn.Module | None, values: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """Q_tot, shape (S,); without a mixing network the sum, which is VDN."""
