@@ -145,7 +145,7 @@ class QmixSettings(_Group):
     steps: int = Field(
         800,
         ge=1,
-        description="Joint steps of these episodes learnt from at once: 32 episodes of EPyMARL's particle tasks have 800.",
+        description="Joint steps of these learnt from at once; 32 episodes of EPyMARL's particle tasks have 800.",
     )
     updates: int = Field(
         4, ge=1, description="Gradient steps per episode; 4 as learning.epochs (EPyMARL: 1, over far more episodes)."

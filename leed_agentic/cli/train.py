@@ -30,7 +30,7 @@ SPINNER = 4
 def train(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
-    algorithm: str | None = typer.Option(None, help="leed or ippo."),
+    algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
     source: str | None = typer.Option(None, help="Of demonstrations: graph, file, logit, shortest-path or none."),
     demonstrations: Path | None = typer.Option(None, help="The demonstrations.json of source file."),
     model: str | None = typer.Option(

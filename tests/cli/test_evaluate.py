@@ -114,6 +114,17 @@ def test_without_demonstrations_there_is_no_plan_and_the_reason_is_told(leed, wo
     assert reason in result.err
 
 
+@pytest.mark.parametrize("algorithm", ["mappo", "qmix"])
+def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
+    words = ("--algorithm", algorithm, "--source", "shortest-path", "--out", "run", "--json")
+    trained = leed("train", *SHORT, *words)
+    assert (trained.code, json.loads(trained.out)["source"], json.loads(trained.out)["triggers"]) == (0, "none", 0)
+    shown = leed("evaluate", "run", "--episodes", "2", "--deterministic", "--json")
+    assert shown.code == 0
+    assert json.loads(shown.out)["drivers"][0]["driver"] == f"{algorithm} (likeliest action)"
+    assert f"algorithm {algorithm} uses no demonstrations" in shown.err
+
+
 def test_any_algorithm_that_chooses_can_be_evaluated(leed, follower):
     assert leed("train", *SHORT, "--algorithm", follower, "--out", "run").code == 0
     result = leed("evaluate", "run", "--episodes", "2", "--json")

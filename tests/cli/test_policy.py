@@ -28,9 +28,19 @@ def exported(leed, trained):
     return trained
 
 
-@pytest.mark.parametrize("settings", ["encoding=codes", "encoding=onehot", "encoding=raw", "activation=tanh"])
-def test_probabilities_are_those_of_the_run(leed, settings):
-    words = ("--algorithm", "ippo", "-s", f"learning.{settings}", "-s", "learning.learning_rate=0.01")
+@pytest.mark.parametrize(
+    ("algorithm", "settings"),
+    [
+        ("ippo", "encoding=codes"),
+        ("ippo", "encoding=onehot"),
+        ("ippo", "encoding=raw"),
+        ("ippo", "activation=tanh"),
+        ("mappo", "mappo.agent_id=true"),
+        ("mappo", "mappo.agent_id=false"),
+    ],
+)
+def test_probabilities_are_those_of_the_run(leed, algorithm, settings):
+    words = ("--algorithm", algorithm, "-s", f"learning.{settings}", "-s", "learning.learning_rate=0.01")
     assert leed("train", *SHORT, *words, "--out", "run").code == 0
     result = leed("policy", "export", "run", "--agent", "1", "--out", "mine.safetensors", "--json")
     told = json.loads(result.out)
@@ -184,3 +194,11 @@ def test_an_algorithm_without_policies_cannot_be_exported(leed, follower):
     result = leed("policy", "export", "run", "--agent", "0")
     assert result.code == 2
     assert "no policy network per agent" in result.err
+
+
+def test_action_values_are_no_policy(leed):
+    assert leed("train", *SHORT, "--algorithm", "qmix", "--out", "run").code == 0
+    result = leed("policy", "export", "run", "--agent", "0")
+    assert result.code == 2
+    assert "Algorithm qmix has no policy network per agent" in result.err
+    assert len(result.err.strip().splitlines()) == 1
