@@ -44,6 +44,8 @@ class JointEpisode:
     rewards: np.ndarray
     """Shape (S, n), float32: what a decision earned until the next one, in the joint step before the next one: while an
     agent carries its action out, that action's value is still all to come. An arriving agent's last: in its step."""
+    terminated: np.ndarray
+    """Shape (n,), bool: arrived, or took no part; the others were cut off. Joined like `lengths`."""
     lengths: np.ndarray
     """Shape (n,), int64: decisions per agent. Of several episodes joined one behind the other, (n times episodes,)."""
 
@@ -97,11 +99,28 @@ def joint_episode(
             masks[end] = e.last_mask
     times = np.concatenate([experiences[a].times for a in present]) if present else np.zeros(0)
     moments, step = _moments(times, who)
-    end = len(moments)
-    steps = np.full(rows, end, dtype=np.int64)
+    steps = np.full(rows, len(moments), dtype=np.int64)
     steps[decisions] = step
+    return on_one_clock(observations, masks, taken, earned.astype(np.float32), steps, terminated, lengths)
+
+
+def on_one_clock(
+    observations: np.ndarray,
+    masks: np.ndarray,
+    actions: np.ndarray,
+    earned: np.ndarray,
+    step: np.ndarray,
+    terminated: np.ndarray,
+    lengths: np.ndarray,
+) -> JointEpisode:
+    """A joint episode from its rows: what follows from them, joint step by joint step, is worked out."""
+    agents, end = len(lengths), int(step.max())
+    last_row = np.cumsum(lengths + 1) - 1
+    first, who = last_row - lengths, np.repeat(np.arange(agents), lengths)
+    decisions = np.flatnonzero(step < end)
+    taken_at = step[decisions]
     decides = np.zeros((end + 1, agents), dtype=bool)
-    decides[step, who] = True
+    decides[taken_at, who] = True
     decides[end] = ~terminated & (lengths > 0)
     made = np.cumsum(decides[:end], axis=0, dtype=np.int64)
     row = np.empty((end + 1, agents), dtype=np.int64)
@@ -112,23 +131,13 @@ def joint_episode(
     active[:end] = (made >= 1) & ((made < lengths) | decides[:end] | ~terminated)
     active[end] = decides[end]
     # Each decision is paid just before the agent's next one; the last one at the end, or where it terminated, at once.
-    following = np.append(step[1:] - 1, end - 1) if len(step) else step
-    is_last = np.append(who[1:] != who[:-1], True) if len(who) else np.zeros(0, bool)
-    paid_at = np.where(is_last, np.where(terminated[who], step, end - 1), following)
+    following = np.append(taken_at[1:] - 1, end - 1)[: len(taken_at)]
+    is_last = np.append(who[1:] != who[:-1], True)[: len(who)]
+    paid_at = np.where(is_last, np.where(terminated[who], taken_at, end - 1), following)
     rewards = np.zeros((end + 1, agents))
     np.add.at(rewards, (paid_at, who), earned[decisions])
-    return JointEpisode(
-        observations=observations,
-        masks=masks,
-        actions=taken,
-        earned=earned.astype(np.float32),
-        step=steps,
-        row=row,
-        decides=decides,
-        active=active,
-        rewards=rewards.astype(np.float32),
-        lengths=lengths,
-    )
+    paid = rewards.astype(np.float32)
+    return JointEpisode(observations, masks, actions, earned, step, row, decides, active, paid, terminated, lengths)
 
 
 def _moments(times: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from leed_agentic.learning.algorithms import Qmix
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import central_inputs, joint_episode
 from leed_agentic.learning.mixing import MonotonicMixer
+from leed_agentic.learning.replay import Replay
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.settings import LearningSettings
@@ -248,3 +250,20 @@ def test_double_q_matters_where_the_networks_disagree():
         [td_losses(fleet(seed), mixer="vdn", double_q=d, team_reward="sum")[0] for d in (0, 1)] for seed in range(3)
     ]
     assert any(single != pytest.approx(double, rel=0.01) for single, double in both)
+
+
+def test_remembered_episodes_come_back_from_a_checkpoint_and_repetitions_cost_little():
+    replay, again = Replay(3), Replay(3)
+    for seed in range(5):
+        driven = fleet(seed)
+        driven[2].observations[:] = 7.0
+        replay.add(joint_episode(driven, 3, 3, 4))
+    again.load_tensors(replay.tensors(), 3)
+    assert (len(replay), len(again)) == (3, 3)
+    for drawn in (Replay.all, lambda r: r.sample(2, np.random.default_rng(1))):
+        one, other = drawn(replay), drawn(again)
+        for field in dataclasses.fields(one):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
+    joint = replay.all()
+    # Agent 2's two decisions differ in their masks alone, in all episodes alike.
+    assert len(replay.tensors()["replay.sights"]) == len(joint.actions) - 3 * 2 + 2

@@ -85,8 +85,7 @@ class Mappo:
         masks, actions = (torch.from_numpy(x).to(s.device)[decisions] for x in (data.masks, data.actions))
         weights = torch.full((1, len(decisions)), 1.0 / len(decisions), device=s.device)
         lengths = torch.from_numpy(data.lengths).to(s.device)
-        # An agent that was cut off would have gone on deciding at the end.
-        terminated = torch.from_numpy(~data.decides[data.is_end].reshape(-1)).float().to(s.device)
+        terminated = torch.from_numpy(data.terminated).float().to(s.device)
         old: dict[str, torch.Tensor] = {}
         for epoch in range(s.epochs):
             log_all = objectives.log_probabilities(self._shared(seen[None, decisions])[0], masks)
@@ -164,7 +163,7 @@ class Mappo:
         load_named(self._networks, self._optimiser, tensors)
         for name, value in self._norm.named_buffers():
             value.copy_(fitting(tensors, f"norm.{name}", value))
-        self._pending.load_tensors(tensors)
+        self._pending.load_tensors(tensors, self.actions)
         spread(self._shared, self.policy)
         self._actor.refresh()
 

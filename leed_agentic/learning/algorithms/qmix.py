@@ -198,7 +198,7 @@ class Qmix:
         for key, parameter in self._target_parameters():
             parameter.data.copy_(fitting(tensors, key, parameter))
         self._counts.copy_(fitting(tensors, "counts", self._counts))
-        self._replay.load_tensors(tensors)
+        self._replay.load_tensors(tensors, self.actions)
         spread(self.values, self._copies)
         self._actor.refresh()
 
