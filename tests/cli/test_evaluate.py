@@ -166,7 +166,7 @@ def as_it_is(trained):
         (cut_checkpoint, (), "truncated or changed"),
         (as_it_is, ("--episodes", "0"), "--episodes must be 1 or more"),
         (as_it_is, ("--demonstrations", "absent.json"), "There is no absent.json"),
-        (as_it_is, ("--demonstrations", "run/run.json"), "not a demonstration file"),
+        (as_it_is, ("--demonstrations", "run/run.json"), "not of format leed-demonstrations"),
     ],
 )
 def test_bad_input_is_one_sentence(leed, trained, damage, words, reason):
