@@ -28,4 +28,4 @@ def spread(shared: StackedNetworks, own: StackedNetworks) -> None:
             target.copy_(source[:, :size] if name == "weight0" else source)
         identity = shared.weight0[0, size:]
         if len(identity):
-            own.bias0.add_(identity[:, None, :])
+            own.bias0.add_(identity[:, None, :].to(own.bias0.device))

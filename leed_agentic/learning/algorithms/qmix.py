@@ -86,25 +86,26 @@ class Qmix:
         self._counts = torch.zeros(2, dtype=torch.int64)
         """Joint steps seen and gradient steps made."""
         self._copies = StackedNetworks(agents, size, hidden, actions, start, 0.01, act)
-        spread(self.values, self._copies)
         self._actor = Actor(self._copies, encoding, self._generator)
+        self._take_up_changes()
 
     # -- acting --------------------------------------------------------------------------------------------------------
-    @property
-    def epsilon(self) -> float:
-        """Share of random actions now."""
-        done = min(1.0, int(self._counts[0]) / self.own.epsilon_steps)
-        return self.own.epsilon_start + done * (self.own.epsilon_end - self.own.epsilon_start)
-
     def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
         if self.deterministic:
             return self._actor.best(agent, observation, mask)
-        return self._actor.explore(agent, observation, mask, self.epsilon)
+        return self._actor.explore(agent, observation, mask, self._epsilon)
+
+    def _take_up_changes(self) -> None:
+        """Act by the weights and by the share of random actions as they are now."""
+        own, done = self.own, min(1.0, int(self._counts[0]) / self.own.epsilon_steps)
+        self._epsilon = own.epsilon_start + done * (own.epsilon_end - own.epsilon_start)
+        spread(self.values, self._copies)
+        self._actor.refresh()
 
     # -- learning ------------------------------------------------------------------------------------------------------
     def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
         """Remember the episode, then take gradient steps on joint steps of episodes drawn from memory."""
-        own, epsilon = self.own, self.epsilon
+        own, epsilon = self.own, self._epsilon
         columns, scale = self.encoding.columns, self.settings.reward_scale
         lived = joint_episode(experiences, self.agents, self.actions, columns, scale)
         losses = []
@@ -123,8 +124,7 @@ class Qmix:
             self._counts[1] += 1
             self._move_targets()
             losses.append(float(loss.detach()))
-        spread(self.values, self._copies)
-        self._actor.refresh()
+        self._take_up_changes()
         return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan}
 
     def td_loss(self, data: JointEpisode, now: np.ndarray | None = None) -> torch.Tensor:
@@ -199,8 +199,7 @@ class Qmix:
             parameter.data.copy_(fitting(tensors, key, parameter))
         self._counts.copy_(fitting(tensors, "counts", self._counts))
         self._replay.load_tensors(tensors, self.actions)
-        spread(self.values, self._copies)
-        self._actor.refresh()
+        self._take_up_changes()
 
     def _target_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
         return [
