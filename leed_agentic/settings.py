@@ -158,7 +158,11 @@ class QmixSettings(_Group):
     max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient.")
     epsilon_start: float = Field(1.0, ge=0, le=1, description="Share of random actions in the beginning.")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="Share of random actions in the end.")
-    epsilon_steps: int = Field(50_000, ge=1, description="Joint steps over which the share falls, linearly.")
+    epsilon_steps: int = Field(
+        200_000,
+        ge=1,
+        description="Joint steps over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to 200,000).",
+    )
 
 
 class LearningSettings(_Group):
