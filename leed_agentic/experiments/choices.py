@@ -35,6 +35,17 @@ _add(
     ],
 )
 _add(
+    "weak-expert",
+    "Advantage of expert data in (7) when the expert drives detours (a logit model, 60 s of temperature)",
+    [
+        (
+            name,
+            {"learning.expert_advantage": name, "learning.source": "logit", "learning.logit_temperature": 60.0},
+        )
+        for name in ("filtered", "constant", "agent-critic")
+    ],
+)
+_add(
     "alpha",
     "Schedule of alpha in (8)",
     [

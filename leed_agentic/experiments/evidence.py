@@ -26,7 +26,7 @@ OUTCOME = {"reward_mean": "mean reward per agent", "arrival_rate": "share of age
 INSIDE = {
     "alpha_mean": "alpha of (8)",
     "expert_probability": "probability of the expert's action",
-    "expert_advantage": "mean |A^e|, rewards times learning.reward_scale",
+    "expert_advantage": "mean |A^e|, as chosen",
 }
 """What a reader of (7) and (8) wants to see; without demonstrations there is nothing to show."""
 

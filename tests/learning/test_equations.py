@@ -204,27 +204,74 @@ def test_without_demonstrations_the_update_is_plain_ppo(arrived, advantage):
     assert all(p.grad is None for p in learner.expert_critic.parameters())
 
 
-def test_a_stacked_agent_learns_as_it_would_alone():
-    generator = np.random.default_rng(2)
-    own = {0: drive(generator, 4), 1: drive(generator, 9, arrived=False)}
-    shown = {0: drive(generator, 6), 1: drive(generator, 3)}
+LENGTHS = st.integers(1, 40)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 999), LENGTHS, LENGTHS, LENGTHS, LENGTHS, st.booleans())
+def test_a_stacked_agent_learns_as_it_would_alone(seed, first, second, shown_first, shown_second, arrived):
+    generator = np.random.default_rng(seed)
+    own = {0: drive(generator, first, arrived), 1: drive(generator, second, arrived=False)}
+    shown = {0: drive(generator, shown_first), 1: drive(generator, shown_second)}
     both, alone = leed(2), leed(1)
     alone.load_tensors({name: t[:1] for name, t in both.tensors().items()})
     for episode in range(3):
-        both.update(own, shown, episode)
-        alone.update({0: own[0]}, {0: shown[0]}, episode)
+        logged = both.update(own, shown, episode)
+        expected = alone.update({0: own[0]}, {0: shown[0]}, episode)
+    for name, values in expected.items():
+        assert values[0] == pytest.approx(logged[name][0], abs=1e-4), name
     for name, tensor in alone.tensors().items():
         if not name.startswith("adam"):
-            assert tensor[0].numpy() == pytest.approx(both.tensors()[name][0].numpy(), abs=1e-5)
+            assert tensor[0].numpy() == pytest.approx(both.tensors()[name][0].numpy(), abs=1e-4)
 
 
-def test_an_agent_without_decisions_has_no_gradient():
-    generator = np.random.default_rng(3)
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 20), st.integers(0, 10))
+def test_padding_changes_no_loss(seed, steps, padding):
+    generator = torch.Generator().manual_seed(seed)
+    new, old, advantages, values, returns = torch.randn(5, 1, steps, generator=generator)
+    weights = torch.full((1, steps), 1.0 / steps)
+
+    def padded(tensor, filling):
+        return torch.cat([tensor, torch.full((1, padding), filling)], dim=1)
+
+    losses = objectives.surrogate(new, old, advantages, weights, 0.2), objectives.value_loss(values, returns, weights)
+    behind = padded(weights, 0.0)
+    with_padding = (
+        objectives.surrogate(padded(new, 3.0), padded(old, -1.0), padded(advantages, 9.0), behind, 0.2),
+        objectives.value_loss(padded(values, 7.0), padded(returns, -7.0), behind),
+    )
+    for one, other in zip(losses, with_padding, strict=True):
+        assert one.item() == pytest.approx(other.item(), abs=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 999), LENGTHS, st.booleans())
+def test_an_agent_without_decisions_has_no_gradient(seed, steps, with_expert):
+    generator = np.random.default_rng(seed)
     learner = leed(2)
-    learner.update({0: drive(generator, 5), 1: drive(generator, 0)}, {}, 0)
-    for parameter in [*learner.policy.parameters(), *learner.agent_critic.parameters()]:
-        assert not parameter.grad[1].any()
-        assert parameter.grad[0].any() or parameter.shape[1] == 1
+    shown = {0: drive(generator, 4)} if with_expert else {}
+    learner.update({0: drive(generator, steps), 1: drive(generator, 0)}, shown, 0)
+    for network in (learner.policy, learner.agent_critic, *([learner.expert_critic] if with_expert else [])):
+        for parameter in network.parameters():
+            assert not parameter.grad[1].any()
+        assert network.weight0.grad[0].any() or steps == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 999), st.integers(1, 15))
+def test_behind_its_end_an_agent_has_no_gradient(seed, steps):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(1, steps + 5, 3, generator=generator, requires_grad=True)
+    masks = torch.ones(1, steps + 5, 3, dtype=torch.bool)
+    actions = torch.randint(0, 3, (1, steps + 5), generator=generator)
+    weights = (torch.arange(steps + 5)[None] < steps).float() / steps
+    log_p = objectives.log_probabilities(logits, masks)
+    chosen = objectives.chosen(log_p, actions)
+    gain = objectives.surrogate(chosen, chosen.detach(), torch.ones(1, steps + 5), weights, 0.2)
+    (gain + objectives.entropy(log_p, weights)).sum().backward()
+    assert not logits.grad[:, steps:].any()
+    assert logits.grad[:, :steps].any()
 
 
 def test_expert_probability_rises_to_one():
