@@ -175,8 +175,8 @@ def _references_markdown(evidence: Evidence) -> str:
         for driver, rows in drivers.items():
             reward = mean_and_interval(evidence.reference_rewards(place, driver))
             arrived = np.mean([row["arrival_rate"] for row in rows])
-            name = rows[0]["driver"] if rows[0]["driver"] == driver else f"{driver}, {rows[0]['driver']}"
-            lines.append(f"| {place} | {name} | {reward} | {100 * arrived:.0f} % |")
+            # A plan's row says who made it.
+            lines.append(f"| {place} | {rows[0]['driver']} | {reward} | {100 * arrived:.0f} % |")
     return "\n".join(lines) + "\n" if len(lines) > count else ""
 
 

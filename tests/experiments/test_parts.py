@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,3 +116,16 @@ def test_a_process_that_dies_does_not_take_the_others_along(monkeypatch):
         assert "died" in runner._sentence(died)
         monkeypatch.setattr(runner, "execute", abs)
         assert submit(-1).result() == 1
+
+
+def test_the_example_of_the_page_is_an_experiment(monkeypatch):
+    monkeypatch.setattr(experiments, "_items", dict(experiments._items))
+    page = Path(__file__).parents[2] / "docs" / "experiments.md"
+    exec(re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1], {})  # noqa: S102 - our own page
+    runs = experiments.get("discount").runs(Request(("braunschweig",), 1))
+    assert [run.settings.learning.gamma for run in runs] == [0.9, 0.99, 1.0]
+
+
+def test_the_page_names_every_experiment_of_the_paper():
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in page for name in (*experiments.get("paper").compared, "paper"))
