@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+
+if TYPE_CHECKING:
+    from leed_agentic.experiments.runner import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Experiments: repeat training over seeds, maps and choices, and compare.")
 
@@ -22,23 +25,32 @@ def list_experiments(as_json: bool = typer.Option(False, "--json", help="Print o
 
     known = [experiments.get(name) for name in experiments.names()]
     if as_json:
-        print_json({e.name: {"question": e.question, "arms": [arm.label for arm in e.arms]} for e in known})
+        print_json({e.name: {"question": e.question, "arms": e.compared, "maps": e.maps} for e in known})
         return
     for e in known:
-        out.print(f"{e.name}: {e.question}; {', '.join(arm.label for arm in e.arms)}", markup=False, highlight=False)
+        out.print(f"{e.name}: {e.question}; {', '.join(e.compared)}", markup=False, highlight=False)
 
 
 @app.command()
 def run(
     name: str = typer.Argument(help="One of `leed experiment list`."),
-    maps: str | None = typer.Option(None, help="Maps, separated by commas."),
-    seeds: int = typer.Option(5, help="Independent runs of each arm, seeded 0, 1, 2 ..."),
-    episodes: int | None = typer.Option(None, help="Episodes of each run."),
-    agents: int | None = typer.Option(None, help="Number of agents."),
+    maps: str | None = typer.Option(None, help="Maps, separated by commas; unset: the experiment's own."),
+    arms: list[str] | None = typer.Option(None, "--arm", help="Only this arm; give it again for further ones."),
+    seeds: int | None = typer.Option(
+        None, help="Independent runs of each arm, seeded 0, 1, 2 ...; unset: as in the paper, 5 (table2: 10)."
+    ),
+    episodes: int | None = typer.Option(None, help="Episodes of each training run."),
+    agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas, are compared."),
     source: str | None = typer.Option(None, help="Of demonstrations, for the arms that do not set it."),
     model: str = typer.Option("stand-in", help="Of source graph; the default calls no LLM."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
+    policy_episodes: int = typer.Option(
+        0, help="table2: episodes that the agents learn before demonstrations are compared with them."
+    ),
     jobs: int | None = typer.Option(None, help="Runs at a time, each in a process; as many as there are cores."),
+    backend: str = typer.Option(
+        "processes", help="processes, or ray: the cluster of RAY_ADDRESS, else workers of this machine."
+    ),
     out_folder: Path = typer.Option(
         Path("experiments"), "--out", help="Folder of runs/ (shared, never made twice) and a report per experiment."
     ),
@@ -47,70 +59,70 @@ def run(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
-    """Make the runs that are missing, then write table, curves and pictures. Call it again to go on after a stop.
+    """Make the runs that are missing, then write tables, curves and pictures. Call it again to go on after a stop.
 
     Exit code 1: some runs failed; the report covers the others' arms as far as they are complete.
     """
     from leed_agentic.errors import UsageError
     from leed_agentic.experiments import experiments
-    from leed_agentic.experiments.experiment import Run, runs_of
-    from leed_agentic.experiments.report import as_json as row_json
-    from leed_agentic.experiments.report import markdown, write_report
-    from leed_agentic.experiments.runner import is_done, perform
-    from leed_agentic.roads.catalogue import open_map
+    from leed_agentic.experiments.experiment import Request
+    from leed_agentic.experiments.study import conduct
 
-    for option, value in (("--seeds", seeds), ("--jobs", jobs)):
-        if value is not None and value < 1:
-            raise UsageError(f"{option} must be 1 or more, not {value}.")
-    experiment = experiments.get(name)
-    places = tuple(part.strip() for part in maps.split(",") if part.strip()) if maps else experiment.maps
+    for option, value, least in (("--seeds", seeds, 1), ("--jobs", jobs, 1), ("--policy-episodes", policy_episodes, 0)):
+        if value is not None and value < least:
+            raise UsageError(f"{option} must be {least} or more, not {value}.")
+    fleets = _numbers(agents)
     changes = {
         "learning.episodes": episodes,
-        "scenario.agents": agents,
+        "scenario.agents": fleets[0] if len(fleets) == 1 else None,
         "learning.source": source,
         "model.name": model,
         "model.base_url": base_url,
     }
-    given = {key: value for key, value in changes.items() if value is not None}
-    wanted = runs_of(experiment, places, seeds, given, tuple(assignments or ()))
-    with err.status("opening the maps"):
-        for one in {r.map: r for r in wanted}.values():
-            # A wrong name is found before anything runs, and a map is built once, not in every process.
-            open_map(one.map, one.settings.map)
-    parent = out_folder / "runs"
-    left = len({r.key for r in wanted if not is_done(parent / r.key)})
-    began, done = time.monotonic(), 0
-
-    with err.status(f"{left} runs to make, {len(wanted)} in all") as status:
-
-        def told(run: Run, problem: str | None) -> None:
-            nonlocal done
-            done += 1
-            seconds = (time.monotonic() - began) / done * (left - done)
-            state = "failed: " + problem if problem else "done"
-            err.print(f"{run.arm}, {run.map}, seed {run.seed}: {state}", markup=False, highlight=False)
-            status.update(f"{done} of {left} runs made, about {seconds / 60:.0f} min left")
-
-        failed = perform(wanted, parent, jobs or os.cpu_count() or 1, told)
-    # An arm without its failed runs would look better or worse than it is.
-    broken = {(r.arm, r.map) for r in wanted if r.key in failed}
-    whole = [r for r in wanted if (r.arm, r.map) not in broken]
-    if not whole:
-        raise UsageError(f"No arm is complete; the first failure: {next(iter(failed.values()))}")
+    study = experiments.get(name)
+    request = Request(
+        _words(maps),
+        seeds,
+        fleets,
+        tuple(arms or ()),
+        {key: value for key, value in changes.items() if value is not None},
+        tuple(assignments or ()),
+        policy_episodes,
+    )
     command = shlex.join(["leed", *sys.argv[1:]])
-    rows, files = write_report(experiment, whole, parent, out_folder / name, command)
+    with err.status("looking at what there is") as status:
+
+        def told(progress: Progress) -> None:
+            state = "failed: " + progress.problem if progress.problem else "done"
+            left = f"about {progress.seconds_left / 60:.0f} min left"
+            counts = f"{progress.made} of {progress.of} made, {progress.running} running, {left}"
+            err.print(f"{progress.task.label}: {state} ({counts})", markup=False, highlight=False)
+            status.update(counts)
+
+        result = conduct(study, request, out_folder, jobs or os.cpu_count() or 1, backend, command, told, status.update)
     if as_json:
-        print_json(
-            {
-                "experiment": name,
-                "runs": len(wanted),
-                "failed": failed,
-                "rows": [row_json(row) for row in rows],
-                "files": [str(f) for f in files],
-            }
-        )
+        failed = {"runs": sum(task.work == "train" for task in result.tasks), "failed": result.failed}
+        parts = {
+            part: {**outcome.data, "files": [str(file) for file in outcome.files]}
+            for part, outcome in result.outcomes.items()
+        }
+        print_json({"experiment": name, **failed, **(parts.get(name) or {"parts": parts})})
     else:
-        out.print(markdown(experiment, rows), markup=False, highlight=False)
-        out.print("\n".join(map(str, files)), markup=False, highlight=False)
-    if failed:
+        for outcome in result.outcomes.values():
+            out.print(outcome.text, markup=False, highlight=False)
+            out.print("\n".join(map(str, outcome.files)), markup=False, highlight=False)
+    if result.failed:
         raise typer.Exit(1)
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _numbers(text: str | None) -> tuple[int, ...]:
+    from leed_agentic.errors import UsageError
+
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError:
+        raise UsageError(f"--agents takes a number, or several separated by commas, not {text!r}.") from None

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from leed_agentic.experiments.experiment import Arm, Experiment, experiments
+from leed_agentic.experiments.experiment import Arm, Experiment, register
 
 LONG_TRIPS = {"scenario.min_trip_share": 0.6}
 
 
 def _add(name: str, question: str, arms: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    made = Experiment(name, question, tuple(Arm(label, changes) for label, changes in arms), common=LONG_TRIPS)
-    experiments.register(name)(made)
+    register(Experiment(name, question, tuple(Arm(label, changes) for label, changes in arms), common=LONG_TRIPS))
 
 
 _add(

@@ -1,36 +1,37 @@
-"""What an experiment leaves behind: a table (Markdown, CSV), every curve as CSV, and one picture per map."""
+"""What an experiment leaves behind: tables, every curve as CSV, pictures, marl-eval's JSON and a manifest."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from leed_agentic.experiments.experiment import Experiment, Run
+from leed_agentic.experiments import marl_eval, scores
+from leed_agentic.experiments.evidence import INSIDE, LAST, OUTCOME, Evidence, Group, read_evidence
+from leed_agentic.experiments.experiment import Experiment, Outcome, Run
+from leed_agentic.experiments.manifest import manifest
+from leed_agentic.experiments.picture import Line, Panel, csv_text, draw, panels_csv
 from leed_agentic.experiments.statistics import (
     Estimate,
     curve_with_interval,
+    iqm_and_interval,
     mean_and_interval,
     smoothed,
     worst_fall,
 )
-from leed_agentic.learning.run_folder import package_versions, read_csv, write_text
-from leed_agentic.roads.picture import COLOURS
+from leed_agentic.learning.run_folder import write_text
 
-LAST = 50
-"""Episodes behind a final figure."""
 SMOOTH = 20
-"""Episodes of the trailing mean that a picture draws; the CSV files hold the raw curves."""
+"""Episodes of the trailing mean that a picture draws; the curves_*.csv files hold the raw curves."""
+SHARES = ("arrival_rate", "alpha_mean", "expert_probability")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm on one map."""
+    """One arm in one place."""
 
     map: str
     arm: str
@@ -49,102 +50,109 @@ class Row:
     fall: float
     """Largest, over runs, share by which the last 100 episodes lie below the best 100 in a row."""
     seconds: Estimate
-
-
-Curves = dict[str, np.ndarray]
-"""Columns of metrics.csv of one arm on one map, each of shape (runs, episodes); NaN where a run has no figure."""
-
-OUTCOME = {"reward_mean": "mean reward per agent", "arrival_rate": "share of agents that arrive"}
-INSIDE = {
-    "alpha_mean": "alpha of (8)",
-    "expert_probability": "probability of the expert's action",
-    "expert_advantage": "mean |A^e|, as chosen",
-}
-"""What a reader of (7) and (8) wants to see; without demonstrations there is nothing to show."""
-SHARES = ("arrival_rate", "alpha_mean", "expert_probability")
+    final_iqm: Estimate
+    """Interquartile mean over runs of the mean reward of the last 50 episodes, with its bootstrap interval."""
+    test_iqm: Estimate | None
+    """The same of the final policies' test runs, where there are some."""
 
 
 def write_report(
-    experiment: Experiment, runs: Sequence[Run], parent: Path, folder: Path, command: str
-) -> tuple[list[Row], list[Path]]:
-    """Read the finished runs' metrics and write table.md, table.csv, curves_<map>.csv and .png, manifest.json.
+    experiment: Experiment,
+    runs: Sequence[Run],
+    parent: Path,
+    folder: Path,
+    command: str,
+    failed: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Read the finished runs and write every file; docs/experiments.md says what each is.
 
     Raises:
         UnavailableError: the folder cannot be written.
     """
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for run in runs:
-        groups.setdefault((run.map, run.arm), []).append(run)
-    rows, files = [], []
-    curves: dict[str, dict[str, Curves]] = {}
-    for (place, arm), members in groups.items():
-        name = Path(place).name.split(".")[0]
-        metrics = [read_csv(parent / run.key / "metrics.csv") for run in members]
-        curves.setdefault(name, {})[arm] = found = {c: _column(metrics, c) for c in (*OUTCOME, *INSIDE)}
-        # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
-        first = next(iter(curves[name].values()))
-        paired = first if first is not found and len(first["reward_mean"]) == len(members) else None
-        rows.append(_row(name, arm, found, paired, metrics, [parent / run.key for run in members]))
-    write_text(folder / "table.md", markdown(experiment, rows))
-    write_text(folder / "table.csv", _table_csv(rows))
-    for name, arms in curves.items():
-        write_text(folder / f"curves_{name}.csv", _curves_csv(arms))
-        for kind, panels in (("curves", OUTCOME), ("inside", INSIDE)):
-            files.append(folder / f"{kind}_{name}.png")
-            draw(experiment, name, arms, panels, files[-1])
-    manifest = {
-        "experiment": experiment.name,
-        "question": experiment.question,
-        "command": command,
-        "versions": package_versions(),
-        "runs": [{"arm": r.arm, "map": r.map, "seed": r.seed, "folder": r.key} for r in runs],
+    evidence = read_evidence(experiment, runs, parent)
+    rows = [row for place, arms in evidence.groups.items() for row in _rows(place, arms)]
+    over_maps = scores.scores(evidence)
+    text = markdown(experiment, rows) + _references_markdown(evidence) + scores.markdown(over_maps)
+    texts = {
+        "table.md": text,
+        "table.csv": _table_csv(rows),
+        "marl_eval.json": json.dumps(marl_eval.export(evidence)) + "\n",
+        "manifest.json": json.dumps(manifest(experiment, runs, parent, command, failed or {}), indent=1) + "\n",
     }
-    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-    return rows, [folder / "table.md", folder / "table.csv", *files, folder / "manifest.json"]
+    if evidence.references:
+        texts["references.csv"] = _references_csv(evidence)
+    if over_maps:
+        texts["scores.csv"] = _scores_csv(over_maps)
+    files, pictures = [folder / name for name in texts], []
+    for name, content in texts.items():
+        write_text(folder / name, content)
+    if experiment.panels:
+        panels = experiment.panels(evidence)
+        write_text(folder / "figure.csv", panels_csv(panels))
+        counts = sorted({len(group.runs) for arms in evidence.groups.values() for group in arms.values()})
+        title = f"{experiment.question} ({' or '.join(map(str, counts))} seeds)"
+        pictures += draw(panels, title, folder / "figure", len(evidence.groups) if len(panels) > 1 else 1)
+        files.append(folder / "figure.csv")
+    for place, arms in evidence.groups.items():
+        write_text(folder / f"curves_{place}.csv", _curves_csv(arms))
+        files.append(folder / f"curves_{place}.csv")
+        for kind, columns in (("curves", OUTCOME), ("inside", INSIDE)):
+            panels = [_curves_panel(arms, column, label) for column, label in columns.items()]
+            if any(panel.lines for panel in panels):
+                count = len(next(iter(arms.values())).runs)
+                title = f"{place}: {experiment.question} ({count} seeds, trailing mean of {SMOOTH} episodes)"
+                pictures += draw(panels, title, folder / f"{kind}_{place}", len(panels))
+    data = {
+        "rows": [asdict(row) for row in rows],
+        "scores": [asdict(row) for row in over_maps],
+        "references": evidence.references,
+    }
+    return Outcome(text, data, [*files, *pictures])
 
 
-def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
-    return np.array([[float(row[name] or "nan") for row in rows] for rows in metrics])
+def _rows(place: str, arms: Mapping[str, Group]) -> list[Row]:
+    first = next(iter(arms.values()))
+    # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
+    return [
+        _row(place, arm, group, first if group is not first and len(first.runs) == len(group.runs) else None)
+        for arm, group in arms.items()
+    ]
 
 
-def _row(
-    place: str,
-    arm: str,
-    curves: Curves,
-    first: Curves | None,
-    metrics: Sequence[list[dict[str, str]]],
-    folders: Sequence[Path],
-) -> Row:
-    reward = curves["reward_mean"]
-    seconds = [json.loads((f / "summary.json").read_text(encoding="utf-8"))["seconds"] for f in folders]
-    apart = reward - first["reward_mean"] if first else None
-    expert = [float(rows[-1]["expert_reward_mean"]) for rows in metrics if rows[-1]["expert_reward_mean"]]
+def _row(place: str, arm: str, group: Group, first: Group | None) -> Row:
+    reward = group.curves["reward_mean"]
+    apart = reward - first.curves["reward_mean"] if first else None
     return Row(
         map=place,
         arm=arm,
-        runs=len(metrics),
+        runs=len(group.runs),
         area=mean_and_interval(reward.mean(axis=1)),
-        final=mean_and_interval(reward[:, -LAST:].mean(axis=1)),
-        arrival=mean_and_interval(curves["arrival_rate"][:, -LAST:].mean(axis=1)),
-        expert=mean_and_interval(np.array(expert)) if expert else None,
+        final=mean_and_interval(group.final),
+        arrival=mean_and_interval(group.curves["arrival_rate"][:, -LAST:].mean(axis=1)),
+        expert=mean_and_interval(group.expert_rewards) if len(group.expert_rewards) else None,
         area_apart=None if apart is None else mean_and_interval(apart.mean(axis=1)),
         final_apart=None if apart is None else mean_and_interval(apart[:, -LAST:].mean(axis=1)),
         fall=float(worst_fall(reward).max()),
-        seconds=mean_and_interval(np.array(seconds)),
+        seconds=mean_and_interval(group.whole_seconds),
+        final_iqm=iqm_and_interval(group.final),
+        test_iqm=None if group.tests is None else iqm_and_interval(group.score),
     )
 
 
 def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
     """The table as Markdown, intervals in brackets."""
+    tested = any(r.test_iqm for r in rows)
     lines = [
         f"# {experiment.question}",
         "",
         "Mean over seeds [95 % t interval]. Area: mean reward over all episodes. Final: the last 50. Fall: by how "
         "much, in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first "
-        "arm, seed by seed.",
+        "arm, seed by seed. IQM: interquartile mean of the final rewards [95 % bootstrap interval]."
+        + (f" Test: the same over {experiment.test_episodes} test runs of each final model." if tested else ""),
         "",
-        "| map | arm | runs | area | apart | final reward | apart | arrived | demonstrations | fall | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| map | arm | runs | area | apart | final reward | apart | arrived | demonstrations | fall | seconds "
+        "| final IQM |" + (" test IQM |" if tested else ""),
+        "|---|---|---|---|---|---|---|---|---|---|---|---|" + ("---|" if tested else ""),
     ]
     for r in rows:
         arrived = f"{100 * r.arrival.mean:.0f} %"
@@ -153,71 +161,82 @@ def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
         expert = f"{r.expert.mean:.1f}" if r.expert else "-"
         lines.append(
             f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.area_apart or '-'} | {r.final} | {r.final_apart or '-'} "
-            f"| {arrived} | {expert} | {100 * r.fall:.0f} % | {r.seconds.mean:.0f} |"
+            f"| {arrived} | {expert} | {100 * r.fall:.0f} % | {r.seconds.mean:.0f} | {r.final_iqm} |"
+            + (f" {r.test_iqm or '-'} |" if tested else "")
         )
     return "\n".join(lines) + "\n"
 
 
-def as_json(row: Row) -> dict[str, Any]:
-    """One row for `--json`."""
-    return asdict(row)
+def _references_markdown(evidence: Evidence) -> str:
+    """Drivers that learn nothing, as mean over seeds."""
+    lines = ["", "## Drivers that learn nothing", "", "| map | driver | reward | arrived |", "|---|---|---|---|"]
+    count = len(lines)
+    for place, drivers in evidence.references.items():
+        for driver, rows in drivers.items():
+            reward = mean_and_interval(evidence.reference_rewards(place, driver))
+            arrived = np.mean([row["arrival_rate"] for row in rows])
+            # A plan's row says who made it.
+            lines.append(f"| {place} | {rows[0]['driver']} | {reward} | {100 * arrived:.0f} % |")
+    return "\n".join(lines) + "\n" if len(lines) > count else ""
+
+
+def _references_csv(evidence: Evidence) -> str:
+    lines = [["map", "driver", "seed_number", "reward_mean", "arrival_rate", "travel_seconds_mean", "teleports"]]
+    for place, drivers in evidence.references.items():
+        for driver, rows in drivers.items():
+            for number, row in enumerate(rows):
+                seconds = row["travel_seconds_mean"]
+                figures = [f"{row['reward_mean']:.4f}", f"{row['arrival_rate']:.4f}"]
+                figures += ["" if seconds is None else f"{seconds:.2f}", str(row["teleports"])]
+                lines.append([place, driver, str(number), *figures])
+    return csv_text(lines)
+
+
+def _scores_csv(rows: Sequence[scores.Score]) -> str:
+    lines = [
+        ["arm", "runs", "maps", "iqm", "iqm_low", "iqm_high", "first_better", "first_better_low", "first_better_high"]
+    ]
+    for row in rows:
+        cells = [*_cells(row.score), *_cells(row.first_better)]
+        lines.append([row.arm, str(row.runs), str(row.places), *cells])
+    return csv_text(lines)
 
 
 def _table_csv(rows: Sequence[Row]) -> str:
     names = ["map", "arm", "runs", "fall"]
-    estimates = ["area", "area_apart", "final", "final_apart", "arrival", "expert", "seconds"]
+    estimates = ["area", "area_apart", "final", "final_apart", "arrival", "expert", "seconds", "final_iqm", "test_iqm"]
     lines = [[*names, *(f"{e}{end}" for e in estimates for end in ("", "_low", "_high"))]]
     for row in rows:
         cells = [str(getattr(row, name)) for name in names]
         for name in estimates:
-            estimate: Estimate | None = getattr(row, name)
-            parts = (estimate.mean, estimate.low, estimate.high) if estimate else (None, None, None)
-            cells += ["" if part is None else f"{part:.4f}" for part in parts]
+            cells += _cells(getattr(row, name))
         lines.append(cells)
-    return _csv(lines)
+    return csv_text(lines)
 
 
-def _curves_csv(arms: dict[str, Curves]) -> str:
+def _cells(estimate: Estimate | None) -> list[str]:
+    parts = (estimate.mean, estimate.low, estimate.high) if estimate else (None, None, None)
+    return ["" if part is None else f"{part:.4f}" for part in parts]
+
+
+def _curves_csv(arms: Mapping[str, Group]) -> str:
     lines: list[list[str]] = [["arm", "episode", "reward_low", "reward_high", *OUTCOME, *INSIDE]]
-    for arm, curves in arms.items():
-        _, low, high = curve_with_interval(curves["reward_mean"])
-        means = [values.mean(axis=0) for values in curves.values()]
+    for arm, group in arms.items():
+        _, low, high = curve_with_interval(group.curves["reward_mean"])
+        means = [values.mean(axis=0) for values in group.curves.values()]
         for k in range(len(low)):
-            cells = ["" if np.isnan(v) else f"{v:.4g}" for v in (low[k], high[k], *(m[k] for m in means))]
+            bounds = (low[k], high[k]) if len(group.runs) > 1 else (np.nan, np.nan)
+            cells = ["" if np.isnan(v) else f"{v:.4g}" for v in (*bounds, *(m[k] for m in means))]
             lines.append([arm, str(k), *cells])
-    return _csv(lines)
+    return csv_text(lines)
 
 
-def _csv(lines: list[list[str]]) -> str:
-    import io
-
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(lines)
-    return stream.getvalue()
-
-
-def draw(experiment: Experiment, place: str, arms: dict[str, Curves], panels: dict[str, str], file: Path) -> None:
-    """Columns of metrics.csv over episodes, one panel each, one line per arm, with pointwise 95 % bands over seeds."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(panels))
-    for axis, (column, label) in zip(axes, panels.items(), strict=True):
-        for colour, (arm, curves) in zip(COLOURS, arms.items(), strict=False):
-            if np.isnan(curves[column]).all():
-                continue
-            mean, low, high = curve_with_interval(smoothed(curves[column], SMOOTH))
-            axis.plot(mean, color=colour, label=arm, linewidth=1.6)
-            axis.fill_between(range(len(mean)), low, high, color=colour, alpha=0.15, linewidth=0)
-        axis.set_xlabel("episode")
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.25)
-        if column in SHARES:
-            axis.set_ylim(0, 1.02)
-    axes[0].legend(frameon=False)
-    runs = len(next(iter(arms.values()))["reward_mean"])
-    figure.suptitle(f"{place}: {experiment.question} ({runs} seeds, trailing mean of {SMOOTH} episodes)", fontsize=10)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
+def _curves_panel(arms: Mapping[str, Group], column: str, label: str) -> Panel:
+    """A column of metrics.csv over episodes, with pointwise 95 % bands over seeds."""
+    lines = []
+    for arm, group in arms.items():
+        if not np.isnan(group.curves[column]).all():
+            mean, low, high = curve_with_interval(smoothed(group.curves[column], SMOOTH))
+            band = (low, high) if len(group.runs) > 1 else (None, None)
+            lines.append(Line(arm, np.arange(len(mean)), mean, *band))
+    return Panel("", "episode", label, lines, share=column in SHARES)

@@ -1,60 +1,128 @@
-"""Training runs in processes of this machine: one simulation each, resumed where they were, never made twice."""
+"""Tasks in processes of this machine, or on a Ray cluster: one simulation each, resumed where they were, made once."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.errors import LeedError
-from leed_agentic.experiments.experiment import Run
-from leed_agentic.settings import Settings
+from leed_agentic.experiments.task import Task
+from leed_agentic.experiments.work import execute
+from leed_agentic.registry import Registry
 
-SUMMARY = "summary.json"
+Submit = Callable[[str, str, str, dict[str, int]], "Future[None]"]
+"""Starts `work.execute` somewhere, with its arguments."""
+Backend = Callable[[int], AbstractContextManager[Submit]]
+"""From the number of tasks at a time to where they run; leaving it by an error ends the tasks under way."""
 
-Told = Callable[[Run, str | None], Any]
-"""Called when a run is done (None) or failed (why)."""
-
-
-def is_done(folder: Path) -> bool:
-    """Whether a run ended: its summary is written last."""
-    return (folder / SUMMARY).is_file()
+backends: Registry[Backend] = Registry("backend")
 
 
-def perform(runs: Sequence[Run], parent: Path, jobs: int, told: Told) -> dict[str, str]:
-    """Make the runs that are not there yet; returns the key and the reason of those that failed.
+@dataclass(frozen=True)
+class Progress:
+    """Told whenever a task ends."""
 
-    A failed run does not stop the others, and is tried again next time.
+    task: Task
+    problem: str | None
+    """Why it failed; None when it is done."""
+    made: int
+    of: int
+    running: int
+    seconds_left: float
+
+
+def perform(
+    tasks: Sequence[Task], parent: Path, jobs: int, backend: str, told: Callable[[Progress], Any]
+) -> dict[str, str]:
+    """Make the tasks that are not done yet; returns folder and reason of those that failed.
+
+    A failed task does not stop the others, and is tried again next time.
+
+    Raises:
+        UsageError: a folder of another version, found before anything runs; an unknown backend.
+        UnavailableError: the backend cannot be used.
     """
     failed: dict[str, str] = {}
-    waiting = {run.key: run for run in runs if not is_done(parent / run.key)}
+    waiting = [task for task in tasks if not task.done(parent)]
+    for task in tasks:
+        task.check(parent)
+    start = backends.get(backend)
     if not waiting:
         return failed
-    # Spawned, not forked: libsumo and torch's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_the_parent) as pool:
-        pending: dict[Future[None], Run] = {
-            pool.submit(_one, run.settings.model_dump_json(), str(parent / key)): run for key, run in waiting.items()
-        }
-        try:
-            for future in as_completed(pending):
-                run, error = pending[future], future.exception()
+    efforts = {task.folder: task.effort(parent) for task in waiting}
+    total, spent, began, made = sum(efforts.values()), 0.0, time.monotonic(), 0
+    pending: dict[Future[None], Task] = {}
+    queue = list(reversed(waiting))
+    with start(jobs) as submit:
+        while queue or pending:
+            while queue and len(pending) < jobs:
+                task = queue.pop()
+                arguments = (task.work, task.settings.model_dump_json(), str(parent / task.folder), dict(task.extras))
+                pending[submit(*arguments)] = task
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                task, error = pending.pop(future), future.exception()
                 if error is not None:
-                    failed[run.key] = str(error) or type(error).__name__
-                told(run, failed.get(run.key))
-        except BaseException:
-            # The runs under way end with their process; their last checkpoints are whole.
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+                    failed[task.folder] = _sentence(error)
+                made, spent = made + 1, spent + efforts[task.folder]
+                left = (time.monotonic() - began) / spent * (total - spent)
+                running = len(pending) + min(len(queue), jobs - len(pending))
+                told(Progress(task, failed.get(task.folder), made, len(waiting), running, left))
     return failed
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, BrokenProcessPool):
+        return "its process, or one beside it, died (out of memory?); it goes on next time"
+    # Ray wraps what a task raised.
+    return " ".join(str(getattr(error, "cause", None) or error).split()) or type(error).__name__
+
+
+@backends.register("processes")
+@contextmanager
+def processes(jobs: int) -> Iterator[Submit]:
+    """Spawned, not forked: libsumo and torch's threads do not survive a fork."""
+    pools = [_pool(jobs)]
+
+    def submit(*arguments: Any) -> Future[None]:
+        try:
+            return pools[-1].submit(execute, *arguments)
+        except BrokenProcessPool:
+            # A process that dies (out of memory, a crash in SUMO) takes its pool along, not the experiment.
+            pools.append(_pool(jobs))
+            return pools[-1].submit(execute, *arguments)
+
+    try:
+        yield submit
+    except BaseException:
+        # The tasks under way end with their process; a run's last checkpoint is whole.
+        for process in list((pools[-1]._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pools[-1].shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_the_parent)
+
+
+@backends.register("ray")
+@contextmanager
+def ray(jobs: int) -> Iterator[Submit]:
+    """Imported only when it is asked for."""
+    from leed_agentic.experiments.ray_cluster import cluster
+
+    with cluster(jobs) as submit:
+        yield submit
 
 
 def _follow_the_parent() -> None:
@@ -68,26 +136,3 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _one(settings_json: str, folder_name: str) -> None:
-    from leed_agentic.demonstrations.source import GraphSource
-    from leed_agentic.learning.checkpoint import checkpoints
-    from leed_agentic.learning.session import begin, summary, take_up
-
-    folder = Path(folder_name)
-    try:
-        if checkpoints(folder / "checkpoints"):
-            session = take_up(folder, GraphSource)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            session = begin(Settings.model_validate_json(settings_json), folder, GraphSource)
-        try:
-            session.trainer.run()
-            result = summary(session)
-        finally:
-            session.close()
-        (folder / SUMMARY).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    except LeedError as error:
-        # Its own type may not survive the way between processes; the sentence does.
-        raise RuntimeError(str(error)) from None

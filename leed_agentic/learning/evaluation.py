@@ -15,12 +15,23 @@ from leed_agentic.learning.run_folder import package_versions
 from leed_agentic.learning.session import Session
 from leed_agentic.learning.sources import FileSource
 from leed_agentic.learning.trainer import SEED_STRIDE
-from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
+from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.trajectory import (
+    Choose,
+    Episode,
+    drive,
+    fastest_path,
+    follow,
+    random_policy,
+    replanned_path,
+)
 
 FORMAT = "leed-evaluation"
 FORMAT_VERSION = 1
 FILE = "evaluation.json"
+RANDOM = "random"
 SHORTEST_PATH = "shortest path"
+REPLANNED = "shortest path, re-planned"
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,45 @@ def evaluation_seeds(seed: int, episodes: int) -> list[int]:
     return [SEED_STRIDE * (seed + 1) - 1 - k for k in range(episodes)]
 
 
+def trained_driver(session: Session, deterministic: bool = False) -> Driver:
+    """The session's policies: actions drawn as in training, or each agent's likeliest."""
+    algorithm = session.trainer.algorithm
+    algorithm.deterministic = deterministic
+    name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
+    return Driver(
+        name, lambda seed: lambda _, agent, seen, mask: algorithm.choose(agent, seen, mask), range(session.world.agents)
+    )
+
+
+def reference_drivers(agents: int) -> list[Driver]:
+    """Drivers that learned nothing: random, the free-flow shortest path, the shortest path on current travel times."""
+    everybody = range(agents)
+    return [
+        Driver(RANDOM, random_policy, everybody),
+        Driver(SHORTEST_PATH, lambda seed: fastest_path, everybody),
+        Driver(REPLANNED, lambda seed: replanned_path, everybody),
+    ]
+
+
+def plan_driver(plan: Plan) -> Driver:
+    """Drives a plan. Agents without a route take the shortest path, so that the streets are as full as for others, and
+    stay out of the figures."""
+    return Driver(f"plan ({plan.made_by})", lambda seed: follow(plan.routes), sorted(plan.routes))
+
+
+def drive_all(
+    env: RouteEnv, drivers: Sequence[Driver], seeds: Sequence[int], progress: Callable[[str], Any] = lambda line: None
+) -> list[dict[str, Any]]:
+    """Every driver's figures on the same seeds. Travel time ratios are to SHORTEST_PATH, where it is one of them."""
+    driven: dict[str, list[Episode]] = {}
+    for driver in drivers:
+        driven[driver.name] = []
+        for done, seed in enumerate(seeds):
+            progress(f"{driver.name}: episode {done + 1} of {len(seeds)}")
+            driven[driver.name].append(drive(env, driver.policy(seed), seed=seed))
+    return [_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers]
+
+
 def evaluate(
     session: Session,
     episodes: int = 20,
@@ -57,35 +107,18 @@ def evaluate(
     plan: Plan | None = None,
     progress: Callable[[str], Any] = lambda line: None,
 ) -> dict[str, Any]:
-    """Figures of the trained policies, of uniform random driving, of the free-flow shortest path and of a plan.
-
-    All drive the same seeds. Agents without a planned route take the shortest path, so that the streets are as full as
-    for the others, and stay out of the plan's figures.
+    """Figures of the trained policies, of the drivers that learned nothing, and of a plan, all on the same seeds.
 
     Raises:
         UsageError: fewer than one episode.
     """
     if episodes < 1:
         raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
-    algorithm, env = session.trainer.algorithm, session.world.env
-    algorithm.deterministic = deterministic
-    everybody = range(session.world.agents)
-    name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
-    drivers = [
-        Driver(name, lambda seed: lambda _, agent, seen, mask: algorithm.choose(agent, seen, mask), everybody),
-        Driver("random", random_policy, everybody),
-        Driver(SHORTEST_PATH, lambda seed: fastest_path, everybody),
-    ]
+    env = session.world.env
+    drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
     if plan:
-        routes = plan.routes
-        drivers.append(Driver(f"plan ({plan.made_by})", lambda seed: follow(routes), sorted(routes)))
+        drivers.append(plan_driver(plan))
     seeds = evaluation_seeds(session.settings.seed, episodes)
-    driven: dict[str, list[Episode]] = {}
-    for driver in drivers:
-        driven[driver.name] = []
-        for done, seed in enumerate(seeds):
-            progress(f"{driver.name}: episode {done + 1} of {episodes}")
-            driven[driver.name].append(drive(env, driver.policy(seed), seed=seed))
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -98,19 +131,20 @@ def evaluate(
         "driver_noise": env.settings.driver_noise,
         "episodes": episodes,
         "seeds": seeds,
-        "drivers": [_figures(d, driven[d.name], driven[SHORTEST_PATH]) for d in drivers],
+        "drivers": drive_all(env, drivers, seeds, progress),
         "versions": package_versions(),
     }
 
 
-def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode]) -> dict[str, Any]:
+def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:
     """One row. Deviations are those of a sample (n - 1); None stands for a figure that nothing was measured for."""
     rewards = [float(np.mean([e.trajectories[a].total_reward for a in driver.agents])) for e in episodes]
     # Relative to the first: the deviation of equal episodes is then 0 and not their mean's rounding error.
     apart = np.subtract(rewards, rewards[0])
+    compared: Sequence[Episode | None] = references or [None] * len(episodes)
     pairs = [
-        (e.trajectories[a].travel_seconds, r.trajectories[a].travel_seconds)
-        for e, r in zip(episodes, references, strict=True)
+        (e.trajectories[a].travel_seconds, r.trajectories[a].travel_seconds if r else None)
+        for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
     seconds = [own for own, _ in pairs if own is not None]

@@ -92,6 +92,11 @@ def read_run_file(folder: Path) -> tuple[Settings, Scenario]:
         ) from error
 
 
+def read_versions(folder: Path) -> dict[str, str]:
+    """Versions of what decided the numbers of a training run; `read_run_file` says whether it is one."""
+    return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")).get("versions", {}))
+
+
 def write_text(file: Path, text: str) -> None:
     """Under a temporary name, then renamed. Raises UnwritableError when the disk is full or cannot be written."""
     with whole_file(file) as partial:

@@ -16,6 +16,8 @@ from leed_agentic.traffic.fleet import Counters
 
 FORMAT = "leed-trajectories"
 FORMAT_VERSION = 1
+LONGEST_WAIT = 90.0
+"""Seconds that standing cars may add to a street: SUMO reads one car at a red light as hours."""
 
 Choose = Callable[[RouteEnv, int, np.ndarray, np.ndarray], int]
 """A policy: (environment, agent, observation, action mask) -> action."""
@@ -136,6 +138,15 @@ def follow(routes: Mapping[int, Sequence[str]]) -> Choose:
 def fastest_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
     """A policy: the free-flow fastest path."""
     return env.action_of(agent, env.fleet.fallback(agent))
+
+
+def replanned_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+    """A policy: the fastest path on the streets' travel times of this moment, planned anew at every junction."""
+    network, ask = env.network, env.simulation.api.edge.getTraveltime
+    now = np.array([ask(edge.id) for edge in network.edges])
+    costs = np.clip(now, network.travel_times, network.travel_times + LONGEST_WAIT)
+    trip = env.scenario.agents[agent]
+    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.destination, costs)[1])
 
 
 def random_policy(seed: int) -> Choose:

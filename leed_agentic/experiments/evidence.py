@@ -1,0 +1,138 @@
+"""What an experiment's finished runs say: curves, test runs and reference drivers, read once for all figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.experiments.experiment import Experiment, Run
+from leed_agentic.experiments.statistics import normalised
+from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
+from leed_agentic.learning.run_folder import read_csv
+
+LAST = 50
+"""Episodes behind a final figure."""
+PLAN_DRIVER = "plan alone"
+
+Curves = dict[str, np.ndarray]
+"""Columns of metrics.csv of one arm in one place, each of shape (runs, episodes); NaN where a run has no figure."""
+
+OUTCOME = {"reward_mean": "mean reward per agent", "arrival_rate": "share of agents that arrive"}
+INSIDE = {
+    "alpha_mean": "alpha of (8)",
+    "expert_probability": "probability of the expert's action",
+    "expert_advantage": "mean |A^e|, as chosen",
+}
+"""What a reader of (7) and (8) wants to see; without demonstrations there is nothing to show."""
+
+
+@dataclass
+class Group:
+    """The runs of one arm in one place (a map, or a map with a number of agents)."""
+
+    runs: list[Run]
+    curves: Curves
+    seconds: np.ndarray
+    """Wall-clock time so far at the end of each episode, demonstrations included; shape (runs, episodes)."""
+    whole_seconds: np.ndarray
+    """Shape (runs,)."""
+    expert_rewards: np.ndarray
+    """Mean reward of the demonstrations at the end of each run that has some."""
+    tests: np.ndarray | None = None
+    """Rewards of the final policies' test runs, shape (runs, test episodes)."""
+    test_arrivals: np.ndarray | None = None
+    """Share of agents that arrived in them, shape (runs,)."""
+
+    @property
+    def final(self) -> np.ndarray:
+        """Mean reward of the last 50 episodes, shape (runs,)."""
+        return self.curves["reward_mean"][:, -LAST:].mean(axis=1)
+
+    @property
+    def score(self) -> np.ndarray:
+        """What a run is judged by: its test runs where there are some, else its last 50 episodes; shape (runs,)."""
+        return self.final if self.tests is None else self.tests.mean(axis=1)
+
+
+@dataclass
+class Evidence:
+    """All groups, by place and arm, and the drivers that learn nothing, by place."""
+
+    experiment: Experiment
+    groups: dict[str, dict[str, Group]] = field(default_factory=dict)
+    references: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
+    """Place, driver: figures of each seed, in order."""
+    max_steps: dict[str, int] = field(default_factory=dict)
+    """Steps of an episode that nobody ends early, by place."""
+
+    def reference_rewards(self, place: str, driver: str) -> np.ndarray:
+        """One per seed; empty where the driver is not known."""
+        return np.array([row["reward_mean"] for row in self.references.get(place, {}).get(driver, ())])
+
+    def normalised(self, place: str, arm: str) -> np.ndarray | None:
+        """Scores, shape (runs,), on a scale where random driving is 0 and the shortest path 1 in the same scenario
+        (a seed is a scenario); None where these two were not driven."""
+        from leed_agentic.learning.evaluation import RANDOM, SHORTEST_PATH
+
+        zero, one = (self.reference_rewards(place, driver) for driver in (RANDOM, SHORTEST_PATH))
+        score = self.groups[place][arm].score
+        return normalised(score, zero, one) if len(zero) == len(one) == len(score) else None
+
+
+def read_evidence(experiment: Experiment, runs: Sequence[Run], parent: Path) -> Evidence:
+    """Read the folders of finished runs."""
+    evidence = Evidence(experiment)
+    members: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        members.setdefault((run.place, run.arm), []).append(run)
+        evidence.max_steps[run.place] = run.settings.environment.max_steps
+    for (place, arm), group in members.items():
+        folders = [parent / run.key for run in group]
+        evidence.groups.setdefault(place, {})[arm] = _group(group, folders, experiment.test_episodes)
+        if experiment.references:
+            _add_references(evidence, place, group, parent)
+    return evidence
+
+
+def _group(runs: list[Run], folders: Sequence[Path], test_episodes: int) -> Group:
+    metrics = [read_csv(folder / "metrics.csv") for folder in folders]
+    timing = [read_csv(folder / "timing.csv") for folder in folders]
+    tests = [_json(folder / tests_file(test_episodes))["driver"] for folder in folders] if test_episodes else []
+    experts = [rows[-1]["expert_reward_mean"] for rows in metrics]
+    return Group(
+        runs,
+        {name: _column(metrics, name) for name in (*OUTCOME, *INSIDE)},
+        np.cumsum(_column(timing, "seconds"), axis=1),
+        np.array([_json(folder / SUMMARY)["seconds"] for folder in folders]),
+        np.array([float(reward) for reward in experts if reward]),
+        np.array([row["rewards"] for row in tests]) if tests else None,
+        np.array([row["arrival_rate"] for row in tests]) if tests else None,
+    )
+
+
+def _add_references(evidence: Evidence, place: str, runs: Sequence[Run], parent: Path) -> None:
+    """Once per place, from the first arm whose references are all there; the plan from the arm that made it."""
+    known = evidence.references.setdefault(place, {})
+    files = [parent / run.reference_key / REFERENCES for run in runs]
+    if not known and all(file.is_file() for file in files):
+        for file in files:
+            for row in _json(file)["drivers"]:
+                known.setdefault(row["driver"], []).append(row)
+    plans = [parent / run.key / PLAN for run in runs]
+    if PLAN_DRIVER not in known and all(file.is_file() for file in plans):
+        rows = [row for file in plans if (row := _json(file)["driver"])]
+        if len(rows) == len(plans):
+            known[PLAN_DRIVER] = rows
+
+
+def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
+    return np.array([[float(row[name] or "nan") for row in rows] for rows in metrics])
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))

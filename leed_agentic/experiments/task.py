@@ -1,0 +1,76 @@
+"""One piece of work that an experiment needs: a folder to fill, by a named function, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from leed_agentic.errors import UsageError
+from leed_agentic.settings import Settings
+
+SUMMARY = "summary.json"
+REFERENCES = "references.json"
+PLAN = "plan.json"
+QUALITY = "quality.json"
+
+
+def tests_file(episodes: int) -> str:
+    """Name of the file of a run's test runs."""
+    return f"test_{episodes}.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """Equal folders are the same work, whichever experiment asks for it."""
+
+    label: str
+    """For people: arm, place, seed."""
+    folder: str
+    """Its name among the shared runs."""
+    work: str
+    """train, references or quality; `work.works` says what each does."""
+    settings: Settings
+    extras: Mapping[str, int] = field(default_factory=dict)
+    """What the work is told besides the settings, such as `test_episodes`."""
+
+    @property
+    def files(self) -> list[str]:
+        """What it leaves behind; all there means done."""
+        if self.work != "train":
+            return [REFERENCES if self.work == "references" else QUALITY]
+        tests = self.extras.get("test_episodes")
+        return [SUMMARY, *([tests_file(tests)] if tests else []), *([PLAN] if self.extras.get("plan") else [])]
+
+    def done(self, parent: Path) -> bool:
+        return all((parent / self.folder / name).is_file() for name in self.files)
+
+    def effort(self, parent: Path) -> float:
+        """How long it takes, roughly, in episodes; for the time left."""
+        if self.work == "train" and not (parent / self.folder / SUMMARY).is_file():
+            return self.settings.learning.episodes
+        return 10.0
+
+    def check(self, parent: Path) -> None:
+        """Raises UsageError when the folder was made by another version of this program."""
+        from leed_agentic.learning.run_folder import package_versions, read_run_file, read_versions
+
+        folder = parent / self.folder
+        if self.work != "train" or not (folder / "run.json").is_file():
+            return
+        read_run_file(folder)
+        made, here = read_versions(folder).get("leed-agentic"), package_versions()["leed-agentic"]
+        if made != here:
+            raise UsageError(
+                f"{folder} was made by leed-agentic {made}, and this is {here}: figures of two versions do not go "
+                "together; delete the folder or choose another --out."
+            )
+
+
+def merged(tasks: Sequence[Task]) -> list[Task]:
+    """Each folder once, with all that anybody wants of it, in the order of first mention."""
+    found: dict[str, Task] = {}
+    for task in tasks:
+        known = found.get(task.folder)
+        found[task.folder] = replace(known, extras={**known.extras, **task.extras}) if known else task
+    return list(found.values())
