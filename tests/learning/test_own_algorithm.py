@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-an-algorithm.md"
 LEED = [sys.executable, "-m", "leed_agentic.cli.main"]
 
@@ -16,6 +18,7 @@ def leed(folder, *words):
     return subprocess.run([*LEED, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.slow
 def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     assert len(code.splitlines()) < 70
