@@ -11,9 +11,14 @@ INTERRUPTED = 130
 def main() -> None:
     """Load the command line and run it."""
     try:
-        from leed_agentic.cli.main import main as run
+        from leed_agentic.cli.interrupt import Interrupt
 
-        run()
+        with Interrupt() as interrupt:
+            from leed_agentic.cli.main import main as run
+
+            # An import may have swallowed it.
+            interrupt.check()
+            run()
     except KeyboardInterrupt:
         print("Stopped before anything was done.", file=sys.stderr)
     except SystemExit as stop:

@@ -6,20 +6,24 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Interrupt:
     """While it is entered, Ctrl-C raises KeyboardInterrupt as ever, and `check` raises it again.
 
     Some libraries swallow the first one: a bare `except` around an optional import is enough, or a callback from C, for
-    which Python prints a traceback. Without the check the run would go on as if nobody had pressed anything.
+    which Python prints a traceback. Without the check the run would go on as if nobody had pressed anything. One that
+    is entered within another knows what was pressed before.
     """
 
-    def __init__(self) -> None:
-        self._pressed = False
+    _pressed: ClassVar[bool] = False
+    _depth: ClassVar[int] = 0
 
     def __enter__(self) -> Interrupt:
+        if Interrupt._depth == 0:
+            Interrupt._pressed = False
+        Interrupt._depth += 1
         # Python lets only the main thread set handlers, and only there do signals arrive.
         self._in_charge = threading.current_thread() is threading.main_thread()
         if self._in_charge:
@@ -30,17 +34,18 @@ class Interrupt:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        Interrupt._depth -= 1
         if self._in_charge:
             signal.signal(signal.SIGINT, self._before)
         sys.unraisablehook = self._complain
 
     def check(self) -> None:
         """Raises KeyboardInterrupt when Ctrl-C was pressed."""
-        if self._pressed:
+        if Interrupt._pressed:
             raise KeyboardInterrupt
 
     def _press(self, number: int, frame: FrameType | None) -> None:
-        self._pressed = True
+        Interrupt._pressed = True
         raise KeyboardInterrupt
 
     def _unraisable(self, lost: Any) -> None:

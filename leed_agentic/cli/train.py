@@ -93,6 +93,8 @@ def train(
                 if settings is not None:
                     folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
                 result = _trained(settings, folder, live, interrupt)
+                if 0 < result["triggers"] == result["source_failures"]:
+                    warn("There never was a demonstration: the agents learned from their own driving alone.")
     except KeyboardInterrupt:
         raise StoppedError(_how_to_go_on(folder)) from None
     finally:
@@ -104,7 +106,7 @@ def train(
         print_json(result)
         return
     for name, value in result.items():
-        out.print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
+        out.print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
 
 
 def _trained(settings: Settings | None, folder: Path | None, live: LiveView, interrupt: Interrupt) -> dict[str, Any]:

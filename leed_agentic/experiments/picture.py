@@ -66,6 +66,7 @@ def draw(panels: Sequence[Panel], title: str, stem: Path, columns: int) -> list[
             handles.setdefault(line.label, _draw_line(axis, panel, line, style))
         axis.set(title=panel.title, xlabel=panel.x_label, ylabel=panel.y_label)
         axis.grid(alpha=0.25)
+        axis.ticklabel_format(useOffset=False)
         if panel.share:
             axis.set_ylim(0, 1.02)
         if len(panel.ticks):
