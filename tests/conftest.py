@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -12,6 +13,9 @@ from leed_agentic.roads.network import RoadNetwork
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
+
+# A shell that starts pytest in the background has it ignore Ctrl-C, and every command that a test starts would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure; what must be quick says so in its own test.
 hypothesis.settings.register_profile("house", deadline=None)
