@@ -16,9 +16,9 @@ from leed_agentic.demonstrations.demonstration import (
     write_sumo_config,
     write_sumo_routes,
 )
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
 from leed_agentic.demonstrations.state import Workshop
 from leed_agentic.errors import LeedError, UsageError

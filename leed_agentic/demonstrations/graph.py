@@ -14,8 +14,8 @@ from leed_agentic.demonstrations.critique import critique as judge
 from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.execute import execute as drive_routes
 from leed_agentic.demonstrations.execute import fastest_alone
+from leed_agentic.demonstrations.feedback import Assessment, remarks_of
 from leed_agentic.demonstrations.plan import planners
-from leed_agentic.demonstrations.refine import Review, feedbacks
 from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.demonstrations.validate import validate as validate_routes
 
@@ -89,7 +89,7 @@ def refine(state: State, runtime: Runtime[Workshop]) -> State:
     """Write what the model is told next: d <- d with {tau^a, tau^e}."""
     shop = runtime.context
     judged = state.get("critique")
-    remarks = feedbacks.get(shop.settings.feedback)(Review(state.get("validation"), judged))
+    remarks = remarks_of(shop.settings.feedback, Assessment(state.get("validation"), judged, shop.stationarity))
     missing = [trip.agent for trip in shop.scenario.agents if trip.agent not in state["routes"]]
     asked = missing + (judged.slow if judged else [])
     following = state["round"] + 1 if "planned" in state else state.get("round", 0)

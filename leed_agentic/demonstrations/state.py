@@ -12,6 +12,7 @@ from leed_agentic.demonstrations.critique import Critique
 from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.plan import Desk, Memory, Planned
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.stationarity import Stationarity
 from leed_agentic.demonstrations.validate import Validation
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
@@ -67,6 +68,8 @@ class Workshop:
     seed: int
     own: Mapping[int, Trajectory] | None = None
     """The agents' own latest trajectories (tau^a), when there are any."""
+    stationarity: Stationarity | None = None
+    """How steadily they learned since the last question; None where no trainer asks."""
     alone: dict[int, float] = field(default_factory=dict)
     """Seconds of each agent's fastest path driven alone; filled on first use."""
     best: Best = field(default_factory=Best)

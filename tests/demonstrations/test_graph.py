@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from leed_agentic.demonstrations.demonstration import DemonstrationSet
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import generate, scenario_of
 from leed_agentic.demonstrations.graph import build_graph
-from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
