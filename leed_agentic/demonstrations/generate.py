@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leed_agentic.demonstrations.decision import Decision, Proposal, ReviewLog
 from leed_agentic.demonstrations.demonstration import (
     DemonstrationSet,
     package_versions,
@@ -30,6 +32,9 @@ from leed_agentic.settings import Settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
+
+Reviewer = Callable[[Proposal, Workshop, Path], Decision]
+"""Asks a person about a proposal, given the parts of the run and where its map picture is."""
 
 
 @dataclass
@@ -53,6 +58,7 @@ def generate(
     out: Path | None = None,
     policy: Path | None = None,
     progress: Callable[[str], Any] = lambda line: None,
+    reviewer: Reviewer | None = None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -61,6 +67,7 @@ def generate(
     Args:
         out: the run folder; runs/<time>_<map>_<model>/ when None.
         policy: a training run whose trajectories the critique compares with.
+        reviewer: asks a person before routes are driven; None: nobody is asked.
 
     Raises:
         UsageError: a wrong setting, map, model, recording, prompt or folder.
@@ -80,8 +87,12 @@ def generate(
     write_json(folder / "settings.json", settings.model_dump(mode="json"))
     problem: BaseException | None = None
     stopped = None
+    ask = None
+    if reviewer is not None:
+        shop.review = ReviewLog(folder / "review.jsonl")
+        ask = partial(_ask, reviewer, shop, folder / "routes.png")
     try:
-        stopped = run_graph(shop).get("stopped")
+        stopped = run_graph(shop, ask=ask).get("stopped")
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
     finally:
@@ -92,6 +103,13 @@ def generate(
     if problem is not None:
         raise problem
     return result
+
+
+def _ask(reviewer: Reviewer, shop: Workshop, picture: Path, proposal: Proposal) -> Decision:
+    lacking = [trip for trip in shop.scenario.agents if trip.agent not in proposal.routes]
+    trips = {trip.agent: (trip.start_edge, trip.destination) for trip in lacking}
+    draw_map(shop.network, picture, routes=proposal.routes, trips=trips)
+    return reviewer(proposal, shop, picture)
 
 
 def open_workshop(
@@ -160,6 +178,8 @@ def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, sto
             "stopped": stopped,
         },
     )
+    if shop.review is not None:
+        demonstrations.provenance["edited_by_a_person"] = shop.review.edited_in(best.routes)
     demonstrations.save(folder / "demonstrations.json")
     net_name = copy_network(shop.network, folder)
     write_sumo_routes(folder / "routes.rou.xml", shop.scenario, best.routes)
