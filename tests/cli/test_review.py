@@ -10,6 +10,7 @@ import pytest
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
+from tests.detours import detours
 from tests.terminal import Terminal
 
 ASKS = "remark [AGENTS] or quit? "
@@ -25,13 +26,7 @@ def detour():
     settings = settings_for_run(overrides={"model.name": "stand-in", "scenario.agents": 2})
     network = open_map(settings.map.name, settings.map)
     trip = scenario_of(settings, network).agents[0]
-    route = network.shortest_path(trip.start_edge, trip.destination)
-    for position in range(len(route) - 1):
-        for other in network.edge(route[position]).successors:
-            way = [*route[: position + 1], *network.shortest_path(other, trip.destination)]
-            if other != route[position + 1] and len(set(way)) == len(way):
-                return way
-    raise AssertionError("agent 0 has only one way")
+    return detours(network, network.shortest_path(trip.start_edge, trip.destination))[0]
 
 
 def decisions(run: Path) -> list[dict]:

@@ -35,13 +35,14 @@ def _unsteady(entry: AgentCritique, steady: Stationarity) -> list[str]:
             f"over its last {steady.episodes} episodes the agent's own reward had a standard deviation of "
             f"{volatility:.1f}"
         )
-    if divergence is not None:
-        parts.append(f"its policy moved by a KL divergence of {divergence:.4f} per update")
-    met = {other: moved for other in entry.conflicts if (moved := steady.divergence(other)) is not None}
+    # An estimate of 0 or below tells nothing.
+    if divergence:
+        parts.append(f"its policy moved by a KL divergence of {divergence:.2g} per update")
+    met = {other: moved for other in entry.conflicts if (moved := steady.divergence(other))}
     if met:
         most = max(met, key=met.__getitem__)
         parts.append(
-            f"of the agents it meets, agent {most}'s policy moves most, by {met[most]:.4f}; a route apart from it is "
+            f"of the agents it meets, agent {most}'s policy moves most, by {met[most]:.2g}; a route apart from it is "
             "steadier"
         )
     return parts
