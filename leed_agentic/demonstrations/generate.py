@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,7 @@ def generate(
     ask = None
     if reviewer is not None:
         shop.review = ReviewLog(folder / "review.jsonl")
-        ask = partial(_ask, reviewer, shop, folder / "routes.png")
+        ask = _with_picture(reviewer, shop, folder / "routes.png")
     try:
         stopped = run_graph(shop, ask=ask).get("stopped")
     except (LeedError, KeyboardInterrupt) as error:
@@ -105,11 +104,20 @@ def generate(
     return result
 
 
-def _ask(reviewer: Reviewer, shop: Workshop, picture: Path, proposal: Proposal) -> Decision:
-    lacking = [trip for trip in shop.scenario.agents if trip.agent not in proposal.routes]
-    trips = {trip.agent: (trip.start_edge, trip.destination) for trip in lacking}
-    draw_map(shop.network, picture, routes=proposal.routes, trips=trips)
-    return reviewer(proposal, shop, picture)
+def _with_picture(reviewer: Reviewer, shop: Workshop, picture: Path) -> Callable[[Proposal], Decision]:
+    """Ask the person with a map picture at hand, drawn anew only when the routes are others."""
+    drawn: dict[int, list[str]] | None = None
+
+    def ask(proposal: Proposal) -> Decision:
+        nonlocal drawn
+        if proposal.routes != drawn:
+            lacking = [trip for trip in shop.scenario.agents if trip.agent not in proposal.routes]
+            trips = {trip.agent: (trip.start_edge, trip.destination) for trip in lacking}
+            draw_map(shop.network, picture, routes=proposal.routes, trips=trips)
+            drawn = proposal.routes
+        return reviewer(proposal, shop, picture)
+
+    return ask
 
 
 def open_workshop(
