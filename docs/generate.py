@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -63,13 +64,19 @@ def _argument(parameter: Any) -> str:
 
 
 def _option(parameter: Any, kinds: dict[str, Any]) -> str:
-    kind = kinds[parameter.name]
-    while get_origin(kind) is not None:
-        # str | None and list[str] | None come down to str.
-        kind = next(part for part in get_args(kind) if part is not type(None))
     names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
-    word = parameter.metavar or KINDS[kind]
+    word = parameter.metavar or _word(kinds[parameter.name])
     return f"{names} {word}".rstrip() + (" (required)" if parameter.required else "")
+
+
+def _word(kind: Any) -> str:
+    """What an option takes; str | None and list[str] | None come down to TEXT."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " or ".join(str(choice.value) for choice in kind)
+    parts = [part for part in get_args(kind) if part is not type(None)]
+    return _word(parts[0]) if parts else KINDS[kind]
 
 
 def _default(parameter: Any) -> str:

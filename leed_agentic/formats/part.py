@@ -16,6 +16,8 @@ class Part(BaseModel):
 Cell = Annotated[float | None, BeforeValidator(lambda value: None if value == "" else value)]
 """A number of a CSV line; None where the cell is empty: that line has no such figure."""
 Versions = Annotated[dict[str, str], Field(description="Versions of the packages that decide the numbers.")]
+Free = dict[str, Any]
+"""An object whose fields are described elsewhere."""
 Routes = dict[str, list[str]]
 """Agent number to edge ids, the start edge first."""
 
@@ -46,7 +48,3 @@ class ScenarioPart(Part):
     seed: int = Field(description="What the trips were drawn from.")
     agents: list[Trip]
     background: list[Background]
-
-
-Free = dict[str, Any]
-"""An object whose fields are nobody's promise."""

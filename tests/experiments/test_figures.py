@@ -115,6 +115,8 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
     assert stages[1]["dtw"]["mean"] > 0
     assert {"random", "shortest path"} <= set(found.told["references"]["braunschweig"])
     text = Path("experiments/table2/table.md").read_text()
+    manifest = Path("experiments/table2/manifest.json").read_text()
+    assert Manifest.model_validate_json(manifest, strict=True).experiment == "table2"
     assert "untrained policies" in text
     assert "no LLM was called" in text
     assert len(table("table2/prompts.csv")) == 6
