@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import hypothesis
 import pytest
 
+from leed_agentic.cli import main as command
 from leed_agentic.roads.network import RoadNetwork
 from tests.model_server import ModelServer
 
@@ -34,6 +38,30 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     # Where a proxy is set, the servers of these tests are still on this machine.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+class Ran(NamedTuple):
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def leed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ran]:
+    """Run the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["leed", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        written = capsys.readouterr()
+        assert "Traceback" not in written.err
+        return Ran(int(stop.value.code or 0), written.out, written.err)
+
+    return run
 
 
 @pytest.fixture

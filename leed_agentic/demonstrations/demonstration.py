@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -15,7 +14,6 @@ from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-demonstrations"
 FORMAT_VERSION = 1
-_PACKAGES = ("leed-agentic", "eclipse-sumo", "libsumo", "langgraph", "langchain-core", "langchain-openai", "pettingzoo")
 
 
 @dataclass
@@ -115,14 +113,3 @@ def write_sumo_config(file: Path, net_file: str, route_file: str) -> None:
         '    </input>\n    <processing>\n        <default.speeddev value="0"/>\n    </processing>\n</configuration>\n',
         encoding="utf-8",
     )
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of what decides the numbers."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

@@ -11,12 +11,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.demonstrations.decision import Decision, Proposal, ReviewLog
-from leed_agentic.demonstrations.demonstration import (
-    DemonstrationSet,
-    package_versions,
-    write_sumo_config,
-    write_sumo_routes,
-)
+from leed_agentic.demonstrations.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.prompts import PromptSet
@@ -31,6 +26,7 @@ from leed_agentic.settings import Settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
+from leed_agentic.versions import package_versions
 
 Reviewer = Callable[[Proposal, Workshop, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.demonstrations.critique import Critique
-from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round, package_versions
+from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import recorded_settings
 from leed_agentic.demonstrations.graph import run_graph
@@ -21,6 +21,7 @@ from leed_agentic.models.caller import ModelCaller
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import Episode, Trajectory
+from leed_agentic.versions import package_versions
 
 
 class GraphSource:

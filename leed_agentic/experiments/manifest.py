@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.experiments.experiment import Experiment, Run
-from leed_agentic.learning.run_folder import package_versions, read_versions
+from leed_agentic.learning.run_folder import read_versions
+from leed_agentic.versions import package_versions
 
 
 def versions() -> dict[str, Any]:

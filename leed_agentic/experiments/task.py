@@ -53,7 +53,8 @@ class Task:
 
     def check(self, parent: Path) -> None:
         """Raises UsageError when the folder was made by another version of this program."""
-        from leed_agentic.learning.run_folder import package_versions, read_run_file, read_versions
+        from leed_agentic.learning.run_folder import read_run_file, read_versions
+        from leed_agentic.versions import package_versions
 
         folder = parent / self.folder
         if self.work != "train" or not (folder / "run.json").is_file():

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.learning.run_folder import package_versions
 from leed_agentic.learning.session import Session
 from leed_agentic.learning.sources import FileSource
 from leed_agentic.learning.trainer import SEED_STRIDE
@@ -25,6 +24,7 @@ from leed_agentic.traffic.trajectory import (
     random_policy,
     replanned_path,
 )
+from leed_agentic.versions import package_versions
 
 FORMAT = "leed-evaluation"
 FORMAT_VERSION = 1

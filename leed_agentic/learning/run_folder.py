@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from pydantic import ValidationError
 from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.versions import package_versions
 
 FORMAT = "leed-run"
 FORMAT_VERSION = 1
-_PACKAGES = ("leed-agentic", "torch", "numpy", "eclipse-sumo", "libsumo", "pettingzoo", "dtaidistance", "safetensors")
 
 
 class CsvLog:
@@ -126,13 +125,3 @@ def _unwritable(file: Path, error: OSError) -> UnwritableError:
         f"Cannot write {file} ({error.strerror or error}); free some space, then go on with `leed train --resume` and "
         "the run's folder."
     )
-
-
-def package_versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

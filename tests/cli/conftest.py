@@ -1,4 +1,4 @@
-"""For tests of what comes after training: the command in an empty folder, and one small trained run to start from."""
+"""For tests of what comes after training: one small trained run to start from."""
 
 from __future__ import annotations
 
@@ -6,29 +6,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from leed_agentic.cli import main as command
-
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40")
-
-
-@pytest.fixture
-def leed(capsys, monkeypatch, tmp_path):
-    """Run the command in an empty folder; gives its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["leed", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        written = capsys.readouterr()
-        assert "Traceback" not in written.err
-        return SimpleNamespace(code=stop.value.code or 0, out=written.out, err=written.err)
-
-    return run
 
 
 @pytest.fixture(scope="session")

@@ -8,35 +8,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from leed_agentic.cli import main as command
 from leed_agentic.demonstrations.demonstration import DemonstrationSet
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.programs import sumo_home
 from leed_agentic.settings import MapSettings
+from tests.conftest import Ran
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = ("--model", "stand-in", "--agents", "3")
-
-
-@pytest.fixture
-def leed(capsys, monkeypatch, tmp_path):
-    """Run the command in an empty folder; gives its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["leed", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        written = capsys.readouterr()
-        assert "Traceback" not in written.err
-        return SimpleNamespace(code=stop.value.code or 0, out=written.out, err=written.err)
-
-    return run
 
 
 def fleet_of(server: ModelServer) -> tuple[str, ...]:
@@ -44,7 +27,7 @@ def fleet_of(server: ModelServer) -> tuple[str, ...]:
     return ("demo", "generate", "--agents", "2", "--model", "openai:test", "--base-url", server.url, *settings)
 
 
-def refused(result: SimpleNamespace, code: int, *words: str) -> None:
+def refused(result: Ran, code: int, *words: str) -> None:
     """Exit code, one sentence, and its words."""
     assert result.code == code, result.err
     error = result.err[result.err.index("Error: ") :]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.cli import main as command
 from leed_agentic.learning.run_folder import read_csv
 from tests.model_server import Reset, Say
 
@@ -35,20 +34,6 @@ PROMISED = [
     "seconds_demonstrations",
     "decisions_per_second",
 ]
-
-
-@pytest.fixture
-def leed(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["leed", *words])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        written = capsys.readouterr()
-        return stop.value.code or 0, written.out, written.err
-
-    return run
 
 
 def test_the_graph_is_asked_every_q_episodes_and_the_critique_can_compare_with_the_run(leed):

@@ -9,27 +9,11 @@ from pathlib import Path
 import pytest
 
 from leed_agentic import __version__
-from leed_agentic.cli import main as command
 from leed_agentic.experiments import experiments
 from leed_agentic.experiments.experiment import Experiment, Request
 
 TINY = ("--maps", "braunschweig", "--seeds", "2", "--episodes", "3", "--agents", "2", "--jobs", "1")
 SHORT = ("-s", "environment.max_steps=40", "-s", "learning.hidden=8")
-
-
-@pytest.fixture
-def leed(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["leed", *words])
-        with pytest.raises(SystemExit) as stop:
-            command.main()
-        written = capsys.readouterr()
-        assert "Traceback" not in written.err
-        return stop.value.code or 0, written.out, written.err
-
-    return run
 
 
 def trained_arms():

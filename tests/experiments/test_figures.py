@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from leed_agentic.formats import Manifest
 from tests.experiments.conftest import FEW, TINY, TWO_ARMS
 
 RUNS = Path("experiments", "runs")
@@ -51,7 +52,9 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     scored = {row["arm"]: row for row in first.told["scores"]}
     assert (scored["leed"]["runs"], scored["leed"]["places"], scored["leed"]["first_better"]) == (2, 2, None)
     assert 0 <= scored["ippo"]["first_better"]["mean"] <= 1
-    manifest = json.loads(Path("experiments/fig3/manifest.json").read_text())
+    text = Path("experiments/fig3/manifest.json").read_text()
+    manifest = json.loads(text)
+    assert Manifest.model_validate_json(text, strict=True).experiment == "fig3"
     assert manifest["seeds"] == [0, 1]
     assert len(manifest["runs"]) == 8
     assert len(manifest["references"]) == 4
@@ -112,6 +115,8 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
     assert stages[1]["dtw"]["mean"] > 0
     assert {"random", "shortest path"} <= set(found.told["references"]["braunschweig"])
     text = Path("experiments/table2/table.md").read_text()
+    manifest = Path("experiments/table2/manifest.json").read_text()
+    assert Manifest.model_validate_json(manifest, strict=True).experiment == "table2"
     assert "untrained policies" in text
     assert "no LLM was called" in text
     assert len(table("table2/prompts.csv")) == 6

@@ -1,7 +1,6 @@
 """Equations (3) to (9) against scalar references written plainly, and what must not change them."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -19,36 +18,12 @@ from leed_agentic.learning.returns import discounted_returns
 from leed_agentic.learning.rollout import batch_of
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
-
-
-@dataclass
-class Drive:
-    observations: np.ndarray
-    masks: np.ndarray
-    actions: np.ndarray
-    rewards: np.ndarray
-    arrived: bool
-    last_observation: np.ndarray
-    positions: np.ndarray
-
-
-def drive(generator, steps, arrived=True, size=5, actions=3):
-    masks = np.ones((steps, actions), dtype=np.int8)
-    masks[::2, -1] = 0
-    return Drive(
-        observations=generator.normal(size=(steps, size)).astype(np.float32),
-        masks=masks,
-        actions=generator.integers(0, actions - 1, steps),
-        rewards=generator.normal(size=steps),
-        arrived=arrived,
-        last_observation=generator.normal(size=size).astype(np.float32),
-        positions=generator.normal(size=(steps + 1, 2)) * 100,
-    )
+from tests.learning.drives import drive
 
 
 def leed(agents, **changes):
     given_ = {"hidden": 16, "reward_scale": 1.0, "epochs": 2, "episodes": 10, **changes}
-    return Leed(agents, 3, Encoding(5, plain=True), LearningSettings(**given_), seed=4)
+    return Leed(agents, 3, Encoding(4, plain=True), LearningSettings(**given_), seed=4)
 
 
 def test_returns_by_hand():

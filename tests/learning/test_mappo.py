@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.returns import generalised_advantages, values_and_returns
 from leed_agentic.learning.value_norm import ValueNorm
 from leed_agentic.settings import LearningSettings
+from tests.learning.drives import drive
 
 PLAIN = {
     "agent_id": False,
@@ -23,21 +22,6 @@ PLAIN = {
     "normalise_advantage": False,
     "max_grad_norm": 1e9,
 }
-
-
-def experience(generator, steps, arrived=False, actions=3, size=4):
-    masks = np.ones((steps, actions), dtype=np.int8)
-    masks[::2, -1] = 0
-    return SimpleNamespace(
-        observations=generator.normal(size=(steps, size)).astype(np.float32),
-        masks=masks,
-        actions=generator.integers(0, actions - 1, steps),
-        rewards=generator.normal(size=steps),
-        arrived=arrived,
-        last_observation=generator.normal(size=size).astype(np.float32),
-        last_mask=None,
-        times=np.arange(steps),
-    )
 
 
 def mappo(agents=1, seed=0, mappo=PLAIN, **changes):
@@ -107,7 +91,7 @@ def plain_ppo(learner, data):
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_one_agent_whose_state_is_its_observation_learns_by_plain_ppo(arrived):
-    data, learner = experience(np.random.default_rng(1), 7, arrived), mappo()
+    data, learner = drive(np.random.default_rng(1), 7, arrived), mappo()
     gain, loss, entropy, gradients = plain_ppo(learner, data)
     logged = learner.update({0: data}, {}, 0)
     assert logged["policy_loss_agent"] == pytest.approx(-gain, abs=1e-5)
@@ -127,7 +111,7 @@ def test_one_agent_whose_state_is_its_observation_learns_by_plain_ppo(arrived):
 def test_agents_share_everything_but_their_identity():
     generator = np.random.default_rng(2)
     observation, mask = generator.normal(size=4).astype(np.float32), np.ones(3, np.int8)
-    driven = {i: experience(generator, 6) for i in range(3)}
+    driven = {i: drive(generator, 6, arrived=False) for i in range(3)}
     for identity in (True, False):
         learner = mappo(3, mappo={"agent_id": identity}, learning_rate=0.01, epochs=8)
         learner.update(driven, {}, 0)
@@ -141,7 +125,7 @@ def test_the_critic_sees_the_others():
     generator = np.random.default_rng(3)
     learner = mappo(2, mappo={}, learning_rate=3e-3, epochs=10, gamma=0.0, hidden=32)
     for k in range(150):
-        driven = {i: experience(generator, 20, arrived=True) for i in range(2)}
+        driven = {i: drive(generator, 20) for i in range(2)}
         driven[0].rewards = np.sign(driven[1].observations[:, 0]).astype(float)
         driven[1].rewards = np.zeros(20)
         loss = learner.update(driven, {}, k)["value_loss_agent"]
@@ -151,7 +135,7 @@ def test_the_critic_sees_the_others():
 
 def test_several_episodes_can_make_one_update():
     generator, learner = np.random.default_rng(4), mappo(2, mappo={"batch_episodes": 3})
-    logged = [learner.update({i: experience(generator, 5) for i in range(2)}, {}, k) for k in range(6)]
+    logged = [learner.update({i: drive(generator, 5, arrived=False) for i in range(2)}, {}, k) for k in range(6)]
     assert [bool(row) for row in logged] == [False, False, True, False, False, True]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from leed_agentic.learning.replay import Replay
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.settings import LearningSettings
+from tests.learning.drives import drive
 
 SECOND = {"2A": [[7.0, 7.0], [7.0, 7.0]], "2B": [[0.0, 1.0], [1.0, 8.0]]}
 
@@ -92,29 +92,13 @@ def test_no_agent_s_value_lowers_the_team_s(agents, seed, scale):
 
 
 # -- targets -----------------------------------------------------------------------------------------------------------
-def experience(generator, times, arrived, actions=3, size=4):
-    steps = len(times)
-    masks = np.ones((steps, actions), dtype=np.int8)
-    masks[::2, -1] = 0
-    return SimpleNamespace(
-        observations=generator.normal(size=(steps, size)).astype(np.float32),
-        masks=masks,
-        actions=generator.integers(0, actions - 1, steps),
-        rewards=generator.normal(size=steps),
-        arrived=arrived,
-        last_observation=generator.normal(size=size).astype(np.float32),
-        last_mask=np.array([0, 1, 1], dtype=np.int8),
-        times=np.array(times),
-    )
-
-
 def fleet(seed=0):
     """Three agents that decide apart from each other; the first one twice at time 5, the last one arrives early."""
     generator = np.random.default_rng(seed)
     return {
-        0: experience(generator, [0, 5, 5, 20], arrived=False),
-        1: experience(generator, [5, 10], arrived=False),
-        2: experience(generator, [0, 10], arrived=True),
+        0: drive(generator, 4, arrived=False, times=[0, 5, 5, 20]),
+        1: drive(generator, 2, arrived=False, times=[5, 10]),
+        2: drive(generator, 2, times=[0, 10]),
     }
 
 
@@ -153,7 +137,7 @@ def test_joint_steps_by_hand():
 def test_an_agent_that_took_no_part_or_never_decided_is_not_under_way():
     driven = fleet()
     del driven[0]
-    driven[1] = experience(np.random.default_rng(1), [], arrived=False)
+    driven[1] = drive(np.random.default_rng(1), 0, arrived=False)
     joint = joint_episode(driven, 3, 3, 4)
     assert joint.active.any(0).tolist() == [False, False, True]
     assert not joint.observations[joint.row[0, 0]].any()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from leed_agentic.cli import main as command
 from leed_agentic.settings import MapSettings
 from tests.roads.cities import Overpass
 
@@ -27,20 +24,7 @@ def overpass() -> Iterator[Overpass]:
 
 
 @pytest.fixture
-def leed(capsys, monkeypatch, tmp_path) -> Callable[..., SimpleNamespace]:
-    """Run the command in an empty folder with an empty cache; gives its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
+def leed(leed, monkeypatch, tmp_path):
+    """The command with an empty cache."""
     monkeypatch.setenv("LEED_MAP__CACHE", str(tmp_path / "cache"))
-
-    def run(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["leed", *map(str, words)])
-        code = 0
-        try:
-            command.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        written = capsys.readouterr()
-        assert "Traceback" not in written.err
-        return SimpleNamespace(code=code, out=written.out, err=written.err)
-
-    return run
+    return leed
