@@ -19,7 +19,7 @@ from leed_agentic.experiments.task import Task
 from leed_agentic.experiments.work import execute
 from leed_agentic.registry import Registry
 
-Submit = Callable[[str, str, str, dict[str, int]], "Future[None]"]
+Submit = Callable[[str, str, str, dict[str, Any]], "Future[None]"]
 """Starts `work.execute` somewhere, with its arguments."""
 Backend = Callable[[int], AbstractContextManager[Submit]]
 """From the number of tasks at a time to where they run; leaving it by an error ends the tasks under way."""
