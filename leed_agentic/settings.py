@@ -84,7 +84,7 @@ class ModelSettings(_Group):
     calls_per_minute: float | None = Field(
         None, gt=0, description="Most calls a minute to this model by all processes of this machine; unset: no limit."
     )
-    concurrent_calls: int | None = Field(
+    max_concurrent_calls: int | None = Field(
         None, ge=1, le=1000, description="Most calls at a time to this model, likewise counted; unset: no limit."
     )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")

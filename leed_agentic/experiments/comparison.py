@@ -33,7 +33,8 @@ from leed_agentic.traffic.trajectory import load_trajectories
 AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
 _HOW_TO_REACH = {
-    *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "concurrent_calls", "base_url", "replay"),
+    *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
+    *("concurrent_calls", "base_url", "replay"),
     *("price_input", "price_output", "price_as_of", "tracing"),
 }
 """Settings of a model that change no reply."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,46 +12,15 @@ from leed_agentic.demonstrations.generate import made_with, open_workshop, own_t
 from leed_agentic.demonstrations.state import State, Workshop
 from leed_agentic.errors import LeedError
 from leed_agentic.experiments.stages import advance
-from leed_agentic.models.caller import ModelCaller, Reply
+from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.failure import RefusedError
+from leed_agentic.models.spent import Spent
 from leed_agentic.models.tape import Tape
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import Settings
 
 CALLS = "calls.jsonl"
 FAILURE = "failure.json"
-
-
-@dataclass
-class Spent:
-    """What all replies so far took; a reply from the record counts as when it was made, so that a replay shows the
-    same. Failed tries and waiting for a turn are left out."""
-
-    calls: int = 0
-    input_tokens: int | None = 0
-    """None once a server did not report them; likewise below."""
-    output_tokens: int | None = 0
-    seconds: float = 0.0
-
-    def add(self, reply: Reply) -> None:
-        self.calls += 1
-        self.input_tokens = _sum(self.input_tokens, reply.input_tokens)
-        self.output_tokens = _sum(self.output_tokens, reply.output_tokens)
-        # As the record holds it.
-        self.seconds += round(reply.seconds, 4)
-
-
-class MeteredCaller(ModelCaller):
-    """A caller that counts replayed calls like any others."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.spent = Spent()
-
-    def ask(self, *args: Any, **options: Any) -> Reply:
-        reply = super().ask(*args, **options)
-        self.spent.add(reply)
-        return reply
 
 
 def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +43,7 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
     others = folder.parent.glob(f"{extras['twins']}/{CALLS}")
     tape = None if record == "off" else Tape(calls, others, only=record == "only")
     kept_in = calls if record == "auto" else None
-    caller = MeteredCaller(settings.model, kept_in, made_with(settings, scenario), tape)
+    caller = ModelCaller(settings.model, kept_in, made_with(settings, scenario), tape)
     state, problem, stages = State(), None, []
     try:
         shop = open_workshop(settings, network, scenario, own=own, caller=caller)
@@ -135,7 +103,3 @@ def _figures(shop: Workshop, spent: Spent, rounds: int) -> dict[str, Any]:
         "seconds": round(spent.seconds, 3),
         "errors": dict(sorted(Counter(finding["kind"] for plan in plans for finding in plan.findings).items())),
     }
-
-
-def _sum(so_far: int | None, more: int | None) -> int | None:
-    return None if so_far is None or more is None else so_far + more

@@ -18,6 +18,7 @@ from leed_agentic.models.failure import Overdue, understand
 from leed_agentic.models.keys import without_keys
 from leed_agentic.models.pace import Pace
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
+from leed_agentic.models.spent import Spent
 from leed_agentic.models.tape import Tape
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage
 from leed_agentic.settings import ModelSettings
@@ -64,6 +65,7 @@ class ModelCaller:
 
     Attributes:
         usage: counts so far.
+        spent: what all replies took, replayed ones as when they were made.
         label: how to name the model to people, such as `replay of openai:gpt-4o-mini`.
         recording: what is played back, else None.
 
@@ -81,6 +83,7 @@ class ModelCaller:
         self.settings = settings
         self.pace = Pace(settings)
         self.usage = Usage()
+        self.spent = Spent()
         self.recording: Recording | None = None
         self._tape = tape
         self._models: dict[int, BaseChatModel] = {}
@@ -197,6 +200,8 @@ class ModelCaller:
         return self.model["base_url"] or f"{self.settings.name.partition(':')[0]}'s server"
 
     def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0, kept: bool = False) -> None:
+        seconds = round(reply.seconds, 4)
+        self.spent.add(reply.input_tokens, reply.output_tokens, seconds)
         read = reply.input_tokens, sum(len(m["content"]) for m in call["messages"])
         written = reply.output_tokens, len(reply.text)
         for reported, characters in (read, written):
@@ -204,7 +209,7 @@ class ModelCaller:
         if self._log and not kept:
             answer = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
             answer |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-            self._log.add({**call, **answer, "seconds": round(reply.seconds, 4), "replayed": reply.replayed})
+            self._log.add({**call, **answer, "seconds": seconds, "replayed": reply.replayed})
 
 
 def _label(name: str) -> str:

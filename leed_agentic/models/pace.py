@@ -24,7 +24,7 @@ LOOK_AGAIN = 0.05
 
 
 class Pace:
-    """The limits model.calls_per_minute and model.concurrent_calls of one model at one address.
+    """The limits model.calls_per_minute and model.max_concurrent_calls of one model at one address.
 
     Args:
         folder: where the accounts of all models lie; the user's cache folder when None.
@@ -38,7 +38,7 @@ class Pace:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._places = settings.concurrent_calls
+        self._places = settings.max_concurrent_calls
         self._interval = 60.0 / settings.calls_per_minute if settings.calls_per_minute else None
         who = f"{settings.name} {plain_url(settings.base_url or '')}"
         account = hashlib.sha256(who.encode()).hexdigest()[:16]
@@ -103,5 +103,5 @@ class Pace:
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(
             f"Cannot write {self.folder} ({error.strerror or error}), where the calls of all processes are counted; "
-            "leave model.calls_per_minute and model.concurrent_calls out, or make it writable."
+            "leave model.calls_per_minute and model.max_concurrent_calls out, or make it writable."
         )
