@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -67,14 +68,16 @@ class Tape:
 
 
 def _has_begun(file: Path) -> bool:
-    """Whether there are calls; a kill while the first line was written leaves a file with none, which goes."""
+    """Whether there are calls, after what a kill left of a last line has gone, or the whole file if that is all."""
     if not file.is_file():
         return False
-    with file.open("rb") as stream:
-        whole = stream.readline().endswith(b"\n")
-    if not whole:
+    data = file.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole == 0:
         file.unlink()
-    return whole
+    elif whole < len(data):
+        os.truncate(file, whole)
+    return whole > 0
 
 
 def _readable(file: Path) -> Recording | None:
