@@ -106,9 +106,12 @@ def processes(jobs: int) -> Iterator[Submit]:
         # The tasks under way end with their process; a run's last checkpoint is whole.
         for process in list((pools[-1]._processes or {}).values()):
             process.terminate()
+        # A pool that is not yet taken down when the interpreter leaves in a hurry leaves semaphores and a warning.
+        pools.pop().shutdown(wait=True, cancel_futures=True)
         raise
     finally:
-        pools[-1].shutdown(wait=False, cancel_futures=True)
+        if pools:
+            pools[-1].shutdown(wait=False, cancel_futures=True)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:

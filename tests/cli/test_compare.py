@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -133,8 +132,7 @@ def test_a_trial_asks_what_demo_generate_asks(compare, leed, served):
 
 def test_a_failed_trial_is_told_and_only_what_is_missing_is_asked(compare, served, model_server: ModelServer):
     words = (*served, "--planning", "agent", "--rounds", "0")
-    two_then_refused = [Answer(401)]
-    model_server.default = lambda body: planner(body) if len(model_server.requests) != 4 else two_then_refused[0]
+    model_server.default = lambda body: planner(body) if len(model_server.requests) != 4 else Answer(401)
     found = compare(*words, "--trials", "3")
     assert found.code == 1
     (where,) = found.told["failed"]
@@ -289,4 +287,3 @@ def test_one_comparison_at_a_time_in_a_folder(compare):
         found = compare(*MODEL, "--trials", "1")
     assert found.code == 2
     assert "Another comparison" in found.err
-    os.chmod(OUT, 0o700)

@@ -88,7 +88,7 @@ def test_without_limits_nothing_is_written_and_a_folder_that_cannot_be_is_one_se
         assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     limited = Pace(settings(calls_per_minute=1, max_concurrent_calls=1), tmp_path / "file")
-    with pytest.raises(UsageError, match="model.calls_per_minute"):
+    with pytest.raises(UsageError, match="leave model"):
         limited.turn()
     with pytest.raises(UsageError, match="make it writable"), limited.place():
         pass

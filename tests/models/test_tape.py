@@ -1,4 +1,4 @@
-"""Recorded replies in a run that may also ask: its own first, then those of others, each as often as it was recorded."""
+"""Recorded replies in a run that may also ask: its own first, then others', each as often as it was recorded."""
 
 from __future__ import annotations
 
