@@ -27,14 +27,14 @@ from leed_agentic.experiments.comparison_table import (
 from leed_agentic.experiments.dots import Column, draw_dots
 from leed_agentic.experiments.manifest import versions
 from leed_agentic.experiments.runner import Progress, perform
-from leed_agentic.experiments.task import merged
-from leed_agentic.experiments.trial import failure_code
+from leed_agentic.experiments.task import Task, merged
+from leed_agentic.experiments.trial import CALLS, failure_code
 from leed_agentic.learning.run_folder import write_text
 from leed_agentic.models.keys import plain_url, without_keys
 
 TRIALS = "trials"
 DRAWN = ("validity", "travel_time_ratio", "reward", "input_tokens")
-_ADDRESS = re.compile(r"https?://\S+")
+_ADDRESS = re.compile(r"https?://[^\s'\"]+")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def compare(
     with _alone(out):
         tasks = merged(comparison.tasks())
         note(f"{sum(not task.done(parent) for task in tasks)} trials to make of {len(tasks)}")
-        reasons = perform(tasks, parent, jobs, "processes", told)
+        reasons = perform(tasks, parent, jobs, "processes", told, lambda running: note(_under_way(running, parent)))
         note("writing the report")
         found = {
             (task.folder, task.settings.seed): _read(parent / task.folder / task.files[0])
@@ -92,6 +92,14 @@ def compare(
             write_text(out / name, without_keys(text))
         pictures = draw_dots(*_picture(comparison, rows), out / "figure")
     return Compared(rows, failed, [*(out / name for name in texts), *pictures])
+
+
+def _under_way(running: Sequence[Task], parent: Path) -> str:
+    """A slow model needs minutes for a call: that it still answers is worth a line."""
+    files = [parent / task.folder / CALLS for task in running]
+    calls = sum(max(file.read_bytes().count(b"\n") - 1, 0) for file in files if file.is_file())
+    names = "; ".join(task.label for task in running)
+    return f"{names}: {calls} calls recorded so far"
 
 
 @contextmanager

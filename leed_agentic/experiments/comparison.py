@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -115,7 +115,8 @@ class Comparison:
             "policy": _digest(_trajectories(policy).read_text(encoding="utf-8")) if policy else None,
         }
         twins = f"s{seed}_{_digest(asked)[:8]}"
-        named = (combination.labels[axis] for axis in ("model", "planning", "map"))
+        named = [combination.labels[axis] for axis in ("model", "planning", "map")]
+        named[0] = named[0].split("@http")[0]
         words = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", word.rsplit("/", 1)[-1])[:30] for word in named)
         extras = {
             "rounds": list(self.rounds),
@@ -135,33 +136,11 @@ def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: No
     """
     _check_words(wanted)
     models = _models(wanted)
+    combinations = [
+        combination for label, file, settings in models for combination in _combinations(wanted, label, file, settings)
+    ]
     base = models[0][2]
-    demonstration = base.demonstration
-    prompts = wanted.prompts or (str(demonstration.prompts or DEFAULT_VARIANT),)
-    combinations = []
-    for (label, file, settings), words, planning, place, agents, feedback in itertools.product(
-        models,
-        prompts,
-        wanted.plannings or (demonstration.planning or "fleet",),
-        wanted.maps or (base.map.name,),
-        wanted.agents or (base.scenario.agents,),
-        wanted.feedbacks or (demonstration.feedback,),
-    ):
-        chosen = {
-            "model.name": settings.model.name,
-            "model.base_url": settings.model.base_url,
-            "demonstration.prompts": _prompt_folder(words),
-            "demonstration.planning": planning,
-            "demonstration.feedback": feedback,
-            "map.name": place,
-            "scenario.agents": agents,
-        }
-        where = Path(place).name.split(".")[0] if "/" in place else place
-        values = (label, words, planning, where, str(agents), feedback)
-        settings = load_settings(file, wanted.assignments, chosen)
-        templates = PromptSet.load(settings.demonstration.prompts).hashes
-        combinations.append(Combination(dict(zip(AXES, values, strict=True)), settings, templates))
-    rounds = wanted.rounds or tuple(sorted({0, demonstration.rounds}))
+    rounds = wanted.rounds or tuple(sorted({0, base.demonstration.rounds}))
     seeds = range(base.seed, base.seed + wanted.trials)
     note("opening the maps")
     worlds = _worlds(combinations, seeds)
@@ -230,6 +209,31 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
         if labels.count(label) > 1:
             raise UsageError(f"Two models go by the name {label}; give each a settings file of its own name.")
     return named
+
+
+def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) -> Iterator[Combination]:
+    """Those of one model; an axis that is not named has the value of the model's own settings."""
+    demonstration = own.demonstration
+    for words, planning, place, agents, feedback in itertools.product(
+        wanted.prompts or (str(demonstration.prompts or DEFAULT_VARIANT),),
+        wanted.plannings or (demonstration.planning or "fleet",),
+        wanted.maps or (own.map.name,),
+        wanted.agents or (own.scenario.agents,),
+        wanted.feedbacks or (demonstration.feedback,),
+    ):
+        chosen = {
+            "model.name": own.model.name,
+            "model.base_url": own.model.base_url,
+            "demonstration.prompts": _prompt_folder(words),
+            "demonstration.planning": planning,
+            "demonstration.feedback": feedback,
+            "map.name": place,
+            "scenario.agents": agents,
+        }
+        settings = load_settings(file, wanted.assignments, chosen)
+        where = Path(place).name.split(".")[0] if "/" in place else place
+        labels = dict(zip(AXES, (label, words, planning, where, str(agents), feedback), strict=True))
+        yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts).hashes)
 
 
 def _prompt_folder(word: str) -> Path:
