@@ -144,14 +144,15 @@ def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], c
             settings["model"]["base_url"] = plain_url(settings["model"]["base_url"])
         tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
         trials = [{"seed": s, "folder": folder, "done": (folder, s) in found} for s, folder in tasks]
-        templates = dict(combination.templates)
-        combinations.append({**combination.labels, "settings": settings, "prompts_sha256": templates, "trials": trials})
+        combinations.append({**combination.labels, "settings": settings, "trials": trials})
+    prompts = {combination.labels["prompts"]: combination.prompts for combination in comparison.combinations}
     return {
         "command": _ADDRESS.sub(lambda address: plain_url(address[0]), command),
         **versions(),
         "rounds": list(comparison.rounds),
         "seeds": list(comparison.seeds),
         "record": comparison.record,
+        "prompts": {label: {"sha256": p.hashes, "texts": dict(p.texts)} for label, p in prompts.items()},
         "combinations": combinations,
         "failed": dict(failed),
     }

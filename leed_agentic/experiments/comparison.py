@@ -72,8 +72,7 @@ class Combination:
     """Axis to the name of its value."""
     settings: Settings
     """Of the first trial."""
-    templates: Mapping[str, str]
-    """Name of a template to the SHA-256 of its text."""
+    prompts: PromptSet
 
     def of(self, seed: int) -> Settings:
         """The settings of the trial with this seed."""
@@ -109,7 +108,7 @@ class Comparison:
             "model": asked,
             "caps": settings.model.model_dump(mode="json", include=_CAPS),
             "demonstration": settings.demonstration.model_dump(mode="json", exclude={"rounds", "prompts"}),
-            "templates": dict(combination.templates),
+            "templates": combination.prompts.hashes,
             "world": _world(settings),
             "environment": settings.environment.model_dump(mode="json"),
             "policy": _digest(_trajectories(policy).read_text(encoding="utf-8")) if policy else None,
@@ -233,7 +232,7 @@ def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) 
         settings = load_settings(file, wanted.assignments, chosen)
         where = Path(place).name.split(".")[0] if "/" in place else place
         labels = dict(zip(AXES, (label, words, planning, where, str(agents), feedback), strict=True))
-        yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts).hashes)
+        yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts))
 
 
 def _prompt_folder(word: str) -> Path:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from leed_agentic.experiments import runner
+from leed_agentic.experiments.compare import compare as conduct
+from leed_agentic.experiments.comparison import Wanted, plan_comparison
 from leed_agentic.models.stand_in import StandIn
 from tests.model_server import Answer, Hang, ModelServer, Say
 
@@ -82,6 +85,8 @@ def test_every_combination_is_measured_before_and_after_refinement(compare):
     manifest = json.loads((OUT / "manifest.json").read_text())
     assert (manifest["seeds"], manifest["rounds"]) == ([0, 1], [0, 2])
     assert manifest["command"].startswith("leed demo compare --model stand-in")
+    assert "$choices" in manifest["prompts"]["default"]["texts"]["junction"]
+    assert len(manifest["prompts"]["default"]["sha256"]["fleet"]) == 64
 
     files = {file: file.read_bytes() for file in OUT.glob("trials/*/*")}
     again = compare(*words, *error, "--trials", "3")
@@ -277,6 +282,16 @@ def test_ctrl_c_keeps_what_was_recorded(compare, served, model_server: ModelServ
     assert compare(*words).code == 0
     # Three were answered before, the fourth is asked again.
     assert len(model_server.requests) == 5
+
+
+def test_a_slow_trial_is_heard_of_while_it_is_under_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "BEAT", 0.01)
+    wanted = Wanted(("stand-in",), plannings=("junction",), agents=(2,), rounds=(0,), trials=1)
+    lines: list[str] = []
+    found = conduct(plan_comparison(wanted), tmp_path, jobs=1, note=lines.append)
+    assert [row.trials for row in found.rows] == [1]
+    heard = [line for line in lines if "calls recorded so far" in line]
+    assert heard[0].startswith("stand-in, default, junction, braunschweig, 2, leed, seed 0: ")
 
 
 def test_one_comparison_at_a_time_in_a_folder(compare):
