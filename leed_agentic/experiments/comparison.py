@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from leed_agentic import __version__
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.plan import planners
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PACKAGED, PromptSet
-from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.task import TRIAL, Task
 from leed_agentic.models.caller import ModelCaller
