@@ -81,6 +81,12 @@ class ModelSettings(_Group):
         ge=0,
         description="Pause before the first further try, then doubled; a server's retry-after goes first.",
     )
+    calls_per_minute: float | None = Field(
+        None, gt=0, description="Most calls a minute to this model by all processes of this machine; unset: no limit."
+    )
+    max_concurrent_calls: int | None = Field(
+        None, ge=1, le=1000, description="Most calls at a time to this model, likewise counted; unset: no limit."
+    )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
     max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")

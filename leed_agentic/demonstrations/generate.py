@@ -123,15 +123,19 @@ def open_workshop(
     calls_file: Path | None = None,
     own: dict[int, Trajectory] | None = None,
     progress: Callable[[str], Any] = lambda line: None,
+    caller: ModelCaller | None = None,
 ) -> Workshop:
-    """The parts of the graph for these settings; the caller closes `env` and `caller`. Raises as `generate` does."""
+    """The parts of the graph for these settings; who opens it closes `env` and `caller`. Raises as `generate` does.
+
+    Args:
+        caller: asks the model; one of the settings' model that keeps its record in `calls_file` when None.
+    """
     network = network or open_map(settings.map.name, settings.map)
     scenario = scenario or scenario_of(settings, network)
-    made_with = {"scenario": scenario.to_json(), "settings": recorded_settings(settings)}
     return Workshop(
         network=network,
         scenario=scenario,
-        caller=ModelCaller(settings.model, calls_file, made_with),
+        caller=caller or ModelCaller(settings.model, calls_file, made_with(settings, scenario)),
         prompts=PromptSet.load(settings.demonstration.prompts),
         # Last: an error in the others then leaves no simulation open.
         env=RouteEnv(network, scenario, settings.environment),
@@ -140,6 +144,11 @@ def open_workshop(
         own=own,
         progress=progress,
     )
+
+
+def made_with(settings: Settings, scenario: Scenario) -> dict[str, Any]:
+    """What a record of calls says of itself."""
+    return {"scenario": scenario.to_json(), "settings": recorded_settings(settings)}
 
 
 def recorded_settings(settings: Settings) -> dict[str, Any]:

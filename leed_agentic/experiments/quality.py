@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from langgraph.runtime import Runtime
-
 from leed_agentic.demonstrations.generate import open_workshop
-from leed_agentic.demonstrations.graph import refine, run_graph
 from leed_agentic.demonstrations.state import State, Workshop
 from leed_agentic.errors import LeedError, UnavailableError
+from leed_agentic.experiments.stages import advance
 from leed_agentic.learning.session import begin
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.trajectory import Trajectory
@@ -37,10 +35,9 @@ def measure(settings: Settings, folder: Path, policy_episodes: int) -> dict[str,
     found, state, problem = [], State(), None
     try:
         for stage in STAGES:
-            shop.settings.rounds = stage
             try:
                 if not problem:
-                    state = run_graph(shop, _onwards(state, shop) if stage else state)
+                    state = advance(shop, state, stage)
             except UnavailableError:
                 raise
             except LeedError as error:
@@ -70,13 +67,6 @@ def own_trajectories(settings: Settings, episodes: int) -> dict[int, Trajectory]
         return dict(session.world.episode(session.trainer.algorithm.choose, settings.seed).experiences)
     finally:
         session.close()
-
-
-def _onwards(state: State, shop: Workshop) -> State:
-    """The state that the next stage begins with: judged anew from the best set so far, or told what is invalid."""
-    if shop.best.episode is not None:
-        return {**state, "routes": shop.best.routes, "episode": shop.best.episode}
-    return {**state, **refine({**state, "routes": shop.best.routes}, Runtime(context=shop))}
 
 
 def _figures(shop: Workshop, stage: int) -> dict[str, Any]:

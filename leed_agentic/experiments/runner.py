@@ -19,10 +19,13 @@ from leed_agentic.experiments.task import Task
 from leed_agentic.experiments.work import execute
 from leed_agentic.registry import Registry
 
-Submit = Callable[[str, str, str, dict[str, int]], "Future[None]"]
+Submit = Callable[[str, str, str, dict[str, Any]], "Future[None]"]
 """Starts `work.execute` somewhere, with its arguments."""
 Backend = Callable[[int], AbstractContextManager[Submit]]
 """From the number of tasks at a time to where they run; leaving it by an error ends the tasks under way."""
+
+BEAT = 10.0
+"""Seconds after which somebody who waits hears that tasks are still under way."""
 
 backends: Registry[Backend] = Registry("backend")
 
@@ -41,11 +44,19 @@ class Progress:
 
 
 def perform(
-    tasks: Sequence[Task], parent: Path, jobs: int, backend: str, told: Callable[[Progress], Any]
+    tasks: Sequence[Task],
+    parent: Path,
+    jobs: int,
+    backend: str,
+    told: Callable[[Progress], Any],
+    beat: Callable[[Sequence[Task]], Any] = lambda running: None,
 ) -> dict[str, str]:
     """Make the tasks that are not done yet; returns folder and reason of those that failed.
 
     A failed task does not stop the others, and is tried again next time.
+
+    Args:
+        beat: called with the tasks under way every now and then while none ends.
 
     Raises:
         UsageError: a folder of another version, found before anything runs; an unknown backend.
@@ -68,7 +79,10 @@ def perform(
                 task = queue.pop()
                 arguments = (task.work, task.settings.model_dump_json(), str(parent / task.folder), dict(task.extras))
                 pending[submit(*arguments)] = task
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            ended = wait(pending, timeout=BEAT, return_when=FIRST_COMPLETED).done
+            if not ended:
+                beat(list(pending.values()))
+            for future in ended:
                 task, error = pending.pop(future), future.exception()
                 if error is not None:
                     failed[task.folder] = _sentence(error)
@@ -106,9 +120,12 @@ def processes(jobs: int) -> Iterator[Submit]:
         # The tasks under way end with their process; a run's last checkpoint is whole.
         for process in list((pools[-1]._processes or {}).values()):
             process.terminate()
+        # A pool that is not yet taken down when the interpreter leaves in a hurry leaves semaphores and a warning.
+        pools.pop().shutdown(wait=True, cancel_futures=True)
         raise
     finally:
-        pools[-1].shutdown(wait=False, cancel_futures=True)
+        if pools:
+            pools[-1].shutdown(wait=False, cancel_futures=True)
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:

@@ -53,6 +53,24 @@ def mean_and_interval(values: np.ndarray, level: float = 0.95) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
+def share_and_interval(shares: np.ndarray, level: float = 0.95) -> Estimate:
+    """Mean of one share per run, with Wilson's interval for so many runs; it lies inside [0, 1].
+
+    A t interval would have width zero where all runs have the same share, as with a model that never gets a route
+    right. Shares vary at most as much as outcomes that are 0 or 1, which Wilson's interval is made for: it is wide
+    enough.
+    """
+    shares = np.asarray(shares, dtype=np.float64)
+    mean, runs = float(shares.mean()), len(shares)
+    if runs < 2:
+        return Estimate(mean, None, None)
+    z = float(stats.norm.ppf((1 + level) / 2))
+    middle = (mean + z * z / (2 * runs)) / (1 + z * z / runs)
+    half = z * np.sqrt(mean * (1 - mean) / runs + (z / (2 * runs)) ** 2) / (1 + z * z / runs)
+    # At 0 and 1 a rounding error could put the mean outside.
+    return Estimate(mean, max(min(middle - half, mean), 0.0), min(max(middle + half, mean), 1.0))
+
+
 def curve_with_interval(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean, low and high of curves of shape (runs, episodes), pointwise as in `mean_and_interval`."""
     mean = curves.mean(axis=0)

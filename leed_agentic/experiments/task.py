@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from leed_agentic.errors import UsageError
 from leed_agentic.settings import Settings
@@ -13,11 +14,18 @@ SUMMARY = "summary.json"
 REFERENCES = "references.json"
 PLAN = "plan.json"
 QUALITY = "quality.json"
+TRIAL = "trial"
+"""The work of a comparison."""
 
 
 def tests_file(episodes: int) -> str:
     """Name of the file of a run's test runs."""
     return f"test_{episodes}.json"
+
+
+def stages_file(rounds: Sequence[int]) -> str:
+    """Name of the file of a trial's figures after these numbers of refinements."""
+    return f"rounds_{'-'.join(map(str, rounds))}.json"
 
 
 @dataclass(frozen=True)
@@ -29,21 +37,25 @@ class Task:
     folder: str
     """Its name among the shared runs."""
     work: str
-    """train, references or quality; `work.works` says what each does."""
+    """train, references, quality or trial; `work.works` says what each does."""
     settings: Settings
-    extras: Mapping[str, int] = field(default_factory=dict)
+    extras: Mapping[str, Any] = field(default_factory=dict)
     """What the work is told besides the settings, such as `test_episodes`."""
 
     @property
     def files(self) -> list[str]:
         """What it leaves behind; all there means done."""
+        if self.work == TRIAL:
+            return [stages_file(self.extras["rounds"])]
         if self.work != "train":
             return [REFERENCES if self.work == "references" else QUALITY]
         tests = self.extras.get("test_episodes")
         return [SUMMARY, *([tests_file(tests)] if tests else []), *([PLAN] if self.extras.get("plan") else [])]
 
     def done(self, parent: Path) -> bool:
-        return all((parent / self.folder / name).is_file() for name in self.files)
+        # What is played from the record is for measuring it again.
+        again = self.work == TRIAL and self.extras["record"] == "only"
+        return not again and all((parent / self.folder / name).is_file() for name in self.files)
 
     def effort(self, parent: Path) -> float:
         """How long it takes, roughly, in episodes; for the time left."""

@@ -1,4 +1,4 @@
-"""The work of an experiment, done in a process of its own: train a run, drive what learned nothing."""
+"""The work of an experiment, done in a process of its own: train a run, drive what learned nothing, plan."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import LeedError, UsageError
-from leed_agentic.experiments.task import PLAN, QUALITY, REFERENCES, SUMMARY, tests_file
+from leed_agentic.experiments.task import PLAN, QUALITY, REFERENCES, SUMMARY, TRIAL, stages_file, tests_file
 from leed_agentic.settings import Settings
 
 
-def execute(work: str, settings_json: str, folder_name: str, extras: Mapping[str, int]) -> None:
+def execute(work: str, settings_json: str, folder_name: str, extras: Mapping[str, Any]) -> None:
     """Do one task. Raises RuntimeError with the sentence of what went wrong."""
-    import torch
+    if work != TRIAL:
+        import torch
 
-    # As many tasks as cores: more threads would fight, and the last bit of a sum depends on their number.
-    torch.set_num_threads(1)
+        # As many tasks as cores: more threads would fight, and the last bit of a sum depends on their number.
+        torch.set_num_threads(1)
     folder = Path(folder_name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +28,7 @@ def execute(work: str, settings_json: str, folder_name: str, extras: Mapping[str
         raise RuntimeError(str(error)) from None
 
 
-def train(settings: Settings, folder: Path, extras: Mapping[str, int]) -> None:
+def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     """Train from where the folder stands, then drive the final policies and the final plan where that is wanted."""
     from leed_agentic.learning.evaluation import drive_all, evaluation_seeds, plan_driver, plan_of_run, trained_driver
     from leed_agentic.learning.session import take_up
@@ -72,7 +73,7 @@ def _train(settings: Settings, folder: Path) -> None:
     _write(folder / SUMMARY, result)
 
 
-def references(settings: Settings, folder: Path, extras: Mapping[str, int]) -> None:
+def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     """Random, shortest path and its re-planned form in one run's world."""
     from leed_agentic.learning.evaluation import RANDOM, SHORTEST_PATH, drive_all, evaluation_seeds, reference_drivers
     from leed_agentic.learning.session import make_world
@@ -88,17 +89,31 @@ def references(settings: Settings, folder: Path, extras: Mapping[str, int]) -> N
     _write(folder / REFERENCES, {"seeds": seeds, "drivers": [*drawn, *fixed]})
 
 
-def quality(settings: Settings, folder: Path, extras: Mapping[str, int]) -> None:
+def quality(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     """One scenario's demonstrations at the initial prompt and after refinements."""
     from leed_agentic.experiments.quality import measure
 
     _write(folder / QUALITY, measure(settings, folder, extras["policy_episodes"]))
 
 
-works: dict[str, Callable[[Settings, Path, Mapping[str, int]], None]] = {
+def trial(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
+    """One scenario's demonstrations by one model of a comparison."""
+    from leed_agentic.experiments.trial import FAILURE, measure, note_failure
+
+    try:
+        found = measure(settings, folder, extras)
+    except LeedError as error:
+        note_failure(folder, error)
+        raise
+    _write(folder / stages_file(extras["rounds"]), found)
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+works: dict[str, Callable[[Settings, Path, Mapping[str, Any]], None]] = {
     "train": train,
     "references": references,
     "quality": quality,
+    TRIAL: trial,
 }
 
 

@@ -16,7 +16,10 @@ from typing_extensions import TypedDict
 from leed_agentic.models.connect import NO_LLM, REPLAY, STAND_IN, connect, effective_settings
 from leed_agentic.models.failure import Overdue, understand
 from leed_agentic.models.keys import without_keys
+from leed_agentic.models.pace import Pace
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
+from leed_agentic.models.spent import Spent
+from leed_agentic.models.tape import Tape
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage
 from leed_agentic.settings import ModelSettings
 
@@ -58,9 +61,11 @@ class ModelCaller:
     Args:
         calls_file: where every call is appended as a line; None keeps no record.
         made_with: scenario and settings, for the head of that file. No secrets.
+        tape: replies that need not be asked for again; their tokens and seconds are as recorded.
 
     Attributes:
         usage: counts so far.
+        spent: what all replies took, replayed ones as when they were made.
         label: how to name the model to people, such as `replay of openai:gpt-4o-mini`.
         recording: what is played back, else None.
 
@@ -68,17 +73,30 @@ class ModelCaller:
         UsageError: the settings name no usable model, key, recording or file.
     """
 
-    def __init__(self, settings: ModelSettings, calls_file: Path | None, made_with: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        calls_file: Path | None,
+        made_with: Mapping[str, Any],
+        tape: Tape | None = None,
+    ) -> None:
         self.settings = settings
+        self.pace = Pace(settings)
         self.usage = Usage()
+        self.spent = Spent()
         self.recording: Recording | None = None
+        self._tape = tape
         self._models: dict[int, BaseChatModel] = {}
         if settings.name == REPLAY:
             self.recording = Recording.load(settings.replay or shipped_recording())
             self.model = self.recording.model
             self.label = f"replay of {_label(self.recording.model['name'])}"
         else:
-            self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
+            if tape is not None and tape.only:
+                # What is never called needs no key.
+                self.model = tape.model
+            else:
+                self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
             self.label = _label(settings.name)
         self._log = CallLog(calls_file, made_with, self.model) if calls_file else None
 
@@ -103,8 +121,12 @@ class ModelCaller:
         call: dict[str, Any] = {"key": call_key(asked, sampling), "purpose": purpose, "messages": asked}
         call |= {"model": self.model["name"], "settings": sampling}
         if self.recording is not None:
-            return self._replayed(self.recording, call)
-        return self._tried(call, asked, max_output_tokens or self.settings.max_output_tokens)
+            return self._replayed(self.recording.answer(call["key"]), call)
+        recorded, kept = self._tape.take(call["key"]) if self._tape else (None, False)
+        if recorded is not None:
+            return self._replayed(recorded, call, kept)
+        with self.pace.place():
+            return self._tried(call, asked, max_output_tokens or self.settings.max_output_tokens)
 
     def close(self) -> None:
         """Close the record; asking again is an error."""
@@ -117,8 +139,7 @@ class ModelCaller:
             self._models[limit] = connect(self.settings.model_copy(update={"max_output_tokens": limit}))
         return self._models[limit]
 
-    def _replayed(self, recording: Recording, call: dict[str, Any]) -> Reply:
-        recorded = recording.answer(call["key"])
+    def _replayed(self, recorded: Mapping[str, Any], call: dict[str, Any], kept: bool = False) -> Reply:
         reply = Reply(
             text=recorded["reply"],
             input_tokens=recorded.get("input_tokens"),
@@ -129,13 +150,16 @@ class ModelCaller:
         )
         self.usage.calls += 1
         self.usage.replayed_calls += 1
-        self._keep(call, reply)
+        # The cap on calls ends a replay where it ended the run.
+        self.usage.retries += int(recorded.get("attempt") or 0)
+        self._keep(call, reply, kept=kept)
         return reply
 
     def _tried(self, call: dict[str, Any], messages: list[Message], limit: int) -> Reply:
         model = self._connected(limit)
         self.usage.calls += 1
         for attempt in range(self.settings.retries + 1):
+            self.pace.turn()
             started = time.perf_counter()
             try:
                 reply = _reply(self._invoke(model, messages), started)
@@ -175,15 +199,17 @@ class ModelCaller:
     def _server(self) -> str:
         return self.model["base_url"] or f"{self.settings.name.partition(':')[0]}'s server"
 
-    def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0) -> None:
+    def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0, kept: bool = False) -> None:
+        seconds = round(reply.seconds, 4)
+        self.spent.add(reply.input_tokens, reply.output_tokens, seconds)
         read = reply.input_tokens, sum(len(m["content"]) for m in call["messages"])
         written = reply.output_tokens, len(reply.text)
         for reported, characters in (read, written):
             self.usage.counted_tokens += characters // CHARACTERS_PER_TOKEN if reported is None else reported
-        if self._log:
-            kept = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
-            kept |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
-            self._log.add({**call, **kept, "seconds": round(reply.seconds, 4), "replayed": reply.replayed})
+        if self._log and not kept:
+            answer = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
+            answer |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+            self._log.add({**call, **answer, "seconds": seconds, "replayed": reply.replayed})
 
 
 def _label(name: str) -> str:

@@ -19,6 +19,10 @@ _TIMEOUTS = {"Overdue", "APITimeoutError", "TimeoutException", "TimeoutError"}
 _LONGEST_EXCERPT = 300
 
 
+class RefusedError(UsageError):
+    """The server knows the model and will not answer this request: as a rule it is longer than the model's context."""
+
+
 class Overdue(Exception):
     """No whole reply within model.timeout_seconds."""
 
@@ -68,7 +72,7 @@ def understand(error: Exception, name: str, server: str, timeout: float) -> Fail
         sentence = f"{server} knows no {name} (404); check the name, and that --base-url is whole (/v1): {said}"
         return Failure(UsageError(sentence), again=False, status=status)
     sentence = f"{server} refused the request to {name} ({status}); change what it complains of: {said}"
-    return Failure(UsageError(sentence), again=False, status=status)
+    return Failure(RefusedError(sentence), again=False, status=status)
 
 
 def short(error: BaseException) -> str:

@@ -26,6 +26,8 @@ FORMAT = "leed-calls"
 VERSION = 1
 SAMPLING = ("temperature", "seed", "max_output_tokens")
 _WRITTEN_ONCE_FROM = 200
+_REFUSALS = {400, 413, 422}
+"""HTTP statuses of a request that the server understood and would not answer."""
 _HOW_ON = "ask a real model (--model provider:name) or use --model stand-in"
 
 
@@ -111,15 +113,17 @@ class Recording:
     Attributes:
         made_with: scenario and settings of the recorded run.
         model: effective settings of the recorded model.
+        refused: key of a request that the server would not answer, and the error.
     """
 
     def __init__(
-        self, name: str, made_with: dict[str, Any], model: dict[str, Any], calls: list[dict[str, Any]]
+        self, name: str, made_with: dict[str, Any], model: dict[str, Any], tries: list[dict[str, Any]]
     ) -> None:
         self.name = name
         self.made_with = made_with
         self.model = model
-        self.calls = calls
+        self.calls = calls = [call for call in tries if call.get("error") is None]
+        self.refused = {t["key"]: str(t["error"]) for t in tries if t.get("error") and t.get("status") in _REFUSALS}
         self._by_key: dict[str, list[dict[str, Any]]] = {}
         for call in calls:
             self._by_key.setdefault(call["key"], []).append(call)
@@ -135,7 +139,10 @@ class Recording:
         path = Path(path)
         try:
             data = path.read_bytes()
-            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
+            data = gzip.decompress(data) if path.suffix == ".gz" else data
+            whole = data.rfind(b"\n") + 1
+            # A kill may cut the last line within a character.
+            text = data[:whole].decode("utf-8") + data[whole:].decode("utf-8", "replace" if whole else "strict")
         except FileNotFoundError:
             raise UsageError(f"There is no recording {path}; name one with --replay, or {_HOW_ON}.") from None
         except (OSError, EOFError, UnicodeDecodeError, ValueError) as error:
@@ -154,8 +161,12 @@ class Recording:
         made_with, model = header.get("made_with"), header.get("model")
         if not isinstance(made_with, dict) or not isinstance(model, dict) or not isinstance(model.get("name"), str):
             raise UsageError(f"The recording {path} does not say on line 1 what it was made with.")
-        calls = [_checked(record, path, number) for number, record in records[1:]]
-        return cls(path.name, made_with, model, [call for call in calls if call.get("error") is None])
+        return cls(path.name, made_with, model, [_checked(record, path, number) for number, record in records[1:]])
+
+    def answer_to(self, key: str, turn: int) -> dict[str, Any] | None:
+        """The recorded call with this key that was made as the `turn`-th, from 0 on; None where there is none."""
+        replies = self._by_key.get(key, [])
+        return replies[turn] if turn < len(replies) else None
 
     def answer(self, key: str) -> dict[str, Any]:
         """The next recorded call with this key.

@@ -17,6 +17,7 @@ from leed_agentic.experiments.statistics import (
     iqm_curve,
     mean_and_interval,
     normalised,
+    share_and_interval,
     smoothed,
     worst_fall,
 )
@@ -32,6 +33,22 @@ def test_one_run_has_no_interval():
     found = mean_and_interval(np.array([5.0]))
     assert (found.mean, found.low, found.high, str(found)) == (5.0, None, None, "5.0")
     assert not found.above(found)
+
+
+def test_wilson_interval_by_hand():
+    # 3 of 10, z = 1.96: (0.3 + 0.19207) / 1.38415 = 0.35551, less and more 1.96 * 0.17494 / 1.38415 = 0.24772.
+    found = share_and_interval(np.array([1.0] * 3 + [0.0] * 7))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.3, 0.10779, 0.60322), abs=1e-4)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_intervals_of_shares_stay_inside_0_and_1_and_are_never_of_width_zero(shares):
+    found = share_and_interval(np.array(shares))
+    if len(shares) == 1:
+        assert (found.low, found.high) == (None, None)
+    else:
+        assert 0 <= found.low <= found.mean <= found.high <= 1
+        assert found.high - found.low > 0.05
 
 
 def test_apart_means_wholly_above():

@@ -1,0 +1,143 @@
+"""`leed demo compare`: models, prompts and ways of planning on the same scenarios."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.errors import StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from leed_agentic.experiments.compare import Compared
+    from leed_agentic.experiments.comparison import Comparison
+    from leed_agentic.experiments.runner import Progress
+
+
+def compare(
+    models: list[str] | None = typer.Option(
+        None,
+        "--model",
+        help="provider:name, name@address, stand-in or a settings file (.yaml); give it again for more.",
+    ),
+    prompts: str | None = typer.Option(None, help="default and folders of templates, separated by commas."),
+    planning: str | None = typer.Option(None, help="Of fleet, agent, junction; separated by commas."),
+    maps: str | None = typer.Option(None, help="Maps, separated by commas."),
+    agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas."),
+    feedback: str | None = typer.Option(None, help="Feedback strategies, separated by commas."),
+    rounds: str | None = typer.Option(
+        None, help="Refinements after which to measure, rising, separated by commas; unset: 0 and demonstration.rounds."
+    ),
+    trials: int = typer.Option(10, help="Scenarios, seeded 0, 1, 2 ... from the setting seed on; the same for all."),
+    policies: list[Path] | None = typer.Option(
+        None, "--policy", help="A training run, compared with in the trial of its own scenario; give it again for more."
+    ),
+    base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, for models that name no address."),
+    record: str = typer.Option(
+        "auto", help="auto: ask only what is not recorded in --out; off: ask all, record nothing; only: never ask."
+    ),
+    out_folder: Path = typer.Option(Path("comparison"), "--out", help="Folder of the trials and the report."),
+    jobs: int | None = typer.Option(None, help="Trials at a time, each in a process; as many as there are cores."),
+    assignments: list[str] | None = typer.Option(
+        None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, for all, such as -s model.calls_per_minute=60."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Compare models, prompts and ways of planning; tables and a picture go to --out. Call it again to go on.
+
+    Exit code 1: some trials failed; the tables cover the others.
+    """
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
+    done = "Stopped before anything was asked."
+    try:
+        with err.status("reading settings") as status:
+            from leed_agentic.experiments.compare import compare as conduct
+            from leed_agentic.experiments.comparison import Wanted, plan_comparison
+
+            wanted = Wanted(
+                models=tuple(models or ()),
+                prompts=_words("--prompts", prompts),
+                plannings=_words("--planning", planning),
+                maps=_words("--maps", maps),
+                agents=_numbers("--agents", agents),
+                feedbacks=_words("--feedback", feedback),
+                rounds=_numbers("--rounds", rounds),
+                trials=trials,
+                policies=tuple(policies or ()),
+                base_url=base_url,
+                record=record,
+                assignments=tuple(assignments or ()),
+            )
+            comparison = plan_comparison(wanted, status.update)
+            done = "Stopped; what was done and recorded is kept: the same command goes on."
+
+            def told(progress: Progress) -> None:
+                state = "failed: " + progress.problem if progress.problem else "done"
+                left = f"about {progress.seconds_left / 60:.0f} min left"
+                counts = f"{progress.made} of {progress.of} made, {progress.running} running, {left}"
+                err.print(f"{progress.task.label}: {state} ({counts})", markup=False, highlight=False)
+                status.update(counts)
+
+            command = shlex.join(["leed", *sys.argv[1:]])
+            result = conduct(comparison, out_folder, jobs or os.cpu_count() or 1, command, told, status.update)
+    except KeyboardInterrupt:
+        raise StoppedError(done) from None
+    if as_json:
+        rows = [row.as_json() for row in result.rows]
+        print_json({"rows": rows, "failed": result.failed, "files": [str(file) for file in result.files]})
+    else:
+        _show(comparison, result)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+def _show(comparison: Comparison, result: Compared) -> None:
+    """The means; intervals and what all combinations share are in table.md."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from leed_agentic.experiments.comparison_table import SHORT, cell, varied
+    from leed_agentic.experiments.statistics import Estimate
+
+    axes = varied(comparison)
+    known = [name for name in SHORT if any(row.figures[name] for row in result.rows)]
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    shown.add_column(", ".join(axes))
+    for title in ("ref.", *(SHORT[name] for name in known)):
+        shown.add_column(title, justify="right", no_wrap=True)
+    for row in result.rows:
+        means = [e and Estimate(e.mean, None, None) for e in (row.figures[name] for name in known)]
+        shown.add_row(row.label(axes), str(row.rounds), *map(cell, known, means))
+    out.print(shown)
+    last = [row for row in result.rows if row.rounds == comparison.rounds[-1]]
+    for row in last:
+        if row.errors:
+            kinds = ", ".join(f"{kind} {count:.1f}" for kind, count in row.errors.items())
+            out.print(f"Errors per trial, {row.label(axes)}: {kinds}", markup=False, highlight=False)
+    if not any(row.figures["cost"] for row in last):
+        out.print("Cost unknown: no prices are set, or the server reports no tokens.")
+    for where, why in result.failed.items():
+        out.print(f"Failed: {where}: {why}", markup=False, highlight=False)
+    out.print("\n".join(map(str, result.files)), markup=False, highlight=False)
+
+
+def _words(option: str, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    words = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not words:
+        raise UsageError(f"{option} is empty; name at least one, or leave it out.")
+    return words
+
+
+def _numbers(option: str, text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in _words(option, text))
+    except ValueError:
+        raise UsageError(f"{option} takes a number, or several separated by commas, not {text!r}.") from None
