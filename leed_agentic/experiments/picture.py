@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,12 +51,14 @@ def draw(panels: Sequence[Panel], title: str, stem: Path, columns: int) -> list[
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(5 * columns, 3.6 * rows + 0.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     arms = list(dict.fromkeys(line.label for p in panels for line in p.lines if not line.reference))
     fixed = list(dict.fromkeys(line.label for p in panels for line in p.lines if line.reference))
+    rows, heading = -(-len(panels) // columns), textwrap.fill(title, 65 * columns)
+    # Title and legend take their lines from no panel.
+    lines = heading.count("\n") + -(-(len(arms) + len(fixed)) // (2 * columns))
+    figure = Figure(figsize=(5 * columns, 3.6 * rows + 0.2 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     handles: dict[str, Any] = {}
     for axis, panel in zip(axes, panels, strict=False):
         for line in panel.lines:
@@ -77,7 +80,7 @@ def draw(panels: Sequence[Panel], title: str, stem: Path, columns: int) -> list[
     shown = [handles[label] for label in order]
     width = min(len(order), 2 * columns)
     figure.legend(shown, order, loc="outside lower center", ncols=width, frameon=False)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(heading, fontsize=10)
     stem.parent.mkdir(parents=True, exist_ok=True)
     files = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "pdf")]
     figure.savefig(files[0], dpi=110)
