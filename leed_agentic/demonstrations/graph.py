@@ -18,6 +18,7 @@ from leed_agentic.demonstrations.plan import planners
 from leed_agentic.demonstrations.refine import Review, feedbacks
 from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.demonstrations.validate import validate as validate_routes
+from leed_agentic.models.tracing import traced
 
 STEPS_PER_ROUND = 5
 
@@ -154,4 +155,6 @@ def _bound(function: Callable[..., Any], shop: Workshop | None) -> Callable[...,
 def run_graph(shop: Workshop, state: State | None = None) -> State:
     """Run the machine to its end; the number of rounds bounds it, the recursion limit is only the second lock."""
     limit = STEPS_PER_ROUND * (shop.settings.rounds + 2)
-    return build_graph().invoke(state or {}, {"recursion_limit": limit}, context=shop)
+    with traced(shop.caller.settings) as callbacks:
+        config = {"recursion_limit": limit, "callbacks": callbacks}
+        return build_graph().invoke(state or {}, config, context=shop)
