@@ -143,7 +143,10 @@ def _converse(desk: Desk, planned: Planned, template: str, topic: str, agents: l
     desk.memory.conversations[topic] = [*messages, {"role": "assistant", "content": kept}]
     parsed = read_reply(reply.text, agents, desk.network, desk.scenario)
     planned.routes.update(parsed.routes)
-    planned.problems.extend(parsed.problems)
+    problems = parsed.problems
     if reply.finish_reason == "length":
+        # That it cannot be read follows from it.
+        problems = [p for p in problems if p.agent is not None or p.kind != "unreadable"]
         message = "The reply was cut at the token limit; raise model.max_output_tokens or ask for fewer agents."
-        planned.problems.append(Finding(None, "unreadable", message))
+        problems.append(Finding(None, "unreadable", message))
+    planned.problems.extend(problems)
