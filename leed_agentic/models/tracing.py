@@ -50,19 +50,20 @@ def check_tracing(settings: ModelSettings) -> None:
 
 @contextmanager
 def traced(settings: ModelSettings) -> Iterator[list[BaseCallbackHandler]]:
-    """The callbacks to hand to whatever is invoked inside; what LANGSMITH_ variables switch on is off in there.
+    """The callbacks to hand to whatever is invoked inside; LANGSMITH_ variables alone switch nothing on in there.
 
     LangSmith sends from a thread of its own: leaving waits until it has sent everything.
     """
-    from langchain_core.tracers.langchain import wait_for_all_tracers
+    from langchain_core.tracers.langchain import LangChainTracer, wait_for_all_tracers
     from langsmith.run_helpers import tracing_context
 
     handlers = _handlers(settings)
-    with tracing_context(enabled=False):
+    langsmith = any(isinstance(handler, LangChainTracer) for handler in handlers)
+    with tracing_context(enabled=langsmith):
         try:
             yield handlers
         finally:
-            if LANGSMITH in settings.tracing:
+            if langsmith:
                 wait_for_all_tracers()
 
 
