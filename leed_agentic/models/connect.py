@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.keys import KEY_VARIABLES, PLACEHOLDER, key_of, plain_url
@@ -93,7 +95,20 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
         "api_key": SecretStr(key),
         "seed": settings.seed,
     }
-    return BaseChatOpenAI(**options, base_url=settings.base_url) if settings.base_url else ChatOpenAI(**options)
+    if not settings.base_url:
+        return ChatOpenAI(**options)
+    address, headers = _without_sign_on(settings.base_url)
+    return BaseChatOpenAI(**options, base_url=address, default_headers=headers)
+
+
+def _without_sign_on(url: str) -> tuple[str, dict[str, str] | None]:
+    """The address without user name and password, and the header that carries them: clients log addresses."""
+    parts = urlsplit(url)
+    signed_on, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    header = "Basic " + base64.b64encode(unquote(signed_on).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": header}
 
 
 def _common_options(settings: ModelSettings) -> dict[str, Any]:
