@@ -159,13 +159,9 @@ class QmixSettings(_Group):
     buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
     batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
     steps: int = Field(
-        800,
-        ge=1,
-        description="Joint steps of these learnt from at once; 32 episodes of EPyMARL's particle tasks have 800.",
+        200, ge=1, description="Joint steps of these learnt from per gradient step (EPyMARL: all, about 800)."
     )
-    updates: int = Field(
-        4, ge=1, description="Gradient steps per episode; 4 as learning.epochs (EPyMARL: 1, over far more episodes)."
-    )
+    updates: int = Field(32, ge=1, description="Gradient steps per episode (EPyMARL: 1, over far more episodes).")
     target_update: float = Field(
         0.01,
         gt=0,
@@ -175,7 +171,7 @@ class QmixSettings(_Group):
     epsilon_start: float = Field(1.0, ge=0, le=1, description="Share of random actions in the beginning.")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="Share of random actions in the end.")
     epsilon_steps: int = Field(
-        200_000,
+        50_000,
         ge=1,
         description="Joint steps over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to 200,000).",
     )

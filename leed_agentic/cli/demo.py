@@ -8,6 +8,8 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.review import Reviewer
+from leed_agentic.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 
@@ -34,6 +36,7 @@ def generate(
     assignments: list[str] | None = Assignments,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
+    review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
 
@@ -57,6 +60,8 @@ def generate(
 
     with err.status("reading settings") as status:
         settings = settings_for_run(settings_file, assignments or (), given)
+        if dry_run and review:
+            raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
         if dry_run:
             from leed_agentic.demonstrations.dry_run import write_prompts
 
@@ -65,7 +70,8 @@ def generate(
             return
         from leed_agentic.demonstrations.generate import generate as run
 
-        result = run(settings, out_folder, policy, progress=lambda line: status.update(line))
+        reviewer = Reviewer(status) if review else None
+        result = run(settings, out_folder, policy, progress=lambda line: status.update(line), reviewer=reviewer)
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
     if result.demonstrations.validity < 1.0:
         raise typer.Exit(1)
@@ -80,7 +86,6 @@ def show(
     import json
 
     from leed_agentic.demonstrations.demonstration import DemonstrationSet
-    from leed_agentic.errors import UsageError
 
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")
     try:
@@ -154,13 +159,14 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     if summary.get("stopped"):
         out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
     valid, agents = len(demonstrations.routes), summary["agents"]
-    ratio = _number(summary["travel_time_ratio"], 2)
-    reward, arrived = _number(summary["reward_mean"], 1), summary["arrival_rate"]
-    out.print(
-        f"{valid} of {agents} agents have a valid route. Driven in SUMO, {arrived:.0%} of these arrived, "
-        f"in {ratio} times the time of the fastest path alone, with mean reward {reward}.",
-        highlight=False,
-    )
+    driven = "No route was driven."
+    if summary["reward_mean"] is not None:
+        driven = (
+            f"Driven in SUMO, {summary['arrival_rate']:.0%} of these arrived, in "
+            f"{_number(summary['travel_time_ratio'], 2)} times the time of the fastest path alone, with mean reward "
+            f"{summary['reward_mean']:.1f}."
+        )
+    out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)

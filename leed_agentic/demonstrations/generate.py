@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from leed_agentic.demonstrations.decision import Decision, Proposal, ReviewLog
 from leed_agentic.demonstrations.demonstration import (
     DemonstrationSet,
     package_versions,
     write_sumo_config,
     write_sumo_routes,
 )
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
 from leed_agentic.demonstrations.state import Workshop
 from leed_agentic.errors import LeedError, UsageError
@@ -30,6 +31,9 @@ from leed_agentic.settings import Settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
+
+Reviewer = Callable[[Proposal, Workshop, Path], Decision]
+"""Asks a person about a proposal, given the parts of the run and where its map picture is."""
 
 
 @dataclass
@@ -53,6 +57,7 @@ def generate(
     out: Path | None = None,
     policy: Path | None = None,
     progress: Callable[[str], Any] = lambda line: None,
+    reviewer: Reviewer | None = None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -61,6 +66,7 @@ def generate(
     Args:
         out: the run folder; runs/<time>_<map>_<model>/ when None.
         policy: a training run whose trajectories the critique compares with.
+        reviewer: asks a person before routes are driven; None: nobody is asked.
 
     Raises:
         UsageError: a wrong setting, map, model, recording, prompt or folder.
@@ -81,8 +87,12 @@ def generate(
     write_json(folder / "settings.json", settings.for_file())
     problem: BaseException | None = None
     stopped = None
+    ask = None
+    if reviewer is not None:
+        shop.review = ReviewLog(folder / "review.jsonl")
+        ask = _with_picture(reviewer, shop, folder / "routes.png")
     try:
-        stopped = run_graph(shop).get("stopped")
+        stopped = run_graph(shop, ask=ask).get("stopped")
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
     finally:
@@ -93,6 +103,22 @@ def generate(
     if problem is not None:
         raise problem
     return result
+
+
+def _with_picture(reviewer: Reviewer, shop: Workshop, picture: Path) -> Callable[[Proposal], Decision]:
+    """Ask the person with a map picture at hand, drawn anew only when the routes are others."""
+    drawn: dict[int, list[str]] | None = None
+
+    def ask(proposal: Proposal) -> Decision:
+        nonlocal drawn
+        if proposal.routes != drawn:
+            lacking = [trip for trip in shop.scenario.agents if trip.agent not in proposal.routes]
+            trips = {trip.agent: (trip.start_edge, trip.destination) for trip in lacking}
+            draw_map(shop.network, picture, routes=proposal.routes, trips=trips)
+            drawn = proposal.routes
+        return reviewer(proposal, shop, picture)
+
+    return ask
 
 
 def open_workshop(
@@ -161,6 +187,8 @@ def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, sto
             "stopped": stopped,
         },
     )
+    if shop.review is not None:
+        demonstrations.provenance["edited_by_a_person"] = shop.review.edited_in(best.routes)
     demonstrations.save(folder / "demonstrations.json")
     net_name = copy_network(shop.network, folder)
     write_sumo_routes(folder / "routes.rou.xml", shop.scenario, best.routes)

@@ -1,4 +1,4 @@
-"""The state machine of demonstration generation: plan, validate, execute, critique, refine."""
+"""The state machine of demonstration generation: plan, validate, (review by a person,) execute, critique, refine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,33 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Literal, get_type_hints
 
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command, interrupt
 
+from leed_agentic.demonstrations.critique import AgentCritique, Critique
 from leed_agentic.demonstrations.critique import critique as judge
+from leed_agentic.demonstrations.decision import Decision, Proposal
 from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.execute import execute as drive_routes
 from leed_agentic.demonstrations.execute import fastest_alone
-from leed_agentic.demonstrations.plan import planners
-from leed_agentic.demonstrations.refine import Review, feedbacks
+from leed_agentic.demonstrations.feedback import Assessment, remarks_of
+from leed_agentic.demonstrations.plan import Planned, planners
+from leed_agentic.demonstrations.review import Next, decide, propose
 from leed_agentic.demonstrations.state import Best, State, Workshop
+from leed_agentic.demonstrations.validate import Finding, Validation
 from leed_agentic.demonstrations.validate import validate as validate_routes
 from leed_agentic.models.tracing import traced
+from leed_agentic.traffic.fleet import Counters
+from leed_agentic.traffic.trajectory import Episode, Trajectory
 
-STEPS_PER_ROUND = 5
+STEPS_PER_ROUND = 6
+IN_CHECKPOINTS = (
+    *(AgentCritique, Counters, Critique, Decision, Episode, Finding, Planned, Proposal, Trajectory, Validation),
+)
+"""What a checkpoint may hold besides plain data; tuples in them come back as lists."""
 
 
 # -- nodes -------------------------------------------------------------------------------------------------------------
@@ -60,6 +73,14 @@ def validate(state: State, runtime: Runtime[Workshop]) -> State:
     return {"validation": found, "routes": routes}
 
 
+def review(state: State, runtime: Runtime[Workshop]) -> Command[Next]:
+    """Wait for a person's decision before anything is driven."""
+    # LangGraph runs the node from its start again when the decision comes, so nothing is written above this line.
+    decision = interrupt(propose(state))
+    update, following = decide(runtime.context, state, decision)
+    return Command(update=update, goto=following)
+
+
 def execute(state: State, runtime: Runtime[Workshop]) -> State:
     """Drive the kept routes in SUMO; the better of this set and the best so far stays."""
     shop = runtime.context
@@ -90,7 +111,7 @@ def refine(state: State, runtime: Runtime[Workshop]) -> State:
     """Write what the model is told next: d <- d with {tau^a, tau^e}."""
     shop = runtime.context
     judged = state.get("critique")
-    remarks = feedbacks.get(shop.settings.feedback)(Review(state.get("validation"), judged))
+    remarks = remarks_of(shop.settings.feedback, Assessment(state.get("validation"), judged, shop.stationarity))
     missing = [trip.agent for trip in shop.scenario.agents if trip.agent not in state["routes"]]
     asked = missing + (judged.slow if judged else [])
     following = state["round"] + 1 if "planned" in state else state.get("round", 0)
@@ -103,12 +124,15 @@ def begin(state: State) -> Literal["plan", "critique"]:
     return "critique" if state.get("episode") else "plan"
 
 
-def after_validation(state: State, runtime: Runtime[Workshop]) -> Literal["execute", "refine", "__end__"]:
-    """Invalid routes go back to the model while rounds are left; what is valid in the end is driven."""
+def after_validation(state: State, runtime: Runtime[Workshop]) -> Literal["execute", "review", "refine", "__end__"]:
+    """Invalid routes go back to the model while rounds are left; what is valid in the end is driven, after a person
+    has seen it where one is asked."""
     shop = runtime.context
     complete = len(state["routes"]) == len(shop.scenario.agents)
     if not complete and not state["stopped"] and state["round"] < shop.settings.rounds:
         return "refine"
+    if shop.review is not None:
+        return "review"
     return "execute" if state["routes"] else "__end__"
 
 
@@ -120,14 +144,15 @@ def after_critique(state: State, runtime: Runtime[Workshop]) -> Literal["refine"
     return "__end__" if good or state.get("stopped") or state.get("round", 0) >= shop.settings.rounds else "refine"
 
 
-def build_graph(shop: Workshop | None = None) -> Any:
+def build_graph(shop: Workshop | None = None, checkpointer: InMemorySaver | None = None) -> Any:
     """The compiled graph; call `.invoke(state, context=Workshop(...))`.
 
     Args:
         shop: parts bound in for callers that cannot hand over a context, such as LangGraph Studio.
+        checkpointer: needed only where a person is asked: the graph stops there and goes on from its checkpoint.
     """
     graph = StateGraph(State, context_schema=Workshop)
-    for node in (plan, validate, execute, critique, refine):
+    for node in (plan, validate, review, execute, critique, refine):
         graph.add_node(node.__name__, _bound(node, shop))
     graph.add_conditional_edges(START, begin)
     graph.add_edge("plan", "validate")
@@ -135,7 +160,7 @@ def build_graph(shop: Workshop | None = None) -> Any:
     graph.add_edge("execute", "critique")
     graph.add_conditional_edges("critique", _bound(after_critique, shop))
     graph.add_edge("refine", "plan")
-    return graph.compile(name="leed-demonstrations")
+    return graph.compile(checkpointer, name="leed-demonstrations")
 
 
 def _bound(function: Callable[..., Any], shop: Workshop | None) -> Callable[..., Any]:
@@ -152,9 +177,20 @@ def _bound(function: Callable[..., Any], shop: Workshop | None) -> Callable[...,
     return bound
 
 
-def run_graph(shop: Workshop, state: State | None = None) -> State:
-    """Run the machine to its end; the number of rounds bounds it, the recursion limit is only the second lock."""
-    limit = STEPS_PER_ROUND * (shop.settings.rounds + 2)
-    with traced(shop.caller.settings) as callbacks:
-        config = {"recursion_limit": limit, "callbacks": callbacks}
-        return build_graph().invoke(state or {}, config, context=shop)
+def run_graph(shop: Workshop, state: State | None = None, ask: Callable[[Proposal], Decision] | None = None) -> State:
+    """Run the machine to its end; the number of rounds bounds it, the recursion limit is only the second lock.
+
+    Args:
+        ask: a person's decision about a proposal; needed where the workshop has a review log.
+    """
+    config: dict[str, Any] = {"recursion_limit": STEPS_PER_ROUND * (shop.settings.rounds + 2)}
+    with traced(shop.caller.settings) as config["callbacks"]:
+        if ask is None:
+            return build_graph().invoke(state or {}, config, context=shop)
+        saver = InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=IN_CHECKPOINTS))
+        graph = build_graph(checkpointer=saver)
+        config["configurable"] = {"thread_id": "review"}
+        result = graph.invoke(state or {}, config, context=shop)
+        while waiting := result.get("__interrupt__"):
+            result = graph.invoke(Command(resume=ask(waiting[0].value)), config, context=shop)
+        return result

@@ -8,12 +8,14 @@ from typing import Any
 
 from leed_agentic.demonstrations.critique import Critique
 from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round, package_versions
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import recorded_settings
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.junction import JunctionMemory
 from leed_agentic.demonstrations.plan import Memory
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.state import Best, State, Workshop
+from leed_agentic.demonstrations.stationarity import Stationarity
 from leed_agentic.errors import LeedError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.settings import Settings
@@ -25,7 +27,7 @@ class GraphSource:
     """Demonstrations from the graph. Its memory goes on from trigger to trigger: d <- d with {tau^a, tau^e}.
 
     Raises:
-        UsageError: the settings name no usable model, key, recording or prompt folder.
+        UsageError: the settings name no usable model, key, recording, prompt folder or feedback strategy.
     """
 
     name = "graph"
@@ -39,7 +41,8 @@ class GraphSource:
     ) -> None:
         self.settings = settings
         self.folder = folder
-        # Before the model's record is opened: a wrong prompt folder leaves nothing behind.
+        # Before the model's record is opened: a wrong prompt folder or name leaves nothing behind.
+        feedbacks.get(settings.demonstration.feedback)
         prompts = PromptSet.load(settings.demonstration.prompts)
         made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
         calls = folder / "calls.jsonl" if folder else None
@@ -56,7 +59,13 @@ class GraphSource:
             settings=settings.demonstration,
             seed=settings.seed,
             progress=progress,
+            stationarity=Stationarity(),
         )
+
+    def learned(self, rewards: Mapping[int, float], divergences: Mapping[int, float]) -> None:
+        """Told by the trainer after every update: what each agent earned, and how far its policy moved (KL)."""
+        if self.shop.stationarity is not None:
+            self.shop.stationarity.add(rewards, divergences)
 
     def demonstrations(
         self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
@@ -77,6 +86,7 @@ class GraphSource:
         self.triggers += 1
         if shop.best.episode is None:
             raise LeedError(f"The model gave no valid route in {len(shop.rounds)} rounds.")
+        shop.stationarity = Stationarity()
         self._save(episode)
         return shop.best.episode.trajectories
 
@@ -116,6 +126,7 @@ class GraphSource:
                 str(agent): {"last": walked.last, "blocked": sorted(walked.blocked)}
                 for agent, walked in memory.junctions.items()
             },
+            "stationarity": self.shop.stationarity.to_json() if self.shop.stationarity else {},
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -128,6 +139,8 @@ class GraphSource:
             for agent, walked in state["junctions"].items()
         }
         self.shop.memory = Memory({topic: list(turns) for topic, turns in state["conversations"].items()}, junctions)
+        # Checkpoints of before it was kept lack it.
+        self.shop.stationarity = Stationarity.from_json(state.get("stationarity", {}))
         routes = {int(agent): list(route) for agent, route in state["routes"].items()}
         if routes:
             episode: Episode = execute(self.shop.env, self.shop.scenario, routes, self.shop.seed)

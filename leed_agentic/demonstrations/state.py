@@ -9,9 +9,11 @@ from typing import Any
 from typing_extensions import TypedDict
 
 from leed_agentic.demonstrations.critique import Critique
+from leed_agentic.demonstrations.decision import ReviewLog
 from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.plan import Desk, Memory, Planned
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.stationarity import Stationarity
 from leed_agentic.demonstrations.validate import Validation
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
@@ -38,6 +40,8 @@ class State(TypedDict, total=False):
     critique: Critique | None
     stopped: str | None
     """Why no further call may be made: a cap was reached."""
+    refused: str | None
+    """Why a person's last decision could not be followed; the person is told and asked again."""
 
 
 @dataclass
@@ -67,6 +71,10 @@ class Workshop:
     seed: int
     own: Mapping[int, Trajectory] | None = None
     """The agents' own latest trajectories (tau^a), when there are any."""
+    stationarity: Stationarity | None = None
+    """How steadily they learned since the last question; None where no trainer asks."""
+    review: ReviewLog | None = None
+    """Takes the decisions of a person who is asked before routes are driven; None: nobody is asked."""
     alone: dict[int, float] = field(default_factory=dict)
     """Seconds of each agent's fastest path driven alone; filled on first use."""
     best: Best = field(default_factory=Best)

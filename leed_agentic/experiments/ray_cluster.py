@@ -28,11 +28,13 @@ def cluster(jobs: int) -> Iterator[Any]:
             'The backend ray needs Ray: pip install "leed-agentic[ray]", or leave --backend out.'
         ) from error
     address = os.environ.get("RAY_ADDRESS")
+    # What Ray says of itself would go between our lines of progress.
+    quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     try:
         if address:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", num_cpus=jobs, include_dashboard=False, log_to_driver=False)
+            ray.init(address="local", num_cpus=jobs, include_dashboard=False, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster {address}" if address else "Ray on this machine"
         raise UnavailableError(f"Cannot start {where} ({' '.join(str(error).split())[:200]}).") from error

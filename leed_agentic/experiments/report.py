@@ -47,6 +47,9 @@ class Row:
     area_apart: Estimate | None
     """Area minus the first arm's on the same map, seed by seed; None for the first arm."""
     final_apart: Estimate | None
+    gain: Estimate | None
+    """Final reward on a scale where, in each run's own scenario, random driving is 0 and the shortest path 1; of the
+    test runs where there are some; None without these two drivers."""
     fall: float
     """Largest, over runs, share by which the last 100 episodes lie below the best 100 in a row."""
     seconds: Estimate
@@ -70,7 +73,7 @@ def write_report(
         UnavailableError: the folder cannot be written.
     """
     evidence = read_evidence(experiment, runs, parent)
-    rows = [row for place, arms in evidence.groups.items() for row in _rows(place, arms)]
+    rows = rows_of(evidence)
     over_maps = scores.scores(evidence)
     text = markdown(experiment, rows) + _references_markdown(evidence) + scores.markdown(over_maps)
     texts = {
@@ -110,16 +113,28 @@ def write_report(
     return Outcome(text, data, [*files, *pictures])
 
 
-def _rows(place: str, arms: Mapping[str, Group]) -> list[Row]:
+def rows_of(evidence: Evidence) -> list[Row]:
+    """Every arm in every place."""
+    return [row for place in evidence.groups for row in _rows(evidence, place)]
+
+
+def _rows(evidence: Evidence, place: str) -> list[Row]:
+    arms = evidence.groups[place]
     first = next(iter(arms.values()))
     # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
     return [
-        _row(place, arm, group, first if group is not first and len(first.runs) == len(group.runs) else None)
+        _row(
+            place,
+            arm,
+            group,
+            first if group is not first and len(first.runs) == len(group.runs) else None,
+            evidence.normalised(place, arm),
+        )
         for arm, group in arms.items()
     ]
 
 
-def _row(place: str, arm: str, group: Group, first: Group | None) -> Row:
+def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np.ndarray | None) -> Row:
     reward = group.curves["reward_mean"]
     apart = reward - first.curves["reward_mean"] if first else None
     return Row(
@@ -132,6 +147,7 @@ def _row(place: str, arm: str, group: Group, first: Group | None) -> Row:
         expert=mean_and_interval(group.expert_rewards) if len(group.expert_rewards) else None,
         area_apart=None if apart is None else mean_and_interval(apart.mean(axis=1)),
         final_apart=None if apart is None else mean_and_interval(apart[:, -LAST:].mean(axis=1)),
+        gain=None if normalised is None else mean_and_interval(normalised),
         fall=float(worst_fall(reward).max()),
         seconds=mean_and_interval(group.whole_seconds),
         final_iqm=iqm_and_interval(group.final),
@@ -141,27 +157,32 @@ def _row(place: str, arm: str, group: Group, first: Group | None) -> Row:
 
 def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
     """The table as Markdown, intervals in brackets."""
-    tested = any(r.test_iqm for r in rows)
+    tested, scaled = any(r.test_iqm for r in rows), any(r.gain for r in rows)
     lines = [
         f"# {experiment.question}",
         "",
         "Mean over seeds [95 % t interval]. Area: mean reward over all episodes. Final: the last 50. Fall: by how "
         "much, in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first "
         "arm, seed by seed. IQM: interquartile mean of the final rewards [95 % bootstrap interval]."
+        + (
+            " Gain: final reward (test runs, where there are some) where random driving is 0 and the shortest path 1."
+            * scaled
+        )
         + (f" Test: the same over {experiment.test_episodes} test runs of each final model." if tested else ""),
         "",
         "| map | arm | runs | area | apart | final reward | apart | arrived | demonstrations | fall | seconds "
-        "| final IQM |" + (" test IQM |" if tested else ""),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|" + ("---|" if tested else ""),
+        "| final IQM |" + " gain |" * scaled + " test IQM |" * tested,
+        "|---|---|---|---|---|---|---|---|---|---|---|---|" + "---|" * (scaled + tested),
     ]
     for r in rows:
         arrived = f"{100 * r.arrival.mean:.0f} %"
         if r.arrival.low is not None and r.arrival.high is not None:
-            arrived += f" [{100 * r.arrival.low:.0f}, {100 * min(r.arrival.high, 1.0):.0f}]"
+            arrived += f" [{100 * max(r.arrival.low, 0.0):.0f}, {100 * min(r.arrival.high, 1.0):.0f}]"
         expert = f"{r.expert.mean:.1f}" if r.expert else "-"
         lines.append(
             f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.area_apart or '-'} | {r.final} | {r.final_apart or '-'} "
             f"| {arrived} | {expert} | {100 * r.fall:.0f} % | {r.seconds.mean:.0f} | {r.final_iqm} |"
+            + (f" {r.gain.to(2) if r.gain else '-'} |" if scaled else "")
             + (f" {r.test_iqm or '-'} |" if tested else "")
         )
     return "\n".join(lines) + "\n"
@@ -204,7 +225,18 @@ def _scores_csv(rows: Sequence[scores.Score]) -> str:
 
 def _table_csv(rows: Sequence[Row]) -> str:
     names = ["map", "arm", "runs", "fall"]
-    estimates = ["area", "area_apart", "final", "final_apart", "arrival", "expert", "seconds", "final_iqm", "test_iqm"]
+    estimates = [
+        "area",
+        "area_apart",
+        "final",
+        "final_apart",
+        "arrival",
+        "expert",
+        "seconds",
+        "final_iqm",
+        "gain",
+        "test_iqm",
+    ]
     lines = [[*names, *(f"{e}{end}" for e in estimates for end in ("", "_low", "_high"))]]
     for row in rows:
         cells = [str(getattr(row, name)) for name in names]

@@ -36,6 +36,7 @@ COLUMNS = {
     "dtw": "DTW to the agents, m",
     "plans": "plans made",
 }
+SHARES = ("validity", "validity_reply")
 PAPER = (
     "| paper (Orlando, GPT-3.5), 0 | 3680 | 74 % | | 478.42 | 189.91 | |",
     "| paper, 5 | 4645 | 82 % | | 495.05 | 50.53 | |",
@@ -175,20 +176,25 @@ def _stages(place: str, members: Sequence[Mapping[str, Any]]) -> list[Stage]:
     stages = []
     for number, stage in enumerate(members[0]["stages"]):
         rows = [member["stages"][number] for member in members]
-        figures = {name: _estimate([row[name] for row in rows]) for name in COLUMNS}
+        figures = {name: _estimate([row[name] for row in rows], name.startswith("validity")) for name in COLUMNS}
         stages.append(Stage(place, stage["refinements"], len(rows), figures))
     return stages
 
 
-def _estimate(values: Sequence[float | None]) -> Estimate | None:
+def _estimate(values: Sequence[float | None], is_share: bool) -> Estimate | None:
     known = np.array([value for value in values if value is not None], dtype=np.float64)
-    return mean_and_interval(known) if len(known) else None
+    if not len(known):
+        return None
+    found = mean_and_interval(known)
+    if is_share and found.low is not None and found.high is not None:
+        return Estimate(found.mean, max(found.low, 0.0), min(found.high, 1.0))
+    return found
 
 
 def _cell(name: str, estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    if name.startswith("validity"):
+    if name in SHARES:
         return f"{100 * estimate.mean:.0f} %"
     return str(estimate) if name != "prompt_tokens" else f"{estimate.mean:.0f}"
 

@@ -52,6 +52,20 @@ def report_of(source: DemonstrationSource) -> Mapping[str, Any]:
     return report() if report else {}
 
 
+def tell(source: DemonstrationSource, rewards: Mapping[int, float], kl: Any) -> None:
+    """Tell a source, through a method `learned` if it has one, how an episode and the update after it went.
+
+    Args:
+        rewards: total reward by agent.
+        kl: of each agent's policy from before the update to after it, as the algorithm logs it, shape (n,); anything
+            else, such as one number for all agents, is not told.
+    """
+    learned = getattr(source, "learned", None)
+    if learned:
+        moved = np.atleast_1d(np.asarray(kl, dtype=np.float64)) if kl is not None else np.zeros(0)
+        learned(rewards, dict(enumerate(moved.tolist())) if len(moved) == len(rewards) else {})
+
+
 class _FixedSource:
     """A source without memory or costs; subclasses say which routes."""
 

@@ -18,7 +18,7 @@ from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_
 from leed_agentic.learning.logbook import TIMING, Logbook, summary_writer
 from leed_agentic.learning.rollout import Driven, RouteWorld, World
 from leed_agentic.learning.run_folder import read_csv, whole_file, write_text
-from leed_agentic.learning.sources import DemonstrationSource, report_of
+from leed_agentic.learning.sources import DemonstrationSource, report_of, tell
 from leed_agentic.learning.trigger_log import REPORTED, SPENT, mean_dtw
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.trajectory import load_trajectories, save_trajectories
@@ -97,6 +97,9 @@ class Trainer:
             self._ask(driven)
         clock.append(time.perf_counter())
         learnt = self.algorithm.update(driven.experiences, self.experts, self.episode)
+        if self.source is not None:
+            earned = {agent: float(np.sum(e.rewards)) for agent, e in driven.experiences.items()}
+            tell(self.source, earned, learnt.get("kl"))
         clock.append(time.perf_counter())
         seconds = dict(zip(TIMING[1:], [*np.diff(clock).tolist(), clock[-1] - clock[0]], strict=True))
         return self._row(driven, learnt), seconds, driven

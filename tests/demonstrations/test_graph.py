@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from leed_agentic.demonstrations.demonstration import DemonstrationSet
+from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import generate, scenario_of
 from leed_agentic.demonstrations.graph import build_graph
-from leed_agentic.demonstrations.refine import feedbacks
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import load_settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
+from tests.detours import detours
 from tests.model_server import Answer, ModelServer, Say
 
 ROOT = Path(__file__).parents[2]
@@ -109,17 +110,6 @@ def test_slow_routes_are_refined_and_the_better_set_stays(tmp_path, model_server
     rewards = [r.reward_mean for r in result.demonstrations.rounds]
     assert (rewards[0] > rewards[1]) == better_first
     assert result.demonstrations.routes == shorter
-
-
-def detours(network, route):
-    """Longer ways of the same trip, shortest first."""
-    found = []
-    for position in range(len(route) - 1):
-        for other in network.edge(route[position]).successors:
-            way = [*route[: position + 1], *network.shortest_path(other, network.edge(route[-1]).to_junction)]
-            if other != route[position + 1] and len(set(way)) == len(way):
-                found.append(way)
-    return sorted(found, key=network.path_time)
 
 
 def test_caps_end_the_run_with_the_best_so_far(tmp_path):

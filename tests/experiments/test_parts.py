@@ -15,6 +15,7 @@ from leed_agentic.experiments.evidence import INSIDE, OUTCOME, Evidence, Group
 from leed_agentic.experiments.experiment import Request
 from leed_agentic.experiments.marl_eval import export
 from leed_agentic.experiments.picture import panels_csv
+from leed_agentic.experiments.report import markdown, rows_of
 from leed_agentic.experiments.task import Task, merged
 
 
@@ -45,6 +46,19 @@ def test_scores_pool_maps_on_one_scale():
     assert rows[0].first_better is None
     assert rows[1].first_better is not None
     assert rows[1].first_better.mean == 1.0
+
+
+def test_a_gain_is_the_same_scale_on_one_map():
+    found = evidence(leed=[[8.0, 8.0], [9.0, 9.0]], ippo=[[1.0, 1.0], [2.0, 2.0]])
+    gains = found.normalised("berlin", "ippo")
+    assert gains == pytest.approx([0.1, 0.2])
+    row = next(row for row in rows_of(found) if (row.map, row.arm) == ("berlin", "ippo"))
+    assert row.gain is not None
+    assert row.gain.mean == pytest.approx(0.15)
+    assert "| 0.15 [" in markdown(found.experiment, [row])
+    found.references.clear()
+    assert all(row.gain is None for row in rows_of(found))
+    assert "| gain |" not in markdown(found.experiment, rows_of(found))
 
 
 def test_an_arm_that_is_missing_on_a_map_is_in_no_score():

@@ -197,11 +197,12 @@ def td_error_by_loop(own, target, driven, mixer, double_q, team_reward):
         return float(network(torch.tensor([values]), central_inputs(*rows)[[step]]).detach())
 
     for step, moment in enumerate(moments):
-        now, following, here, there = [], [], [], []
+        now, following, here, there, deciding = [], [], [], [], []
         for agent, e in driven.items():
             k, last = latest(agent, moment), len(e.actions) - 1
             left = e.arrived and k == last and (e.times[k], 0) != moment
             here.append(k >= 0 and not left)
+            deciding.append(k >= 0 and (e.times[k], list(e.times[:k]).count(e.times[k])) == moment)
             now.append(taken(own.values, agent, k) if here[-1] else 0.0)
             if step + 1 == len(moments):
                 there.append(not e.arrived)
@@ -216,12 +217,13 @@ def td_error_by_loop(own, target, driven, mixer, double_q, team_reward):
             else:
                 following.append(best(agent, e.observations[then], e.masks[then]))
         reward = joint.rewards[step].sum() / (3 if team_reward == "mean" else 1)
+        gamma = 0.9 ** (sum(deciding) / sum(here))
         if mixer == "none":
             pairs = zip(now, following, here, strict=True)
-            errors += [n - (reward + 0.9 * f) for n, f, counted in pairs if counted]
+            errors += [n - (reward + gamma * f) for n, f, counted in pairs if counted]
         else:
             ahead = total(target.mixer, following, step + 1) if any(there) else 0.0
-            errors.append(total(own.mixer, now, step) - (reward + 0.9 * ahead))
+            errors.append(total(own.mixer, now, step) - (reward + gamma * ahead))
     return float(np.mean(np.square(errors)))
 
 

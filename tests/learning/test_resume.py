@@ -49,7 +49,11 @@ GRAPH = {"learning.source": "graph", "model.name": "stand-in", "demonstration.ac
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {**GRAPH, "demonstration.planning": "junction"}, GRAPH], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {**GRAPH, "demonstration.planning": "junction"}, {**GRAPH, "demonstration.feedback": "reled"}],
+    ids=str,
+)
 def test_killed_at_three_moments_metrics_are_bit_equal(tmp_path, changes):
     run, killed = tmp_path / "run", tmp_path / "killed"
     train(run, **changes)

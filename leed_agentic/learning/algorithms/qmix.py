@@ -52,13 +52,21 @@ def _views(data: JointEpisode, now: np.ndarray) -> _Views:
     return _Views(rows, places[0], places[1], now + 1)
 
 
+def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
+    """gamma to the power of the share of active agents that decide, shape (k,); gamma itself where all do."""
+    active = data.active[now]
+    share = (data.decides[now] & active).sum(1) / np.maximum(active.sum(1), 1)
+    return (gamma**share).astype(np.float32)
+
+
 @algorithms.register("qmix")
 class Qmix:
     """n agents with one network Q(o^i, u, i), whose values a mixing network makes one value of the team.
 
     The steps of the team are the joint steps of `JointEpisode`: an agent in mid-edge contributes the value of the
     action it is still carrying out, as in macro-action value methods (Xiao et al. 2020, arXiv 2004.08646), and cannot
-    choose anew there; agents that have arrived contribute nothing. gamma counts joint steps.
+    choose anew there; agents that have arrived contribute nothing. A joint step discounts by gamma to the power of the
+    share of agents that decide in it, so that an agent's own decisions are about gamma apart, as everywhere else.
     """
 
     uses_demonstrations = False
@@ -128,23 +136,26 @@ class Qmix:
         return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan}
 
     def td_loss(self, data: JointEpisode, now: np.ndarray | None = None) -> torch.Tensor:
-        """Mean squared error of r_t + gamma Q_tot'(s_{t+1}) over joint steps at which anybody is under way.
+        """Mean squared error of r_t + gamma^d Q_tot'(s_{t+1}) over joint steps at which anybody is under way.
+
+        d is the share of the agents under way that decide at t.
 
         Args:
             now: which joint steps, shape (k,); None: all but the ends.
         """
-        device, own, gamma = self.settings.device, self.own, self.settings.gamma
+        device, own = self.settings.device, self.own
         now = np.flatnonzero(~data.is_end) if now is None else now
         views = _views(data, now)
         encoded = torch.from_numpy(self.encoding(data.observations[views.rows])).to(device)
         active, active_next, rewards = (
             torch.from_numpy(x).to(device) for x in (data.active[now], data.active[now + 1], data.rewards[now])
         )
+        gamma = torch.from_numpy(_discounts(data, now, self.settings.gamma)).to(device)
         values = self._agents_values(data, views, encoded)
         reward = rewards.sum(1) if own.team_reward == "sum" else rewards.mean(1)
         if own.mixer == "none":
             # Independent learners: each value of its own, the reward shared.
-            target = reward[:, None] + gamma * values.target * active_next
+            target = reward[:, None] + gamma[:, None] * values.target * active_next
             error, counted = values.taken - target, active
         else:
             place, place_next = (torch.from_numpy(x).to(device) for x in (views.now, views.following))
