@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
+_CREDENTIALS = re.compile(r"((?<=://)|^)[^/@\s]+@")
 
 
 class _Group(BaseModel):
@@ -90,6 +92,20 @@ class ModelSettings(_Group):
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
     max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")
+    max_cost: float | None = Field(None, gt=0, description="Cost per run, likewise; needs both prices.")
+    price_input: float | None = Field(
+        None, ge=0, description="Price of a million input tokens, in any one currency; unset: the cost is unknown."
+    )
+    price_output: float | None = Field(None, ge=0, description="Price of a million output tokens, likewise.")
+    price_as_of: str | None = Field(
+        None, max_length=200, description="Currency, day and source of the prices in your words; kept with the cost."
+    )
+    structured: bool = Field(
+        False, description="Ask an OpenAI-compatible server for replies that fit a JSON schema; free text when off."
+    )
+    tracing: tuple[str, ...] = Field(
+        (), description="LangChain callbacks that see every step: langsmith, or dotted paths to handlers; none: off."
+    )
     stand_in_error_rate: float = Field(
         0.3, ge=0, le=1, description="Share of agents for which the stand-in's first route is wrong on purpose."
     )
@@ -223,6 +239,13 @@ class LearningSettings(_Group):
 class Settings(_Group):
     """The whole tree. Same seed and same settings give the same scenario, prompts and drives."""
 
+    def for_file(self) -> dict[str, Any]:
+        """The tree as JSON, fit to be written: the server's address without user name, password and query."""
+        tree = self.model_dump(mode="json")
+        if self.model.base_url:
+            tree["model"]["base_url"] = plain_address(self.model.base_url)
+        return tree
+
     seed: int = Field(0, ge=0, description="Seed of the scenario and of everything random.")
     map: MapSettings = MapSettings()
     scenario: ScenarioSettings = ScenarioSettings()
@@ -230,6 +253,11 @@ class Settings(_Group):
     model: ModelSettings = ModelSettings()
     demonstration: DemonstrationSettings = DemonstrationSettings()
     learning: LearningSettings = LearningSettings()
+
+
+def plain_address(url: str) -> str:
+    """An address without user name, password and query, where some servers expect a key."""
+    return _CREDENTIALS.sub("", url.split("?")[0])
 
 
 def load_settings(

@@ -55,6 +55,7 @@ class ModelServer:
         default: a reply, or a function from the request's body to one.
         requests: bodies received, in order.
         authorizations: their Authorization headers.
+        reported: input and output tokens of each reply that said them.
         arrived: set once there was a request.
     """
 
@@ -63,6 +64,7 @@ class ModelServer:
         self.default: Step | Callable[[dict[str, Any]], Step] = Say("ok")
         self.requests: list[dict[str, Any]] = []
         self.authorizations: list[str] = []
+        self.reported: list[tuple[int, int]] = []
         self.closing = threading.Event()
         self.arrived = threading.Event()
         self._lock = threading.Lock()
@@ -103,7 +105,10 @@ class ModelServer:
                     return self._send(404, '{"error": {"message": "no such path"}}', JSON)
                 step = server.next_step(body, authorization)
                 if isinstance(step, Say):
-                    self._send(200, _completion(step, body), JSON)
+                    text, tokens = _completion(step, body)
+                    if step.reports_usage:
+                        server.reported.append(tokens)
+                    self._send(200, text, JSON)
                 elif isinstance(step, Answer):
                     text = step.body.replace("$authorization", authorization)
                     self._send(step.status, text, {**JSON, **step.headers})
@@ -147,7 +152,7 @@ class ModelServer:
         return Handler
 
 
-def _completion(step: Say, body: dict[str, Any]) -> str:
+def _completion(step: Say, body: dict[str, Any]) -> tuple[str, tuple[int, int]]:
     # One token a word is enough for tests that add tokens up.
     read = sum(len(m["content"].split()) for m in body["messages"])
     written = len((step.text or "").split())
@@ -161,4 +166,4 @@ def _completion(step: Say, body: dict[str, Any]) -> str:
     }
     if step.reports_usage:
         completion["usage"] = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
-    return json.dumps(completion)
+    return json.dumps(completion), (read, written)

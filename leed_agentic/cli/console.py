@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from leed_agentic.models.keys import without_keys
+
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
@@ -18,10 +20,10 @@ def print_json(data: Any) -> None:
 
 
 def complain(sentence: str) -> None:
-    """One sentence on stderr; text from outside (paths, replies) is never read as markup."""
-    err.print(Text.assemble(("Error: ", "bold red"), sentence), highlight=False)
+    """One sentence on stderr; text from outside (paths, replies) is never read as markup, and no key is shown."""
+    err.print(Text.assemble(("Error: ", "bold red"), without_keys(sentence)), highlight=False)
 
 
 def warn(line: str) -> None:
     """A line on stderr that ends nothing. In one piece: a live line below it is drawn anew after every print."""
-    err.print(Text.assemble(("Warning: ", "yellow"), line), highlight=False)
+    err.print(Text.assemble(("Warning: ", "yellow"), without_keys(line)), highlight=False)

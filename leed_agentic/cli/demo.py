@@ -29,6 +29,9 @@ def generate(
     prompts: Path | None = typer.Option(None, help="Folder searched for prompt templates before the packaged ones."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
+    max_calls: int | None = typer.Option(None, help="Cap on calls; reaching one ends the run with the best so far."),
+    max_tokens: int | None = typer.Option(None, help="Cap on input plus output tokens, likewise."),
+    max_cost: float | None = typer.Option(None, help="Cap on the cost, likewise; needs model.price_input and _output."),
     policy: Path | None = typer.Option(None, help="A training run; the critique compares with its agents."),
     out_folder: Path | None = typer.Option(None, "--out", help="Run folder; runs/<time>_<map>_<model>/ when unset."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
@@ -50,6 +53,9 @@ def generate(
         "demonstration.planning": planning,
         "demonstration.prompts": prompts,
         "demonstration.rounds": rounds,
+        "model.max_calls": max_calls,
+        "model.max_tokens": max_tokens,
+        "model.max_cost": max_cost,
         "seed": seed,
     }
     from leed_agentic.demonstrations.replay import settings_for_run
@@ -163,9 +169,20 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{summary['reward_mean']:.1f}."
         )
     out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    if spent := _cost(summary):
+        out.print(spent, markup=False, highlight=False)
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
     out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
+
+
+def _cost(summary: dict[str, Any]) -> str:
+    """What the run cost; nothing where no model was paid, or the run is older than this figure."""
+    cost = summary.get("cost", 0.0)
+    if cost is None:
+        return "Cost: unknown; model.price_input or model.price_output is not set, or the server reports no tokens."
+    as_of = f" (prices: {summary['price_as_of']})" if summary.get("price_as_of") else ""
+    return f"Cost: {cost:.6g}{as_of}" if cost else ""
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -29,8 +29,6 @@ libsumo.simulationStep()
 print(libsumo.simulation.getTime())
 libsumo.close()
 """
-# Somebody waits at the terminal: less than the settings allow a run.
-_LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -139,17 +137,15 @@ def check_key(settings: Settings) -> Check:
 
 
 def check_model(settings: Settings) -> str:
-    from leed_agentic.models.caller import ModelCaller
-    from leed_agentic.models.connect import NEEDS_NO_KEY
+    from leed_agentic.models.connect import STAND_IN
+    from leed_agentic.models.ping import ping
 
-    patience = min(settings.model.timeout_seconds, _LONGEST_WAIT)
-    caller = ModelCaller(settings.model.model_copy(update={"timeout_seconds": patience, "retries": 0}), None, {})
-    if caller.recording is not None:
-        return f"{caller.label}, {len(caller.recording.calls)} calls"
-    if settings.model.name in NEEDS_NO_KEY:
-        return caller.label
-    reply = caller.ask([{"role": "user", "content": "Say yes."}], purpose="doctor", max_output_tokens=16)
-    return f"{caller.label} answered in {reply.seconds:.1f} s"
+    pong = ping(settings.model)
+    if pong.recorded_calls is not None:
+        return f"{pong.label}, {pong.recorded_calls} calls"
+    if settings.model.name == STAND_IN:
+        return pong.label
+    return f"{pong.label} answered in {pong.seconds:.1f} s"
 
 
 def check_run_folder() -> Check:

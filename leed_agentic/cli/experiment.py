@@ -67,6 +67,7 @@ def run(
     from leed_agentic.experiments import experiments
     from leed_agentic.experiments.experiment import Request
     from leed_agentic.experiments.study import conduct
+    from leed_agentic.models.keys import without_anything_like_a_key
 
     for option, value, least in (("--seeds", seeds, 1), ("--jobs", jobs, 1), ("--policy-episodes", policy_episodes, 0)):
         if value is not None and value < least:
@@ -89,7 +90,7 @@ def run(
         tuple(assignments or ()),
         policy_episodes,
     )
-    command = shlex.join(["leed", *sys.argv[1:]])
+    command = without_anything_like_a_key(shlex.join(["leed", *sys.argv[1:]]))
     with err.status("looking at what there is") as status:
 
         def told(progress: Progress) -> None:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from leed_agentic import __version__
-from leed_agentic.cli import demo, experiment, policy
+from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import complain, err
 from leed_agentic.cli.doctor import doctor
@@ -28,7 +28,9 @@ app = typer.Typer(
 app.add_typer(demo.app, name="demo")
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(map_commands.app, name="map")
+app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
+app.add_typer(prompts.app, name="prompts")
 app.command("doctor")(doctor)
 app.command("train")(train)
 app.command("evaluate")(evaluate)

@@ -61,5 +61,5 @@ def write_prompts(
         "run": str(folder),
     }
     write_json(folder / "summary.json", {**summary, "characters_per_prompt": characters})
-    write_json(folder / "settings.json", settings.model_dump(mode="json"))
+    write_json(folder / "settings.json", settings.for_file())
     return summary

@@ -79,7 +79,8 @@ def generate(
     folder = create_run_folder(out, network.name, settings.model.name)
     progress(f"writing to {folder}")
     shop = open_workshop(settings, network, scenario, folder / "calls.jsonl", own, progress)
-    write_json(folder / "settings.json", settings.model_dump(mode="json"))
+    shop.prompts.save(folder, settings.demonstration.planning)
+    write_json(folder / "settings.json", settings.for_file())
     problem: BaseException | None = None
     stopped = None
     ask = None
@@ -215,7 +216,10 @@ def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, sto
         "dtw_mean": best.critique.mean("dtw") if best.critique else None,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
+        "cost": shop.caller.cost,
+        "price_as_of": settings.model.price_as_of,
         "calls": usage.calls,
+        "retries": usage.retries,
         "replayed_calls": usage.replayed_calls,
         "model_seconds": round(usage.seconds, 3),
         "seconds": round(seconds, 3),

@@ -25,6 +25,7 @@ from leed_agentic.demonstrations.review import Next, decide, propose
 from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.demonstrations.validate import Finding, Validation
 from leed_agentic.demonstrations.validate import validate as validate_routes
+from leed_agentic.models.tracing import traced
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.trajectory import Episode, Trajectory
 
@@ -183,11 +184,13 @@ def run_graph(shop: Workshop, state: State | None = None, ask: Callable[[Proposa
         ask: a person's decision about a proposal; needed where the workshop has a review log.
     """
     config: dict[str, Any] = {"recursion_limit": STEPS_PER_ROUND * (shop.settings.rounds + 2)}
-    if ask is None:
-        return build_graph().invoke(state or {}, config, context=shop)
-    graph = build_graph(checkpointer=InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=IN_CHECKPOINTS)))
-    config["configurable"] = {"thread_id": "review"}
-    result = graph.invoke(state or {}, config, context=shop)
-    while waiting := result.get("__interrupt__"):
-        result = graph.invoke(Command(resume=ask(waiting[0].value)), config, context=shop)
-    return result
+    with traced(shop.caller.settings) as config["callbacks"]:
+        if ask is None:
+            return build_graph().invoke(state or {}, config, context=shop)
+        saver = InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=IN_CHECKPOINTS))
+        graph = build_graph(checkpointer=saver)
+        config["configurable"] = {"thread_id": "review"}
+        result = graph.invoke(state or {}, config, context=shop)
+        while waiting := result.get("__interrupt__"):
+            result = graph.invoke(Command(resume=ask(waiting[0].value)), config, context=shop)
+        return result

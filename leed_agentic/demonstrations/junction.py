@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.schema import choice_schema
 from leed_agentic.demonstrations.validate import Finding, Kind
 from leed_agentic.models.caller import Message, ModelCaller
 from leed_agentic.roads.network import Edge, RoadNetwork
@@ -15,6 +16,10 @@ from leed_agentic.settings import DemonstrationSettings
 from leed_agentic.traffic.scenario import AgentTrip
 
 ANSWER_TOKENS = 8
+STRUCTURED_TOKENS = 24
+"""{"number": "0.64"} and some room."""
+LONGEST_ANSWER = 200
+"""Characters of a reply that the second try is shown; a server may ignore the limit on tokens."""
 TRIES = 2
 BACK = "back"
 _NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
@@ -138,8 +143,11 @@ def direction(before: Edge, after: Edge) -> str:
 
 def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> Option | None:
     messages = question(prompts, trip, choices)
+    schema = choice_schema(choice.left for choice in choices)
+    room = STRUCTURED_TOKENS if caller.structured else ANSWER_TOKENS
     for _ in range(TRIES):
-        reply = caller.ask(messages, purpose=f"junction, agent {trip.agent}", max_output_tokens=ANSWER_TOKENS)
+        purpose = f"junction, agent {trip.agent}"
+        reply = caller.ask(messages, purpose=purpose, max_output_tokens=room, schema=schema)
         for number in _NUMBER.findall(reply.text):
             for choice in choices:
                 if float(number) == float(choice.left):
@@ -147,7 +155,7 @@ def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequ
         wanted = ", ".join(choice.left for choice in choices)
         messages = [
             *messages,
-            {"role": "assistant", "content": reply.text},
+            {"role": "assistant", "content": reply.text[:LONGEST_ANSWER]},
             {"role": "user", "content": f"Answer with one of these numbers only: {wanted}"},
         ]
     return None

@@ -9,8 +9,10 @@ from leed_agentic.demonstrations.briefing import adjacency_block, agents_block, 
 from leed_agentic.demonstrations.junction import JunctionMemory, walk
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.reply import read_reply
+from leed_agentic.demonstrations.schema import routes_schema
 from leed_agentic.demonstrations.validate import Finding
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
+from leed_agentic.models.usage import CHARACTERS_PER_TOKEN
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings
@@ -134,11 +136,17 @@ def _converse(desk: Desk, planned: Planned, template: str, topic: str, agents: l
         briefing = agents_block(desk.network, desk.scenario, agents)
         question = desk.prompts.render("refine", remarks=remarks, agents=briefing, count=len(agents))
         messages = [*past[:2], *past[2:][-2 * EXCHANGES_KEPT + 1 :], {"role": "user", "content": question}]
-    reply = desk.caller.ask(messages, purpose=topic)
-    desk.memory.conversations[topic] = [*messages, {"role": "assistant", "content": reply.text}]
+    schema = routes_schema(agents, (e.id for e in desk.network.edges), desk.settings.max_route_edges)
+    reply = desk.caller.ask(messages, purpose=topic, schema=schema)
+    # A server that ignores the limit on tokens may send megabytes, which no later prompt has room for.
+    kept = reply.text[: CHARACTERS_PER_TOKEN * desk.caller.longest_reply]
+    desk.memory.conversations[topic] = [*messages, {"role": "assistant", "content": kept}]
     parsed = read_reply(reply.text, agents, desk.network, desk.scenario)
     planned.routes.update(parsed.routes)
-    planned.problems.extend(parsed.problems)
+    problems = parsed.problems
     if reply.finish_reason == "length":
+        # That it cannot be read follows from it.
+        problems = [p for p in problems if p.agent is not None or p.kind != "unreadable"]
         message = "The reply was cut at the token limit; raise model.max_output_tokens or ask for fewer agents."
-        planned.problems.append(Finding(None, "unreadable", message))
+        problems.append(Finding(None, "unreadable", message))
+    planned.problems.extend(problems)

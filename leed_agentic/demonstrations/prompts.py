@@ -14,7 +14,10 @@ from leed_agentic.resources import resource_folder
 
 PACKAGED = "prompts"
 DEFAULT_VARIANT = "default"
+README = "README.md"
 LARGEST_TEMPLATE = 200_000
+COPY = "copy the templates with `leed prompts copy`"
+_TEXT_ENDINGS = {"", ".md", ".markdown", ".txt"}
 
 TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "system": (frozenset(), frozenset()),
@@ -25,6 +28,16 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "junction_examples": (frozenset(), frozenset()),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
+
+USED_BY: dict[str, tuple[str, ...]] = {
+    "system": ("fleet", "agent"),
+    "fleet": ("fleet",),
+    "agent": ("agent",),
+    "refine": ("fleet", "agent"),
+    "junction": ("junction",),
+    "junction_examples": ("junction",),
+}
+"""Template name to the ways of planning that use it."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +54,9 @@ class PromptSet:
         Raises:
             UsageError: the folder is missing or holds a template with a wrong name, a wrong variable or no text.
         """
-        packaged = resource_folder(PACKAGED) / DEFAULT_VARIANT
-        if folder is not None:
-            _check_folder(folder)
-        files = {}
-        for name in TEMPLATES:
-            own = folder / f"{name}.md" if folder else None
-            files[name] = own if own is not None and (own.exists() or own.is_symlink()) else packaged / f"{name}.md"
-        texts = {name: _read(file, folder if file.parent == folder else packaged) for name, file in files.items()}
-        for name, text in texts.items():
-            _check_variables(files[name], name, text)
+        texts, files, problems = _look_through(folder)
+        if problems:
+            raise UsageError(problems[0])
         return cls(texts, files)
 
     @property
@@ -58,41 +64,116 @@ class PromptSet:
         """Template name to the SHA-256 of its text."""
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
 
+    def save(self, run: Path, planning: str | None) -> None:
+        """Keep the text of each template that this way of planning uses under `run`/prompts, named as it was.
+
+        A run that goes on with another text keeps both: the later one has its hash in its name.
+        """
+        folder = run / PACKAGED
+        folder.mkdir(exist_ok=True)
+        for name, text in self.texts.items():
+            if planning not in USED_BY[name]:
+                continue
+            file = folder / f"{name}.md"
+            if file.exists() and file.read_text(encoding="utf-8") != text:
+                file = folder / f"{name}_{self.hashes[name][:8]}.md"
+            file.write_text(text, encoding="utf-8")
+
     def render(self, name: str, **values: object) -> str:
         """The template's text with its variables filled in; values are inserted as they are, never interpreted."""
         return string.Template(self.texts[name]).substitute({key: str(value) for key, value in values.items()}).strip()
 
 
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"There is no prompt folder {folder}; copy prompts/default and edit the copy.")
-    known = {f"{name}.md" for name in TEMPLATES} | {"README.md"}
-    for file in sorted(folder.glob("*.md")):
-        if file.name not in known:
-            raise UsageError(f"{file} is no template's name; {nearest(file.name, known)}")
+def packaged_folder() -> Path:
+    """The templates that come with the package."""
+    return resource_folder(PACKAGED) / DEFAULT_VARIANT
 
 
-def _read(file: Path, folder: Path | None) -> str:
+def problems_of(folder: Path) -> list[str]:
+    """Everything that is wrong with a user's templates, a sentence each; empty when a run can use them.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    return _look_through(folder)[2]
+
+
+def copy_templates(folder: Path) -> list[Path]:
+    """Copy the packaged templates and their README into a new or empty folder, to be edited there.
+
+    Raises:
+        UsageError: the folder holds something, or cannot be written.
+    """
+    packaged = packaged_folder()
+    sources = [*(packaged / f"{name}.md" for name in TEMPLATES), packaged.parent / README]
     try:
-        if folder is not None and not file.resolve().is_relative_to(folder.resolve()):
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty; name a new folder, so that nothing of yours is overwritten.")
+        for source in sources:
+            (folder / source.name).write_bytes(source.read_bytes())
+    except OSError as error:
+        raise UsageError(f"Cannot copy the templates to {folder} ({error.strerror}); name another folder.") from error
+    return [folder / source.name for source in sources]
+
+
+def _look_through(folder: Path | None) -> tuple[dict[str, str], dict[str, Path], list[str]]:
+    """Texts and files by name, the user's first, and what is wrong with them."""
+    packaged = packaged_folder()
+    problems = _strangers(folder) if folder is not None else []
+    texts, files = {}, {}
+    for name in TEMPLATES:
+        own = folder / f"{name}.md" if folder else None
+        use_own = own is not None and (own.exists() or own.is_symlink())
+        files[name] = own if own is not None and use_own else packaged / f"{name}.md"
+        try:
+            texts[name] = _read(files[name], files[name].parent)
+            problems += _variable_problems(files[name], name, texts[name])
+        except UsageError as error:
+            problems.append(str(error))
+    return texts, files, problems
+
+
+def _strangers(folder: Path) -> list[str]:
+    """Files that somebody may believe to be used, but that are no template."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no prompt folder {folder}; {COPY} and edit the copy.")
+    known = {f"{name}.md" for name in TEMPLATES} | {README}
+    problems = []
+    for file in sorted(folder.iterdir()):
+        ending = file.suffix.lower()
+        meant = ending == ".md" or (ending in _TEXT_ENDINGS and file.stem.lower() in TEMPLATES)
+        if meant and file.name not in known:
+            problems.append(f"{file} is no template's name; {nearest(file.name, known)}")
+    return problems
+
+
+def _read(file: Path, folder: Path) -> str:
+    try:
+        if not file.resolve().is_relative_to(folder.resolve()):
             raise UsageError(f"{file} leads out of the prompt folder; put a plain file there.")
+        if file.exists() and not file.is_file():
+            # Reading a pipe would wait for ever.
+            raise UsageError(f"{file} is not a plain file; put a page of text there.")
         if file.stat().st_size > LARGEST_TEMPLATE:
             raise UsageError(f"{file} is larger than {LARGEST_TEMPLATE} bytes; a template is a page of text.")
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the template {file} as UTF-8 text: {error}.") from error
     if not text.strip() or "\0" in text:
         raise UsageError(f"The template {file} holds no text; write a prompt or delete it to use the packaged one.")
     return text
 
 
-def _check_variables(file: Path, name: str, text: str) -> None:
+def _variable_problems(file: Path, name: str, text: str) -> list[str]:
     template = string.Template(text)
     if not template.is_valid():
-        raise UsageError(f"{file} has a '$' that starts no variable; write '$$' for a dollar sign.")
+        return [f"{file} has a '$' that starts no variable; write '$$' for a dollar sign."]
     used, (required, allowed) = set(template.get_identifiers()), TEMPLATES[name]
+    problems = []
     for variable in sorted(used - required - allowed):
         known = nearest(variable, required | allowed) if required | allowed else "this template takes none."
-        raise UsageError(f"{file} uses the unknown variable ${variable}; {known}")
+        problems.append(f"{file} uses the unknown variable ${variable}; {known}")
     for variable in sorted(required - used):
-        raise UsageError(f"{file} lacks the variable ${variable}; the model needs it to plan.")
+        problems.append(f"{file} lacks the variable ${variable}; the model needs it to plan.")
+    return problems

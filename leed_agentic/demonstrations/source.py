@@ -48,6 +48,8 @@ class GraphSource:
         made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
         calls = folder / "calls.jsonl" if folder else None
         self.caller = ModelCaller(settings.model, calls, made_with)
+        if folder:
+            prompts.save(folder, settings.demonstration.planning)
         self.triggers = 0
         self.shop = Workshop(
             network=env.network,

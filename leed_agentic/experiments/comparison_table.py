@@ -12,9 +12,9 @@ from leed_agentic.experiments.comparison import AXES, Combination, Comparison
 from leed_agentic.experiments.picture import csv_text
 from leed_agentic.experiments.statistics import Estimate, mean_and_interval, share_and_interval
 from leed_agentic.models.connect import STAND_IN
+from leed_agentic.models.usage import price_of
 from leed_agentic.settings import ModelSettings
 
-MILLION = 1_000_000
 Found = Mapping[tuple[str, int], Mapping[str, Any]]
 """(folder, seed) of a trial that is done to what it found."""
 
@@ -173,11 +173,8 @@ def trials_csv(comparison: Comparison, found: Found) -> str:
 
 
 def _with_cost(stage: Mapping[str, Any], model: ModelSettings) -> dict[str, Any]:
-    prices = getattr(model, "price_input", None), getattr(model, "price_output", None)
     tokens = stage["input_tokens"], stage["output_tokens"]
-    known = None not in prices and None not in tokens
-    cost = sum(count * price for count, price in zip(tokens, prices, strict=True)) / MILLION if known else None
-    return {**stage, "cost": cost}
+    return {**stage, "cost": None if None in tokens else price_of(*tokens, model)}
 
 
 def _estimate(values: Sequence[float | None], figure: Figure) -> Estimate | None:

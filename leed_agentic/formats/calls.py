@@ -17,6 +17,7 @@ class ModelPart(Part):
     temperature: float | None
     seed: int | None
     max_output_tokens: int
+    structured: bool | None = Field(None, description="Whether replies were held to a JSON schema; absent: no.")
 
 
 class CallsHeader(Part):
@@ -61,4 +62,5 @@ class Call(Part):
     input_tokens: int | None = Field(None, description="As the server reports; null where it does not.")
     output_tokens: int | None = None
     replayed: bool | None = None
+    held_to: Free | None = Field(None, alias="schema", description="JSON schema that was sent along.")
     status: int | None = Field(None, description="HTTP status of a failed try.")

@@ -69,7 +69,7 @@ def write_run_file(folder: Path, settings: Settings, scenario: Scenario) -> None
     data = {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.for_file(),
         "scenario": scenario.to_json(),
         "versions": package_versions(),
     }

@@ -20,7 +20,8 @@ from leed_agentic.models.pace import Pace
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
 from leed_agentic.models.spent import Spent
 from leed_agentic.models.tape import Tape
-from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage
+from leed_agentic.models.tracing import check_tracing
+from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage, check_caps, check_first
 from leed_agentic.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class ModelCaller:
         recording: what is played back, else None.
 
     Raises:
-        UsageError: the settings name no usable model, key, recording or file.
+        UsageError: the settings name no usable model, key, recording, file or tracer, or a cap that means nothing.
     """
 
     def __init__(
@@ -87,6 +88,8 @@ class ModelCaller:
         self.recording: Recording | None = None
         self._tape = tape
         self._models: dict[int, BaseChatModel] = {}
+        check_caps(settings)
+        check_tracing(settings)
         if settings.name == REPLAY:
             self.recording = Recording.load(settings.replay or shipped_recording())
             self.model = self.recording.model
@@ -100,17 +103,41 @@ class ModelCaller:
             self.label = _label(settings.name)
         self._log = CallLog(calls_file, made_with, self.model) if calls_file else None
 
-    def ask(self, messages: Sequence[Message], *, purpose: str, max_output_tokens: int | None = None) -> Reply:
+    @property
+    def structured(self) -> bool:
+        """Whether schemas are sent: model.structured, as recorded for a replay; the stand-in ignores it."""
+        return bool(self.model.get("structured"))
+
+    @property
+    def longest_reply(self) -> int:
+        """The limit on the tokens of a reply, as recorded for a replay."""
+        return int(self.model.get("max_output_tokens") or self.settings.max_output_tokens)
+
+    @property
+    def cost(self) -> float | None:
+        """What was spent so far, in the currency of the prices; None where it is unknown."""
+        return self.usage.cost(self.settings)
+
+    def ask(
+        self,
+        messages: Sequence[Message],
+        *,
+        purpose: str,
+        max_output_tokens: int | None = None,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Reply:
         """One question and its reply; a reply may be empty or cut, that is for the reader to judge.
 
         Args:
             purpose: what the call is for, in a word or two; a note in the record, not sent.
             max_output_tokens: a tighter limit for this call; the settings' own when None.
+            schema: JSON schema of the reply, sent only where `structured` says so; the server may ignore it.
 
         Raises:
-            CapReached: the run's cap on calls or tokens; nothing was sent.
+            CapReached: the run's cap on calls, tokens or cost; nothing was sent.
             UnavailableError: the model cannot be reached, keeps failing or refuses the key.
-            UsageError: the model refuses the request, or the recording does not hold it.
+            UsageError: the model refuses the request, the recording does not hold it, or the very first prompt alone
+                breaks a cap.
         """
         self.usage.check(self.settings)
         sampling = {word: self.model.get(word) for word in SAMPLING}
@@ -118,8 +145,13 @@ class ModelCaller:
             sampling["max_output_tokens"] = max_output_tokens
         # Text that holds a key's value would be found under another key once the record is cleared of it.
         asked: list[Message] = [{"role": m["role"], "content": without_keys(m["content"])} for m in messages]
-        call: dict[str, Any] = {"key": call_key(asked, sampling), "purpose": purpose, "messages": asked}
+        if self.usage.calls == 0:
+            check_first(sum(len(m["content"]) for m in asked), self.settings)
+        sent = schema if self.structured else None
+        call: dict[str, Any] = {"key": call_key(asked, sampling, sent), "purpose": purpose, "messages": asked}
         call |= {"model": self.model["name"], "settings": sampling}
+        if sent:
+            call["schema"] = sent
         if self.recording is not None:
             return self._replayed(self.recording.answer(call["key"]), call)
         recorded, kept = self._tape.take(call["key"]) if self._tape else (None, False)
@@ -162,7 +194,7 @@ class ModelCaller:
             self.pace.turn()
             started = time.perf_counter()
             try:
-                reply = _reply(self._invoke(model, messages), started)
+                reply = _reply(self._invoke(model, messages, call.get("schema")), started)
             except Exception as error:
                 # Each provider's client raises its own classes, and any error of the stand-in is a fault of ours.
                 if self.settings.name == STAND_IN:
@@ -179,17 +211,22 @@ class ModelCaller:
             if self._log:
                 tried = {"attempt": attempt, "error": str(failure.error), "status": failure.status, "seconds": seconds}
                 self._log.add({**call, **tried})
-            if not failure.again or attempt == self.settings.retries:
+            if not failure.again or attempt == self.settings.retries or self.usage.tries_left(self.settings) < 1:
                 raise failure.error
             self.usage.retries += 1
             self._pause(failure.pause, attempt)
         raise AssertionError("the loop returns or raises")
 
-    def _invoke(self, model: BaseChatModel, messages: list[Message]) -> AIMessage:
+    def _invoke(self, model: BaseChatModel, messages: list[Message], schema: Mapping[str, Any] | None) -> AIMessage:
         turns = [dict(m) for m in messages]
         if self.settings.name == STAND_IN:
             return model.invoke(turns)
-        return _within(self.settings.timeout_seconds, lambda: model.invoke(turns))
+        if schema is None:
+            return _within(self.settings.timeout_seconds, lambda: model.invoke(turns))
+        # Not as the client's own response_format, which raises on a reply cut short and loses its text and tokens.
+        wanted = {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
+        body = {"response_format": wanted}
+        return _within(self.settings.timeout_seconds, lambda: model.invoke(turns, extra_body=body))
 
     def _pause(self, asked_for: float | None, attempt: int) -> None:
         seconds = self.settings.retry_seconds * 2**attempt if asked_for is None else asked_for
@@ -202,14 +239,19 @@ class ModelCaller:
     def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0, kept: bool = False) -> None:
         seconds = round(reply.seconds, 4)
         self.spent.add(reply.input_tokens, reply.output_tokens, seconds)
-        read = reply.input_tokens, sum(len(m["content"]) for m in call["messages"])
-        written = reply.output_tokens, len(reply.text)
-        for reported, characters in (read, written):
-            self.usage.counted_tokens += characters // CHARACTERS_PER_TOKEN if reported is None else reported
+        if reply.input_tokens is None or reply.output_tokens is None:
+            self.usage.unreported_calls += 1
+        sent = sum(len(m["content"]) for m in call["messages"])
+        self.usage.counted_input += _counted(reply.input_tokens, sent)
+        self.usage.counted_output += _counted(reply.output_tokens, len(reply.text))
         if self._log and not kept:
             answer = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
             answer |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
             self._log.add({**call, **answer, "seconds": seconds, "replayed": reply.replayed})
+
+
+def _counted(reported: int | None, characters: int) -> int:
+    return characters // CHARACTERS_PER_TOKEN if reported is None else reported
 
 
 def _label(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.keys import KEY_VARIABLES, PLACEHOLDER, key_of, plain_url
@@ -20,6 +22,7 @@ NAME_FORM = "write provider:name, such as openai:gpt-4o-mini, or one of replay a
 _OWN_WORDS = {"ollama": {"max_tokens": "num_predict"}}
 # The others refuse a request that carries a seed.
 _TAKES_SEED = {"openai", "azure_openai", "ollama"}
+_TAKES_SCHEMA = {"openai", "azure_openai"}
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -49,6 +52,11 @@ def connect(settings: ModelSettings) -> BaseChatModel:
     if settings.name == REPLAY:
         raise UsageError("replay answers from a recording and connects to nothing; name a model to call.")
     provider, model = split_name(settings.name)
+    if settings.structured and provider not in _TAKES_SCHEMA:
+        raise UsageError(
+            f"model.structured is for OpenAI-compatible servers, not for {settings.name}; leave it out, or name the "
+            "model openai:NAME with the server's --base-url."
+        )
     if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
         raise UsageError(f"--base-url {plain_url(settings.base_url)!r} must start with http:// or https://.")
     if provider in KEY_VARIABLES and not key_of(provider) and not settings.base_url:
@@ -60,12 +68,14 @@ def connect(settings: ModelSettings) -> BaseChatModel:
 def effective_settings(settings: ModelSettings, model: BaseChatModel) -> dict[str, Any]:
     """What the model is really run with, for the record: some clients drop a setting (gpt-5 takes no temperature)."""
     base_url = getattr(model, "openai_api_base", None) or settings.base_url
+    structured = {"structured": True} if settings.structured and settings.name not in NEEDS_NO_KEY else {}
     return {
         "name": settings.name,
         "base_url": plain_url(base_url) if base_url else None,
         "temperature": getattr(model, "temperature", None),
         "seed": getattr(model, "seed", None),
         "max_output_tokens": settings.max_output_tokens,
+        **structured,
     }
 
 
@@ -85,7 +95,20 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
         "api_key": SecretStr(key),
         "seed": settings.seed,
     }
-    return BaseChatOpenAI(**options, base_url=settings.base_url) if settings.base_url else ChatOpenAI(**options)
+    if not settings.base_url:
+        return ChatOpenAI(**options)
+    address, headers = _without_sign_on(settings.base_url)
+    return BaseChatOpenAI(**options, base_url=address, default_headers=headers)
+
+
+def _without_sign_on(url: str) -> tuple[str, dict[str, str] | None]:
+    """The address without user name and password, and the header that carries them: clients log addresses."""
+    parts = urlsplit(url)
+    signed_on, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    header = "Basic " + base64.b64encode(unquote(signed_on).encode()).decode()
+    return urlunsplit(parts._replace(netloc=host)), {"Authorization": header}
 
 
 def _common_options(settings: ModelSettings) -> dict[str, Any]:

@@ -29,7 +29,6 @@ _KEY_VARIABLE = re.compile(r"(API_?KEY|TOKEN|SECRET(_KEY)?|PASSWORD)$")
 # What a server may echo although it is in no variable of ours: an Authorization header (Basic is made from a user
 # name and password in the address), OpenAI's own key format.
 _LOOKS_LIKE_A_KEY = re.compile(r"(?i:bearer|basic)\s+[\w\-.~+/]{8,}=*|\bsk-[\w\-]{16,}")
-_CREDENTIALS_IN_URL = re.compile(r"((?<=://)|^)[^/@\s]+@")
 
 
 def key_of(provider: str) -> str | None:
@@ -57,8 +56,11 @@ def without_anything_like_a_key(text: str) -> str:
 
 
 def plain_url(url: str) -> str:
-    """An address fit to be shown: without user name, password and query, where some servers expect a key."""
-    return without_keys(_CREDENTIALS_IN_URL.sub("", url.split("?")[0]))
+    """An address fit to be shown: without user name, password, query and any key."""
+    # Here, because even `leed --help` needs this file to strike out keys.
+    from leed_agentic.settings import plain_address
+
+    return without_keys(plain_address(url))
 
 
 def masked(key: str) -> str:

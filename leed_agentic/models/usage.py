@@ -1,18 +1,20 @@
-"""What a run has asked of its model so far, and the caps that end it."""
+"""What a run has asked of its model so far, what that cost, and the caps that end it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leed_agentic.errors import LeedError
+from leed_agentic.errors import LeedError, UsageError
+from leed_agentic.models.connect import STAND_IN
 from leed_agentic.settings import ModelSettings
 
-# Only for the cap, and only where a server reports no usage: the usual rule of thumb for English and code.
+# Only for caps, and only where a server reports no usage: the usual rule of thumb for English and code.
 CHARACTERS_PER_TOKEN = 4
+MILLION = 1_000_000
 
 
 class CapReached(LeedError):
-    """The run's cap on calls or tokens; whoever asks ends cleanly with the best it has so far."""
+    """The run's cap on calls, tokens or cost; whoever asks ends cleanly with the best it has so far."""
 
 
 @dataclass
@@ -28,17 +30,68 @@ class Usage:
     retries: int = 0
     """Further tries after a failed one."""
     replayed_calls: int = 0
-    counted_tokens: int = 0
-    """What the cap on tokens counts: also those of replayed calls, so that a replay ends where the recorded run ended,
-    and an estimate where the server reports none."""
+    unreported_calls: int = 0
+    """Replies for which the server reported no tokens."""
+    counted_input: int = 0
+    """What the caps count: also tokens of replayed calls, so that a replay ends where the recorded run ended, and an
+    estimate where the server reports none."""
+    counted_output: int = 0
 
     def check(self, settings: ModelSettings) -> None:
-        """Refuse the next try once a cap is reached; the last call before it may overshoot the cap on tokens.
+        """Refuse the next call once a cap is reached; the last call before it may overshoot tokens and cost.
 
         Raises:
             CapReached: the message names the setting to raise.
         """
-        if self.calls + self.retries >= settings.max_calls:
+        if self.tries_left(settings) < 1:
             raise CapReached(f"The run's {settings.max_calls} model calls are used up; raise model.max_calls to go on.")
-        if self.counted_tokens >= settings.max_tokens:
+        if self.counted_input + self.counted_output >= settings.max_tokens:
             raise CapReached(f"The run's {settings.max_tokens} tokens are used up; raise model.max_tokens to go on.")
+        if settings.max_cost is not None:
+            cost = price_of(self.counted_input, self.counted_output, settings)
+            if cost is not None and cost >= settings.max_cost:
+                raise CapReached(f"The run's cost has reached {settings.max_cost:g}; raise model.max_cost to go on.")
+
+    def tries_left(self, settings: ModelSettings) -> int:
+        """Requests that the cap on calls still allows; further tries count."""
+        return settings.max_calls - self.calls - self.retries
+
+    def cost(self, settings: ModelSettings) -> float | None:
+        """What the tokens cost by the settings' prices, in their currency; None where it is unknown, because a price
+        is unset or the server reports no tokens. A failed try reports none, whatever its provider charges."""
+        unpaid = settings.name == STAND_IN and settings.price_input is None and settings.price_output is None
+        if unpaid or self.calls == self.replayed_calls:
+            return 0.0
+        return None if self.unreported_calls else price_of(self.input_tokens, self.output_tokens, settings)
+
+
+def price_of(input_tokens: int, output_tokens: int, settings: ModelSettings) -> float | None:
+    """The tokens' price in the currency of the settings; None where a price is unset."""
+    if settings.price_input is None or settings.price_output is None:
+        return None
+    return (input_tokens * settings.price_input + output_tokens * settings.price_output) / MILLION
+
+
+def check_caps(settings: ModelSettings) -> None:
+    """Raises UsageError for a cap on cost that no price lets anybody reach."""
+    if settings.max_cost is not None and (settings.price_input is None or settings.price_output is None):
+        raise UsageError(
+            f"A cap of {settings.max_cost:g} on the cost needs prices; set model.price_input and model.price_output, "
+            "per million tokens, or leave model.max_cost out."
+        )
+
+
+def check_first(characters: int, settings: ModelSettings) -> None:
+    """Raises UsageError when the first prompt alone breaks a cap: such a run could only ask and throw away."""
+    tokens = characters // CHARACTERS_PER_TOKEN
+    if tokens > settings.max_tokens:
+        raise UsageError(
+            f"The first prompt alone has about {tokens} tokens, more than model.max_tokens={settings.max_tokens} "
+            "allows the whole run; raise it, or make the prompt smaller (fewer agents, another map or planning)."
+        )
+    cost = price_of(tokens, 0, settings)
+    if settings.max_cost is not None and cost is not None and cost > settings.max_cost:
+        raise UsageError(
+            f"The first prompt alone costs about {cost:.2g}, more than model.max_cost={settings.max_cost:g} allows the "
+            "whole run; raise it, or make the prompt smaller (fewer agents, another map or planning)."
+        )

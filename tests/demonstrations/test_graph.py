@@ -188,6 +188,7 @@ def test_run_folder_is_complete_and_never_overwritten(tmp_path):
     names = {file.name for file in (tmp_path / "run").iterdir()}
     assert names == {
         "calls.jsonl",
+        "prompts",
         "demonstrations.json",
         "map.net.xml",
         "routes.png",

@@ -129,4 +129,4 @@ def test_a_misspelt_file_is_not_silently_left_out(own: Path) -> None:
 
 
 def test_a_missing_folder_names_the_fix(tmp_path: Path) -> None:
-    assert "copy prompts/default" in refused(tmp_path / "nowhere")
+    assert "leed prompts copy" in refused(tmp_path / "nowhere")

@@ -171,7 +171,9 @@ def test_other_blocks(page):
         if block.language == "python":
             compile(block.text, str(page), "exec")
             for module, name in imports(block.text):
-                assert is_there(module, name), (module, name)
+                # A block that is not run may need packages that nothing here depends on.
+                if block.run or module.startswith("leed_agentic"):
+                    assert is_there(module, name), (module, name)
         elif block.language == "yaml":
             check_yaml(block.text)
         elif block.language == "json":

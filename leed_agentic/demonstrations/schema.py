@@ -1,0 +1,37 @@
+"""JSON schemas of the replies, for servers that hold a model to one; the reader of free text reads these replies too.
+
+Every object is closed and every property required, as OpenAI's strict mode demands, and every list is bounded: a small
+model in an unbounded one writes up to its limit on tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+# OpenAI refuses a schema that lists more values, or longer ones; such a schema leaves the edge ids free.
+MOST_VALUES = 1000
+MOST_CHARACTERS = 15_000
+
+
+def routes_schema(agents: Sequence[int], edges: Iterable[str], longest: int) -> dict[str, Any]:
+    """{"routes": [{"agent": 0, "edges": [...]}]}: a row for each of the agents, of at most `longest` of the edges.
+
+    The schema says which ids exist, not which may follow which, and cannot say that no agent comes twice.
+    """
+    ids = list(edges)
+    listed = len(agents) + len(ids) <= MOST_VALUES and sum(map(len, ids)) <= MOST_CHARACTERS
+    edge: dict[str, Any] = {"type": "string", "enum": ids} if listed else {"type": "string"}
+    agent: dict[str, Any] = {"type": "integer", "enum": list(agents)} if listed else {"type": "integer"}
+    route = {"type": "array", "items": edge, "minItems": 1, "maxItems": longest}
+    row = _object({"agent": agent, "edges": route})
+    return _object({"routes": {"type": "array", "items": row, "minItems": len(agents), "maxItems": len(agents)}})
+
+
+def choice_schema(numbers: Iterable[str]) -> dict[str, Any]:
+    """{"number": "0.64"}: one of the numbers that name the streets."""
+    return _object({"number": {"type": "string", "enum": list(dict.fromkeys(numbers))}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,140 @@
+"""`leed prompts`: copy the templates, edit one, check them, run with them; the run keeps what it used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from leed_agentic.demonstrations.prompts import TEMPLATES, PromptSet
+
+
+def test_list_and_show_agree_with_the_files(leed):
+    rows = {row["name"]: row for row in json.loads(leed("prompts", "list", "--json").out)["templates"]}
+    assert set(rows) == set(TEMPLATES)
+    assert rows["refine"]["used_by"] == ["fleet", "agent"]
+    assert rows["fleet"]["required"] == ["adjacency", "agents"]
+    text = leed("prompts", "show", "fleet").out
+    assert text == PromptSet.load().texts["fleet"]
+    shown = json.loads(leed("prompts", "show", "fleet.md", "--json").out)
+    assert shown["text"] == text
+    assert shown["sha256"] == rows["fleet"]["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    table = leed("prompts", "list").out
+    assert all(name in table for name in TEMPLATES)
+
+
+def test_copy_edit_check_run(leed):
+    assert leed("prompts", "copy", "mine").code == 0
+    assert "all can be used" in leed("prompts", "check", "mine").out
+    own = "Only a route, please.\n"
+    Path("mine", "system.md").write_text(own)
+    Path("mine", "refine.md").unlink()
+    checked = leed("prompts", "check", "mine", "--json")
+    assert checked.code == 0
+    assert json.loads(checked.out)["problems"] == []
+    assert "refine" not in json.loads(checked.out)["templates"]
+    assert leed("prompts", "show", "system", "--prompts", "mine").out == own
+    words = ("--model", "stand-in", "--agents", "2", "--planning", "agent", "--prompts", "mine", "--out", "run")
+    assert leed("demo", "generate", *words).code == 0
+    kept = {file.stem: file.read_text() for file in Path("run", "prompts").iterdir()}
+    assert set(kept) == {"system", "agent", "refine"}
+    assert kept["system"] == own
+    hashes = json.loads(Path("run", "demonstrations.json").read_text())["provenance"]["prompts"]
+    assert {name: hashlib.sha256(text.encode()).hexdigest() for name, text in kept.items()}.items() <= hashes.items()
+
+
+def test_a_training_run_keeps_its_templates_and_later_ones_too(leed, tmp_path):
+    leed("prompts", "copy", "mine")
+    words = ("--agents", "2", "--episodes", "2", "--steps", "40", "--planning", "junction", "--model", "stand-in")
+    assert leed("train", *words, "-s", "demonstration.prompts=mine", "--out", "run").code == 0
+    assert {file.name for file in Path("run", "prompts").iterdir()} == {"junction.md", "junction_examples.md"}
+    Path("mine", "junction.md").write_text("Another question? $choices")
+    PromptSet.load(Path("mine")).save(Path("run"), "junction")
+    texts = {file.read_text() for file in Path("run", "prompts").iterdir()}
+    assert len(texts) == 3
+    assert "Another question? $choices" in texts
+
+
+def test_copy_overwrites_nothing(leed):
+    Path("mine").mkdir()
+    Path("mine", "fleet.md").write_text("precious")
+    result = leed("prompts", "copy", "mine")
+    assert result.code == 2
+    assert "not empty" in result.err
+    assert Path("mine", "fleet.md").read_text() == "precious"
+    Path("file").touch()
+    assert leed("prompts", "copy", "file/mine").code == 2
+    assert leed("prompts", "copy", "/proc/leed").code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("fleet.md", b"$agents $adjacency $planet", "unknown variable $planet"),
+        ("fleet.md", b"$agents", "lacks the variable $adjacency"),
+        ("fleat.md", b"x", "did you mean 'fleet.md'?"),
+        ("Fleet.MD", b"x", "no template's name"),
+        ("fleet.txt", b"$agents $adjacency", "did you mean 'fleet.md'?"),
+        ("system.md", b"\x89PNG\r\n\x1a\n\0\0\xff", "as UTF-8 text"),
+        ("system.md", b"text \0 more", "holds no text"),
+    ],
+)
+def test_what_check_finds_a_run_refuses(leed, name, content, said):
+    Path("mine").mkdir()
+    Path("mine", name).write_bytes(content)
+    checked = leed("prompts", "check", "mine", "--json")
+    assert checked.code == 1
+    found = json.loads(checked.out)
+    assert not found["ok"]
+    assert len(found["problems"]) == 1
+    assert said in found["problems"][0]
+    run = leed("demo", "generate", "--model", "stand-in", "--prompts", "mine", "--out", "run")
+    assert run.code == 2
+    assert said in run.err
+    assert not Path("run").exists()
+
+
+def test_links_and_pipes(leed):
+    Path("secret").write_text("$choices outside")
+    Path("mine").mkdir()
+    Path("mine", "junction.md").symlink_to("../secret")
+    Path("mine", "system.md").symlink_to("nowhere")
+    Path("mine", "refine.md").symlink_to("refine.md")
+    os.mkfifo(Path("mine", "agent.md"))
+    found = leed("prompts", "check", "mine")
+    assert found.code == 1
+    assert "junction.md leads out of the prompt folder" in found.out
+    assert "agent.md is not a plain file" in found.out
+    assert "4 problems" in found.out
+    shown = leed("prompts", "show", "junction", "--prompts", "mine")
+    assert shown.code == 2
+    assert "outside" not in shown.out + shown.err
+
+
+def test_all_problems_at_once_and_notes_of_ones_own_are_none(leed):
+    Path("mine").mkdir()
+    Path("mine", "fleet.md").write_text("$planet")
+    Path("mine", "notes.txt").write_text("what I tried")
+    Path("mine", ".DS_Store").write_bytes(b"\0")
+    problems = json.loads(leed("prompts", "check", "mine", "--json").out)["problems"]
+    assert len(problems) == 3
+    assert all("fleet.md" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("show", "flete"), "did you mean 'fleet'?"),
+        (("show", "../../etc/passwd"), "There is no template"),
+        (("check", "nowhere"), "leed prompts copy"),
+        (("list", "--prompts", "nowhere"), "leed prompts copy"),
+    ],
+)
+def test_wrong_words(leed, words, said):
+    result = leed("prompts", *words)
+    assert result.code == 2
+    assert said in result.err
+    assert len(result.err.strip().splitlines()) == 1
