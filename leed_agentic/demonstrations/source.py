@@ -11,7 +11,7 @@ from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round, p
 from leed_agentic.demonstrations.generate import recorded_settings
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.junction import JunctionMemory
-from leed_agentic.demonstrations.plan import Memory
+from leed_agentic.demonstrations.plan import Memory, check_budget
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.errors import LeedError
@@ -41,6 +41,7 @@ class GraphSource:
         self.folder = folder
         # Before the model's record is opened: a wrong prompt folder leaves nothing behind.
         prompts = PromptSet.load(settings.demonstration.prompts)
+        check_budget(prompts, env.network, env.scenario, settings.demonstration)
         made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
         calls = folder / "calls.jsonl" if folder else None
         self.caller = ModelCaller(settings.model, calls, made_with)
