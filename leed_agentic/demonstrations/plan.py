@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from leed_agentic.demonstrations.grouping import groups
 from leed_agentic.demonstrations.junction import JunctionMemory, walk
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.reply import read_reply
+from leed_agentic.demonstrations.reply import parse_reply, read_reply
 from leed_agentic.demonstrations.validate import Finding
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
@@ -206,7 +207,11 @@ def _converse(desk: Desk, template: str, topics: Mapping[str, list[int]]) -> Pla
 
 
 def _question(desk: Desk, names: Names, template: str, topic: str, agents: list[int]) -> list[Message]:
-    """What is asked next: with as much of the conversation so far as the token budget takes."""
+    """What is asked next, with as much of the conversation so far as the token budget takes.
+
+    In a fleet of several prompts a refinement holds only the streets and last routes of the agents it is about: hardly
+    any prompt has all of its agents asked for again, and the whole of it would be paid for in every round.
+    """
     opening = first_question(desk.prompts, desk.network, desk.scenario, template, agents, desk.settings)
     past = desk.memory.conversations.get(topic)
     if past is None:
@@ -217,10 +222,13 @@ def _question(desk: Desk, names: Names, template: str, topic: str, agents: list[
         "role": "user",
         "content": desk.prompts.render("refine", remarks=remarks, agents=lines, count=len(agents)),
     }
-    candidates = []
-    if all(line in past[1]["content"] for line in lines.splitlines()):
+    candidates: list[list[Message]] = []
+    in_parts = template == "fleet" and len(desk.memory.groups) > 1
+    if not in_parts and all(line in past[1]["content"] for line in lines.splitlines()):
         candidates += [[*past[:2], *past[2:][-2 * kept + 1 :], question] for kept in range(EXCHANGES_KEPT, 0, -1)]
-    candidates.append([*opening, past[-1], question])
+    last = parse_reply(past[-1]["content"], agents).routes
+    answer: Message = {"role": "assistant", "content": json.dumps({str(agent): last[agent] for agent in last})}
+    candidates.append([*opening, answer, question])
     candidates.append([opening[0], {"role": "user", "content": f"{opening[1]['content']}\n\n{question['content']}"}])
     fitting = (c for c in candidates if prompt_tokens(c) <= desk.settings.prompt_tokens)
     return next(fitting, opening)
