@@ -13,12 +13,13 @@ LETTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 8
 """What a chat template puts around a message."""
 
-# Street networks are mostly digits, and some tokenisers (Qwen, Llama 2) give every digit a token of its own.
-_PIECES = re.compile(rf"\d|[A-Za-z]{{1,{LETTERS_PER_TOKEN}}}|[^\sA-Za-z\d]|\n")
+# Street networks are mostly digits, and some tokenisers (Qwen, Llama 2) give every digit, and a space before one, a
+# token of its own.
+_PIECES = re.compile(rf"\d| (?=\d)|[A-Za-z]{{1,{LETTERS_PER_TOKEN}}}|[^\sA-Za-z\d]|\n")
 
 
 def estimated_tokens(text: str) -> int:
-    """One per digit, mark, line break and 4 letters begun; letters beyond ASCII count by their bytes."""
+    """One per digit, space before it, mark, line break and 4 letters begun; other letters count by their bytes."""
     beyond = len(text.encode("utf-8", "replace")) - len(text) if not text.isascii() else 0
     return sum(1 for _ in _PIECES.finditer(text)) + beyond
 
