@@ -45,7 +45,7 @@ def ask(server: ModelServer, calls_file: Path | None = None, **changes: Any) -> 
 
 def desk_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> Desk:
     parts = {"agents": range(len(scenario.agents)), "remarks": {}, "memory": Memory(), **changes}
-    wanted = DemonstrationSettings(**{"prompt_tokens": 8000, **parts.pop("settings", {})})
+    wanted = DemonstrationSettings(**{"prompt_tokens": 8000, "corridor_slack": 0.0, **parts.pop("settings", {})})
     return Desk(caller, PROMPTS, network, scenario, wanted, **parts)
 
 
