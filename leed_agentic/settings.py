@@ -90,6 +90,9 @@ class ModelSettings(_Group):
         None, ge=1, le=1000, description="Most calls at a time to this model, likewise counted; unset: no limit."
     )
     replay: Path | None = Field(None, description="A calls.jsonl for the replay model; unset: the shipped one.")
+    concurrent_calls: int = Field(
+        4, ge=1, le=64, description="Calls under way at the same time, in fleet and agent planning."
+    )
     max_calls: int = Field(2000, ge=1, description="Calls per run; reaching it ends the run with the best set so far.")
     max_tokens: int = Field(2_000_000, ge=1, description="Input plus output tokens per run, likewise.")
     max_cost: float | None = Field(None, gt=0, description="Cost per run, likewise; needs both prices.")
@@ -126,6 +129,18 @@ class DemonstrationSettings(_Group):
     max_route_edges: int = Field(200, ge=1, description="A longer route is refused; junction planning stops there.")
     accept_ratio: float = Field(
         1.5, ge=1, description="A valid route slower than this many times its shortest path is sent to refinement."
+    )
+    corridor_paths: int = Field(
+        3, ge=0, le=100, description="Fastest routes of an agent whose streets its prompt holds; 0: the whole network."
+    )
+    corridor_slack: float = Field(
+        0.02, ge=0, description="Its prompt also holds the streets of any route slower by at most this share."
+    )
+    prompt_tokens: int = Field(
+        16_000, ge=1, description="Most tokens of one prompt, by an estimate that is rather too large."
+    )
+    edge_names: Literal["ids", "aliases"] = Field(
+        "ids", description="Streets and junctions in fleet and agent prompts by id, or as short aliases e17 and j5."
     )
 
 

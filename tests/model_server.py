@@ -92,7 +92,8 @@ class ModelServer:
             self.arrived.set()
             if self.script:
                 return self.script.pop(0)
-            return self.default(body) if callable(self.default) else self.default
+        # Outside the lock: several requests may be answered at the same time.
+        return self.default(body) if callable(self.default) else self.default
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self

@@ -8,11 +8,11 @@ from typing import Any
 
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.junction import options, question
-from leed_agentic.demonstrations.plan import first_question, planners
+from leed_agentic.demonstrations.plan import check_budget, first_question, fleet_groups, planners
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.run_folder import create_run_folder, write_json
 from leed_agentic.models.caller import Message
-from leed_agentic.models.usage import CHARACTERS_PER_TOKEN
+from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import Settings
 
@@ -32,31 +32,37 @@ def write_prompts(
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
     prompts = PromptSet.load(settings.demonstration.prompts)
+    check_budget(prompts, network, scenario, settings.demonstration)
     folder = create_run_folder(out, network.name, "dry-run")
     progress(f"writing to {folder}")
-    agents = [trip.agent for trip in scenario.agents]
     written: dict[str, list[Message]] = {}
     if planning == "junction":
         for trip in scenario.agents:
             choices = options(network, trip, network.edge(trip.start_edge), settings.demonstration, {trip.start_edge})
             written[f"junction_agent_{trip.agent}"] = question(prompts, trip, choices)
     elif planning == "agent":
-        for agent in agents:
-            written[f"agent_{agent}"] = first_question(prompts, network, scenario, "agent", [agent])
+        for trip in scenario.agents:
+            messages = first_question(prompts, network, scenario, "agent", [trip.agent], settings.demonstration)
+            written[f"agent_{trip.agent}"] = messages
     else:
-        written["fleet"] = first_question(prompts, network, scenario, "fleet", agents)
+        limit = settings.model.max_output_tokens
+        groups = fleet_groups(prompts, network, scenario, settings.demonstration, limit)
+        for number, agents in enumerate(groups, 1):
+            name = "fleet" if len(groups) == 1 else f"fleet_{number}"
+            written[name] = first_question(prompts, network, scenario, "fleet", agents, settings.demonstration)
     for name, messages in written.items():
         text = "\n\n".join(f"<!-- {m['role']} -->\n{m['content']}" for m in messages)
         (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     characters = {name: sum(len(m["content"]) for m in messages) for name, messages in written.items()}
-    total = sum(characters.values())
+    tokens = {name: prompt_tokens(messages) for name, messages in written.items()}
     summary = {
         "map": network.name,
-        "agents": len(agents),
+        "agents": len(scenario.agents),
         "planning": planning,
         "prompts": len(written),
-        "characters": total,
-        "estimated_input_tokens": total // CHARACTERS_PER_TOKEN,
+        "characters": sum(characters.values()),
+        "estimated_input_tokens": sum(tokens.values()),
+        "largest_prompt_tokens": max(tokens.values()),
         "calls": 0,
         "run": str(folder),
     }

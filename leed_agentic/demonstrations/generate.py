@@ -14,6 +14,7 @@ from leed_agentic.demonstrations.decision import Decision, Proposal, ReviewLog
 from leed_agentic.demonstrations.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.graph import run_graph
+from leed_agentic.demonstrations.plan import check_budget
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
 from leed_agentic.demonstrations.state import Workshop
@@ -73,7 +74,7 @@ def generate(
     scenario = scenario_of(settings, network)
     # A wrong model, key or recording is found before a folder is made.
     ModelCaller(settings.model, None, {})
-    PromptSet.load(settings.demonstration.prompts)
+    check_budget(PromptSet.load(settings.demonstration.prompts), network, scenario, settings.demonstration)
     feedbacks.get(settings.demonstration.feedback)
     own = own_trajectories(policy, scenario) if policy else None
     folder = create_run_folder(out, network.name, settings.model.name)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.validate import Finding, unexpected_agents
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.scenario import Scenario
@@ -50,11 +51,15 @@ class _Object(list[tuple[Any, Any]]):
     """A parsed object as its pairs: a dictionary would silently keep the last of two equal keys."""
 
 
-def read_reply(text: str, agents: Sequence[int], network: RoadNetwork, scenario: Scenario) -> ParsedReply:
-    """`parse_reply`, with instructions resolved into edges."""
-    parsed = parse_reply(text, agents)
-    routes, problems = resolve_steps(parsed.steps, network, scenario)
-    return ParsedReply({**parsed.routes, **routes}, [*parsed.problems, *problems])
+def read_reply(
+    text: str, agents: Sequence[int], network: RoadNetwork, scenario: Scenario, names: Names | None = None
+) -> ParsedReply:
+    """`parse_reply` in the network's ids, whatever names the prompt used, with instructions resolved into edges."""
+    parsed, names = parse_reply(text, agents), names or Names(network)
+    written = {agent: names.ids(route) for agent, route in parsed.routes.items()}
+    steps = {agent: names.ids(parameters) for agent, parameters in parsed.steps.items()}
+    routes, problems = resolve_steps(steps, network, scenario)
+    return ParsedReply({**written, **routes}, [*parsed.problems, *problems])
 
 
 def parse_reply(text: str, agents: Sequence[int]) -> ParsedReply:

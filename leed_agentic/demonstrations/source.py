@@ -12,7 +12,7 @@ from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import recorded_settings
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.junction import JunctionMemory
-from leed_agentic.demonstrations.plan import Memory
+from leed_agentic.demonstrations.plan import Memory, check_budget
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.demonstrations.stationarity import Stationarity
@@ -45,6 +45,7 @@ class GraphSource:
         # Before the model's record is opened: a wrong prompt folder or name leaves nothing behind.
         feedbacks.get(settings.demonstration.feedback)
         prompts = PromptSet.load(settings.demonstration.prompts)
+        check_budget(prompts, env.network, env.scenario, settings.demonstration)
         made_with = {"scenario": env.scenario.to_json(), "settings": recorded_settings(settings)}
         calls = folder / "calls.jsonl" if folder else None
         self.caller = ModelCaller(settings.model, calls, made_with)

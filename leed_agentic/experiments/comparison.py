@@ -14,7 +14,7 @@ from typing import Any, get_args
 from leed_agentic import __version__
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import scenario_of
-from leed_agentic.demonstrations.plan import planners
+from leed_agentic.demonstrations.plan import check_budget, planners
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PACKAGED, PromptSet
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.task import TRIAL, Task
@@ -240,7 +240,7 @@ def _prompt_folder(word: str) -> Path:
 
 
 def _worlds(combinations: Iterable[Combination], seeds: Sequence[int]) -> dict[str, Scenario]:
-    """Every scenario; a map that is too small for the agents is found here, and each is built once."""
+    """Every scenario; a map too small for the agents or a prompt above the token budget is found here."""
     networks: dict[str, RoadNetwork] = {}
     worlds: dict[str, Scenario] = {}
     for combination in combinations:
@@ -251,6 +251,8 @@ def _worlds(combinations: Iterable[Combination], seeds: Sequence[int]) -> dict[s
             own = combination.of(seed)
             if _world(own) not in worlds:
                 worlds[_world(own)] = scenario_of(own, networks[settings.map.name])
+            network, scenario = networks[settings.map.name], worlds[_world(own)]
+            check_budget(PromptSet.load(own.demonstration.prompts), network, scenario, own.demonstration)
     return worlds
 
 

@@ -114,9 +114,7 @@ class DemonstrationSummary(Part):
     calls: int
     replayed_calls: int
     retries: int = Field(description="Further tries after a failed one.")
-    cost: float | None = Field(
-        description="In the currency of the prices; null: unknown."
-    )
+    cost: float | None = Field(description="In the currency of the prices; null: unknown.")
     price_as_of: str | None
     model_seconds: float = Field(description="Spent waiting for the model.")
     seconds: float

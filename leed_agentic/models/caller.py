@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import contextvars
-import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
-from leed_agentic.models.connect import NO_LLM, REPLAY, STAND_IN, connect, effective_settings
-from leed_agentic.models.failure import Overdue, understand
+from leed_agentic.models.connect import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN, connect, effective_settings
+from leed_agentic.models.failure import understand
 from leed_agentic.models.keys import without_keys
 from leed_agentic.models.pace import Pace
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
 from leed_agentic.models.spent import Spent
 from leed_agentic.models.tape import Tape
+from leed_agentic.models.threads import together, within
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage, check_caps, check_first
 from leed_agentic.settings import ModelSettings
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
 __all__ = ["CapReached", "Message", "ModelCaller", "Reply", "Usage"]
-
-T = TypeVar("T")
 
 # Providers' words for a reply that ran into the limit on tokens.
 _CUT = {"length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens"}
@@ -54,6 +52,10 @@ class Reply:
     finish_reason: str
     """`length` when the reply was cut at the limit on tokens, whatever the provider calls it."""
     replayed: bool
+
+
+Question = tuple[Sequence[Message], str, Mapping[str, Any] | None]
+"""Messages, purpose and the schema of the reply: the arguments of `ask`."""
 
 
 class ModelCaller:
@@ -88,6 +90,7 @@ class ModelCaller:
         self.recording: Recording | None = None
         self._tape = tape
         self._models: dict[int, BaseChatModel] = {}
+        self._lock = threading.Lock()
         check_caps(settings)
         check_tracing(settings)
         if settings.name == REPLAY:
@@ -139,14 +142,58 @@ class ModelCaller:
             UsageError: the model refuses the request, the recording does not hold it, or the very first prompt alone
                 breaks a cap.
         """
-        self.usage.check(self.settings)
+        self._admit(messages)
+        return self._answer(messages, purpose, schema, max_output_tokens)
+
+    def ask_all(self, questions: Sequence[Question]) -> Iterator[Reply]:
+        """Replies to (messages, purpose, schema), in order, `concurrent_calls` of them asked at the same time.
+
+        The next few begin when the last few have all ended, so that caps stop at the same question whichever reply
+        comes first. The record has them in the order in which they came. What was asked together is answered and on
+        record before the first error among it is raised.
+
+        Raises:
+            CapReached, UnavailableError, UsageError: as `ask`, in the place of the reply that is missing.
+        """
+        at_once = self.settings.concurrent_calls
+        for first in range(0, len(questions), at_once):
+            admitted: list[Callable[[], Reply]] = []
+            refused: CapReached | None = None
+            for messages, purpose, schema in questions[first : first + at_once]:
+                try:
+                    self._admit(messages)
+                except CapReached as reached:
+                    refused = reached
+                    break
+                admitted.append(partial(self._answer, messages, purpose, schema, None))
+            # Nothing is waited for where the answer is computed or looked up.
+            if self.settings.name in NEEDS_NO_KEY:
+                yield from (work() for work in admitted)
+            else:
+                yield from together(admitted)
+            if refused is not None:
+                raise refused
+
+    def _admit(self, messages: Sequence[Message]) -> None:
+        """Count one more call. Raises CapReached, or UsageError when the very first prompt alone breaks a cap."""
+        with self._lock:
+            self.usage.check(self.settings)
+            if self.usage.calls == 0:
+                check_first(sum(len(m["content"]) for m in messages), self.settings)
+            self.usage.calls += 1
+
+    def _answer(
+        self,
+        messages: Sequence[Message],
+        purpose: str,
+        schema: Mapping[str, Any] | None,
+        max_output_tokens: int | None,
+    ) -> Reply:
         sampling = {word: self.model.get(word) for word in SAMPLING}
         if max_output_tokens is not None:
             sampling["max_output_tokens"] = max_output_tokens
         # Text that holds a key's value would be found under another key once the record is cleared of it.
         asked: list[Message] = [{"role": m["role"], "content": without_keys(m["content"])} for m in messages]
-        if self.usage.calls == 0:
-            check_first(sum(len(m["content"]) for m in asked), self.settings)
         sent = schema if self.structured else None
         call: dict[str, Any] = {"key": call_key(asked, sampling, sent), "purpose": purpose, "messages": asked}
         call |= {"model": self.model["name"], "settings": sampling}
@@ -167,9 +214,10 @@ class ModelCaller:
 
     def _connected(self, limit: int) -> BaseChatModel:
         # The limit goes in when the model is made, because providers agree on no word for it in a single call.
-        if limit not in self._models:
-            self._models[limit] = connect(self.settings.model_copy(update={"max_output_tokens": limit}))
-        return self._models[limit]
+        with self._lock:
+            if limit not in self._models:
+                self._models[limit] = connect(self.settings.model_copy(update={"max_output_tokens": limit}))
+            return self._models[limit]
 
     def _replayed(self, recorded: Mapping[str, Any], call: dict[str, Any], kept: bool = False) -> Reply:
         reply = Reply(
@@ -180,16 +228,15 @@ class ModelCaller:
             finish_reason=str(recorded.get("finish_reason") or "stop"),
             replayed=True,
         )
-        self.usage.calls += 1
-        self.usage.replayed_calls += 1
-        # The cap on calls ends a replay where it ended the run.
-        self.usage.retries += int(recorded.get("attempt") or 0)
-        self._keep(call, reply, kept=kept)
+        with self._lock:
+            self.usage.replayed_calls += 1
+            # The cap on calls ends a replay where it ended the run.
+            self.usage.retries += int(recorded.get("attempt") or 0)
+            self._keep(call, reply, kept=kept)
         return reply
 
     def _tried(self, call: dict[str, Any], messages: list[Message], limit: int) -> Reply:
         model = self._connected(limit)
-        self.usage.calls += 1
         for attempt in range(self.settings.retries + 1):
             self.pace.turn()
             started = time.perf_counter()
@@ -201,19 +248,23 @@ class ModelCaller:
                     raise
                 failure = understand(error, self.settings.name, self._server(), self.settings.timeout_seconds)
             else:
-                self.usage.seconds += reply.seconds
-                self.usage.input_tokens += reply.input_tokens or 0
-                self.usage.output_tokens += reply.output_tokens or 0
-                self._keep(call, reply, attempt)
+                with self._lock:
+                    self.usage.seconds += reply.seconds
+                    self.usage.input_tokens += reply.input_tokens or 0
+                    self.usage.output_tokens += reply.output_tokens or 0
+                    self._keep(call, reply, attempt)
                 return reply
             seconds = time.perf_counter() - started
-            self.usage.seconds += seconds
-            if self._log:
-                tried = {"attempt": attempt, "error": str(failure.error), "status": failure.status, "seconds": seconds}
-                self._log.add({**call, **tried})
-            if not failure.again or attempt == self.settings.retries or self.usage.tries_left(self.settings) < 1:
+            final = not failure.again or attempt == self.settings.retries
+            with self._lock:
+                final = final or self.usage.tries_left(self.settings) < 1
+                self.usage.seconds += seconds
+                self.usage.retries += not final
+                if self._log:
+                    tried = {"attempt": attempt, "error": str(failure.error), "status": failure.status}
+                    self._log.add({**call, **tried, "seconds": seconds})
+            if final:
                 raise failure.error
-            self.usage.retries += 1
             self._pause(failure.pause, attempt)
         raise AssertionError("the loop returns or raises")
 
@@ -222,16 +273,17 @@ class ModelCaller:
         if self.settings.name == STAND_IN:
             return model.invoke(turns)
         if schema is None:
-            return _within(self.settings.timeout_seconds, lambda: model.invoke(turns))
+            return within(self.settings.timeout_seconds, lambda: model.invoke(turns))
         # Not as the client's own response_format, which raises on a reply cut short and loses its text and tokens.
         wanted = {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
         body = {"response_format": wanted}
-        return _within(self.settings.timeout_seconds, lambda: model.invoke(turns, extra_body=body))
+        return within(self.settings.timeout_seconds, lambda: model.invoke(turns, extra_body=body))
 
     def _pause(self, asked_for: float | None, attempt: int) -> None:
         seconds = self.settings.retry_seconds * 2**attempt if asked_for is None else asked_for
         time.sleep(seconds)
-        self.usage.seconds += seconds
+        with self._lock:
+            self.usage.seconds += seconds
 
     def _server(self) -> str:
         return self.model["base_url"] or f"{self.settings.name.partition(':')[0]}'s server"
@@ -256,30 +308,6 @@ def _counted(reported: int | None, characters: int) -> int:
 
 def _label(name: str) -> str:
     return NO_LLM if name == STAND_IN else name
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """The result of `work` if it comes in time.
-
-    A client's own timeout starts again with every byte, so a server that trickles could hold a run for hours. The
-    thread of a late call is left behind; as a daemon it keeps nothing from ending.
-    """
-    box: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            box.put((work(), None))
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits
-            box.put((None, error))
-
-    threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
-    try:
-        result, error = box.get(timeout=seconds)
-    except queue.Empty:
-        raise Overdue from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
 
 
 def _reply(message: AIMessage, started: float) -> Reply:

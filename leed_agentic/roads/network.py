@@ -184,6 +184,12 @@ class RoadNetwork:
         """Free-flow seconds from the END of each edge to the junction, shape (edges,); 0 where the edge ends there."""
         return self._to_junction(junction_id, "time")[0]
 
+    def times_from(self, edge_id: str) -> np.ndarray:
+        """Free-flow seconds from the END of this edge to the END of each edge, shape (edges,)."""
+        later, earlier = self._reversed_arcs
+        graph = csr_matrix((self.travel_times[later], (earlier, later)), shape=(len(self.edges),) * 2)
+        return dijkstra(graph, indices=self.edge(edge_id).index)
+
     def distances_to(self, junction_id: str) -> np.ndarray:
         """Metres along the shortest legal path from the END of each edge to the junction, shape (edges,)."""
         return self._to_junction(junction_id, "length")[0]

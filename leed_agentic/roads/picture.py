@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8f6b00", "#7b3294", "#e69f00", "#4d4d4d", "#a50026")
 """Okabe and Ito's palette, its yellow and black replaced by darker tones; agent 10 begins again, dashed."""
+
+TOLD_APART = 100
+"""Of more routes than this nobody could follow one; their streets are drawn, wider the more agents drive them."""
 
 NO_CREDIT = "Source of the streets not stated in the map file"
 _GROUND, _CASING, _STREET, _INK, _QUIET = "#f4f2ee", "#c3c7cd", "#ffffff", "#22262b", "#6b7178"
@@ -41,7 +44,8 @@ def draw_map(
     """Draw the streets, and on them routes and trips, to a PNG file. The map's credit is always printed.
 
     Args:
-        routes: agent number to its edge ids; a disc marks where it starts, a square where it ends.
+        routes: agent number to its edge ids; a disc marks where it starts, a square where it ends. More than
+            `TOLD_APART` are drawn as the streets' volumes.
         trips: agent number to start edge and destination junction, for agents that have no route to show.
         title: the place the map shows when None.
 
@@ -70,8 +74,11 @@ def draw_map(
     metres_per_point = max((high[0] - low[0]) / width, (high[1] - low[1]) / height) / _POINTS
 
     _draw_streets(axes, network, metres_per_point)
-    _draw_routes(axes, network, routes, metres_per_point)
-    _draw_markers(axes, _markers(network, routes, trips), metres_per_point)
+    if len(routes) > TOLD_APART:
+        _draw_volumes(axes, network, routes)
+    else:
+        _draw_routes(axes, network, routes, metres_per_point)
+        _draw_markers(axes, _markers(network, routes, trips), metres_per_point)
     _draw_scale(figure, whole_width, whole_height, metres_per_point)
 
     left, right = _MARGIN / whole_width, 1 - _MARGIN / whole_width
@@ -97,6 +104,8 @@ def _counts(network: RoadNetwork, routes: Mapping[int, Sequence[str]]) -> str:
     streets = f"{len(network.junctions)} junctions, {len(network.edges)} street edges"
     if not routes:
         return streets
+    if len(routes) > TOLD_APART:
+        return f"{len(routes)} routes: the wider a street, the more agents drive it"
     return f"{len(routes)} {'route' if len(routes) == 1 else 'routes'}: from disc to square, numbered by agent"
 
 
@@ -117,6 +126,15 @@ def _draw_streets(axes: Axes, network: RoadNetwork, metres_per_point: float) -> 
     rounded: dict[str, Any] = {"capstyle": "round", "joinstyle": "round"}
     axes.add_collection(LineCollection(lines, linewidths=np.array(widths) + 1.3, colors=_CASING, zorder=1, **rounded))
     axes.add_collection(LineCollection(lines, linewidths=widths, colors=_STREET, zorder=2, **rounded))
+
+
+def _draw_volumes(axes: Axes, network: RoadNetwork, routes: Mapping[int, Sequence[str]]) -> None:
+    from matplotlib.collections import LineCollection
+
+    users = Counter(edge for route in routes.values() for edge in dict.fromkeys(route))
+    lines = [np.array(network.edge(edge).shape) for edge in users]
+    widths = [0.6 + 4.4 * count / max(users.values()) for count in users.values()]
+    axes.add_collection(LineCollection(lines, linewidths=widths, colors=COLOURS[0], zorder=3, capstyle="round"))
 
 
 def _draw_routes(

@@ -19,7 +19,9 @@ from leed_agentic.roads.catalogue import open_map
 from leed_agentic.traffic.environment import RouteEnv
 
 PAGE = Path(__file__).parents[2] / "docs" / "demonstrations.md"
-WANTED = {"scenario.agents": 3, "model.name": "stand-in", "demonstration.rounds": 1}
+# The stand-in finds no slow route where a prompt holds the fast ones alone.
+WHOLE = {"demonstration.corridor_paths": 0, "demonstration.prompt_tokens": 100_000}
+WANTED = {"scenario.agents": 3, "model.name": "stand-in", "demonstration.rounds": 1, **WHOLE}
 FINDING = re.compile(r"it must begin with|it is not possible|there is no edge|the route stops|takes .* twice")
 
 

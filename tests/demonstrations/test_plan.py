@@ -103,7 +103,8 @@ def test_the_fleet_prompt_has_everything_the_paper_lists(
 ) -> None:
     routes = {t.agent: braunschweig.shortest_path(t.start_edge, t.destination) for t in scenario.agents}
     model_server.script = [Say(f"```json\n{json.dumps(routes)}\n```")]
-    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server)))
+    whole = {"corridor_paths": 0}
+    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server), settings=whole))
     assert planned.routes == routes
     prompt = asked(model_server.requests[0])
     assert adjacency_block(braunschweig) in prompt

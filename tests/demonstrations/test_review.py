@@ -157,7 +157,7 @@ def test_decisions_hold_no_key_and_a_full_disk_is_said(settings, shortest, model
     model_server.default = say(shortest)
     said = Decision("remark", text="My key is sk-CANARY-of-a-test.")
     generate(settings, tmp_path / "run", reviewer=Person(said, QUIT))
-    written = [file.read_bytes() for file in (tmp_path / "run").iterdir()]
+    written = [file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()]
     assert not any(b"CANARY" in content for content in written)
     assert len((tmp_path / "run" / "review.jsonl").read_text().splitlines()) == 2
 

@@ -79,7 +79,9 @@ def obedient(settings: Any) -> Any:
         if "number" in schema:
             return Say(json.dumps({"number": min(schema["number"]["enum"], key=float)}))
         agents = schema["routes"]["items"]["properties"]["agent"]["enum"]
-        assert set().union(*routes.values()) <= set(schema["routes"]["items"]["properties"]["edges"]["items"]["enum"])
+        assert set().union(*(routes[agent] for agent in agents)) <= set(
+            schema["routes"]["items"]["properties"]["edges"]["items"]["enum"]
+        )
         return Say(json.dumps({"routes": [{"agent": agent, "edges": routes[agent]} for agent in agents]}))
 
     return answer

@@ -112,7 +112,7 @@ def test_a_destination_out_of_reach_of_the_prompt_is_no_crash(braunschweig: Road
 def test_the_agents_of_the_prompt_are_answered_whatever_surrounds_them(braunschweig: RoadNetwork) -> None:
     trip = AgentTrip(0, braunschweig.edges[0].id, braunschweig.junctions[40].id, 0.0)
     scenario = Scenario("braunschweig", 0, (trip,))
-    asked = first_question(PromptSet.load(), braunschweig, scenario, "agent", [0])
+    asked = first_question(PromptSet.load(), braunschweig, scenario, "agent", [0], DemonstrationSettings())
     turns: list[Message] = [
         *asked[:-1],
         {"role": "user", "content": "Hello!\n\n" + asked[-1]["content"] + "\nThank you."},
@@ -124,7 +124,7 @@ def test_the_agents_of_the_prompt_are_answered_whatever_surrounds_them(braunschw
 
 def test_twenty_agents_on_berlin_take_under_a_second(berlin: RoadNetwork, fleet: Scenario) -> None:
     desk = desk_of(berlin, fleet)
-    messages = first_question(desk.prompts, berlin, fleet, "fleet", desk.agents)
+    messages = first_question(desk.prompts, berlin, fleet, "fleet", desk.agents, desk.settings)
     started = time.perf_counter()
     desk.caller.ask(messages, purpose="time")
     assert time.perf_counter() - started < 1.0

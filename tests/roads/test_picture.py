@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.roads.picture import COLOURS, draw_map
+from leed_agentic.roads.picture import COLOURS, TOLD_APART, draw_map
 
 
 @pytest.fixture
@@ -67,6 +67,17 @@ def test_forty_agents_at_one_place_still_draw(city, tmp_path):
     path = _routes(city, 1)[0]
     draw_map(city, tmp_path / "p.png", routes=dict.fromkeys(range(40), path), title="A street with $ and _")
     assert _pixels(tmp_path / "p.png").shape[0] > 500
+
+
+def test_a_crowd_is_drawn_as_volumes(city, tmp_path):
+    few = {agent: city.shortest_path(city.edges[0].id, city.junctions[40].id) for agent in range(TOLD_APART + 1)}
+    draw_map(city, tmp_path / "streets.png")
+    draw_map(city, tmp_path / "crowd.png", routes=few)
+    streets, crowd = (_pixels(tmp_path / name)[..., :3] for name in ("streets.png", "crowd.png"))
+    blue = np.array([int(COLOURS[0][at : at + 2], 16) / 255 for at in (1, 3, 5)])
+    assert (np.abs(crowd - blue).max(axis=2) < 0.01).sum() > 200 + (np.abs(streets - blue).max(axis=2) < 0.01).sum()
+    with pytest.raises(UsageError, match="no edge"):
+        draw_map(city, tmp_path / "wrong.png", routes={**few, 999: ["nowhere"]})
 
 
 @pytest.mark.slow
