@@ -14,7 +14,8 @@ from leed_agentic.report.content import Content
 from leed_agentic.roads.picture import COLOURS
 
 STYLES = ("page.css", "map.css")
-SCRIPTS = ("page.js", "streets.js", "routes.js", "player.js", "views.js", "charts.js")
+MAP_SCRIPTS = ("page.js", "streets.js", "routes.js", "player.js", "views.js")
+CHARTS = "charts.js"
 LIVE = "live.js"
 DARK = ("#56b4e9", "#ff8f4a", "#2fc99a", "#e9a0c8", "#a6dcff", "#cda434", "#c79be6", "#f7c65a", "#b9c0c8", "#ff7b86")
 """The same ten hues as `COLOURS`, light enough for a dark ground."""
@@ -31,9 +32,12 @@ def render(content: Content, live: bool = False) -> str:
         loader=PackageLoader("leed_agentic.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":"), "ensure_ascii": True}
-    scripts = [_static(name) for name in (*SCRIPTS, *([LIVE] if live else []))]
+    scripts = [_static(name) for name in MAP_SCRIPTS]
     if content.charts or live:
-        scripts.insert(0, plotting_library())
+        # After the map, which works while the library is still being read.
+        scripts += [plotting_library(), _static(CHARTS)]
+    if live:
+        scripts.append(_static(LIVE))
     return environment.get_template("report.html.j2").render(
         content=content,
         data=content.data(),

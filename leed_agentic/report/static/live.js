@@ -1,6 +1,6 @@
 "use strict";
 // Asks the training run for news and draws them; nothing is ever sent to it.
-leed.live = true;
+
 (() => {
   const EVERY = 3000;
   const state = leed.byId("live-state");

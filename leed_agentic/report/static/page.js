@@ -19,4 +19,4 @@ leed.colour = (agent) => `var(--agent-${agent % 10})`;
 leed.again = (agent) => agent % 20 >= 10;
 
 leed.number = (value, digits = 1) => (typeof value === "number" ? value.toFixed(digits) : "–");
-leed.percent = (value) => (typeof value === "number" ? `${Math.round(100 * value)} %` : "–");
+leed.percent = (value) => (typeof value === "number" ? `${Math.round(100 * value)}%` : "–");

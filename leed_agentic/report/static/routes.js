@@ -4,14 +4,14 @@ leed.routes = (() => {
   const streets = leed.streets;
   if (!streets) return null;
 
-  // Which agents share an edge, so that their lines run next to each other on the side they drive.
+  // Which routes share an edge, so that their lines run next to each other on the side they drive.
   const sharing = (routes) => {
     const users = new Map();
-    for (const { agent, edges } of routes) {
-      for (const edge of new Set(edges)) {
+    for (const route of routes) {
+      for (const edge of new Set(route.edges)) {
         if (edge < 0) continue;
         if (!users.has(edge)) users.set(edge, []);
-        if (!users.get(edge).includes(agent)) users.get(edge).push(agent);
+        users.get(edge).push(route);
       }
     }
     return users;
@@ -42,7 +42,7 @@ leed.routes = (() => {
   // routes: [{agent, edges, own, kept, wrong}]; unknown edges (-1) are left out, so a broken route shows as a jump.
   const draw = (routes) => {
     const users = sharing(routes);
-    const busiest = Math.max(1, ...[...users.values()].map((agents) => agents.length));
+    const busiest = Math.max(1, ...[...users.values()].map((among) => among.length));
     const width = Math.min(3, Math.max(1.6, 16 / busiest));
     const step = (width + 0.5) * streets.unit() * (streets.map.lefthand ? -1 : 1);
     streets.layers.routes.replaceChildren(
@@ -52,7 +52,7 @@ leed.routes = (() => {
         for (const edge of route.edges) {
           if (edge < 0) continue;
           const among = users.get(edge);
-          const slot = among.indexOf(route.agent) - (among.length - 1) / 2 + (route.own ? 0.35 : 0);
+          const slot = among.indexOf(route) - (among.length - 1) / 2;
           for (const point of streets.lines[edge]) {
             points.push(point);
             offsets.push(slot * step + step * 0.8);

@@ -22,6 +22,7 @@ leed.streets = (() => {
   const pad = 0.05 * Math.max(high[0] - low[0], high[1] - low[1], 1);
   const whole = [low[0] - pad, low[1] - pad, high[0] - low[0] + 2 * pad, high[1] - low[1] + 2 * pad];
   let box = [...whole];
+  svg.style.aspectRatio = `${Math.max(whole[2], 1)} / ${Math.max(whole[3], 1)}`;
   const followers = [];
 
   const path = (points) => "M" + points.map((p) => `${p[0].toFixed(1)} ${p[1].toFixed(1)}`).join("L");

@@ -62,7 +62,8 @@ leed.views = (() => {
     key([
       span(leed.element("i", { style: "border-color:currentColor" }), "planned in this round"),
       span(leed.element("i", { style: "border-color:currentColor;opacity:.45" }), "kept from before"),
-      span(leed.element("i", { style: "border-top-style:dotted;border-color:currentColor" }), "cannot be driven; a cross says why"),
+      span(leed.element("i", { style: "border-top-style:dotted;border-color:currentColor" }), "dotted: cannot be driven; a cross says why"),
+      ...(data.agents.length > 10 ? [span("long dashes: the colour's second agent")] : []),
     ]);
   };
 
@@ -94,10 +95,12 @@ leed.views = (() => {
     });
 
   const showComparison = () => {
-    leed.routes.draw([
+    const both = [
       ...legs("drive").map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route) })),
       ...legs("own").map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route), own: true })),
-    ]);
+    ];
+    // An agent's two routes run next to each other.
+    leed.routes.draw(both.sort((a, b) => a.agent - b.agent));
     leed.routes.mark(data.agents.filter((a) => shows(a.agent)), [], partings());
     key([
       span(leed.element("i", { style: "border-color:currentColor" }), "demonstration"),
@@ -187,7 +190,7 @@ leed.views = (() => {
     const slider = leed.byId("round");
     const atEnd = Number(slider.value) >= Number(slider.max);
     slider.max = Math.max(data.plans.length - 1, 0);
-    if (leed.live && atEnd) slider.value = slider.max;
+    if (atEnd && "live" in document.body.dataset) slider.value = slider.max;
     const able = { plan: data.plans.length > 0, drive: Boolean(drive("drive")), own: Boolean(drive("own")) };
     able.compare = able.drive && able.own;
     leed.byId("drive-name").textContent = able.own ? "Demonstrations, driven" : "Driven routes";
