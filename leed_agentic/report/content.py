@@ -48,11 +48,12 @@ class Content:
         }
 
 
-def gather(folder: RunFolder, network: RoadNetwork | None = None) -> Content:
+def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversation: bool = True) -> Content:
     """Read whatever the folder holds; what is missing stands in the folder's notes.
 
     Args:
         network: the run's map when it is at hand already.
+        with_conversation: False leaves out what the model was asked and said.
     """
     if folder.kind == "collection":
         return _collection(folder)
@@ -81,7 +82,7 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None) -> Content:
         charts=charts,
         streets=streets,
         network=network,
-        conversation=read_conversation(folder, sets, _part(settings, "model")),
+        conversation=read_conversation(folder, sets, _part(settings, "model")) if with_conversation else None,
         evaluation=evaluation if evaluation and isinstance(evaluation.get("drivers"), list) else None,
     )
 

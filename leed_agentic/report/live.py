@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import UnavailableError
-from leed_agentic.report.content import gather
+from leed_agentic.report.content import Content, gather
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.page import render
 from leed_agentic.roads.network import RoadNetwork
@@ -61,7 +61,7 @@ class LivePage:
 
     def page(self) -> bytes:
         """The HTML page."""
-        content = gather(RunFolder(self.folder, "training"), self.network)
+        content = self._content()
         return render(content, live=True).encode("utf-8", "replace")
 
     def news(self) -> tuple[str, bytes]:
@@ -69,10 +69,13 @@ class LivePage:
         tag = self._tag()
         with self._lock:
             if tag != self._news[0]:
-                content = gather(RunFolder(self.folder, "training"), self.network)
+                content = self._content()
                 told = {"data": content.data(), "tiles": content.tiles, "state": _state(content.tiles)}
                 self._news = tag, json.dumps(told, allow_nan=False).encode("ascii")
             return self._news
+
+    def _content(self) -> Content:
+        return gather(RunFolder(self.folder, "training"), self.network, with_conversation=False)
 
     def _tag(self) -> str:
         """Sizes and times of what the run writes; an episode a moment ago is news enough once per second."""

@@ -153,5 +153,6 @@ leed.charts = (() => {
     load(charts);
   }
   dark.addEventListener("change", redraw);
+  addEventListener("beforeprint", () => [...drawn.keys()].forEach(draw));
   return { load };
 })();
