@@ -12,12 +12,17 @@ from leed_agentic.learning.run_folder import read_csv
 
 Kind = Literal["demonstrations", "training", "collection"]
 
-_TRACES: dict[Kind, tuple[str, ...]] = {
-    "training": ("run.json", "metrics.csv"),
-    "demonstrations": ("demonstrations.json", "settings.json", "calls.jsonl"),
-    "collection": ("manifest.json", "table.md", "table.csv"),
+_TRACES: dict[str, Kind] = {
+    "run.json": "training",
+    "demonstrations.json": "demonstrations",
+    "manifest.json": "collection",
+    "table.md": "collection",
+    "table.csv": "collection",
+    "metrics.csv": "training",
+    "settings.json": "demonstrations",
+    "calls.jsonl": "demonstrations",
 }
-"""Files by which a folder is known, in the order of asking: a killed run may have only some of them."""
+"""Files by which a folder is known, in the order of asking: a killed run may have only the last ones."""
 
 
 @dataclass
@@ -33,8 +38,8 @@ class RunFolder:
         """Raises UsageError when nothing in the folder was written by a run."""
         if not path.is_dir():
             raise UsageError(f"There is no folder {path}; give one that `leed demo generate` or `leed train` made.")
-        for kind, names in _TRACES.items():
-            if any((path / name).is_file() for name in names):
+        for name, kind in _TRACES.items():
+            if (path / name).is_file():
                 return cls(path, kind)
         raise UsageError(
             f"{path} is not a run: it holds none of run.json, demonstrations.json and manifest.json; give a folder of "

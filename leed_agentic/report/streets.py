@@ -9,12 +9,10 @@ from pydantic import ValidationError
 
 from leed_agentic.errors import LeedError
 from leed_agentic.report.folder import RunFolder
-from leed_agentic.roads.catalogue import map_entries, open_map
+from leed_agentic.roads.catalogue import NOT_YET_HERE, map_entries, open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.picture import NO_CREDIT
 from leed_agentic.settings import MapSettings
-
-NOT_HERE = "downloaded at first use"
 
 
 def network_of(folder: RunFolder, settings: Mapping[str, Any], attribution: str = "") -> RoadNetwork | None:
@@ -32,7 +30,7 @@ def network_of(folder: RunFolder, settings: Mapping[str, Any], attribution: str 
         if not settings.get("map"):
             folder.note("Nothing says which map was driven: there is no drawing of the streets.")
             return None
-        if entry and entry.origin == NOT_HERE:
+        if entry and entry.origin == NOT_YET_HERE:
             folder.note(f"Map {found.name} is not on this machine; fetch it with `leed map download {found.name}`.")
             return None
         return open_map(found.name, found)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import _trained_once, leed, trained
 
@@ -48,9 +49,8 @@ def experiment(leed) -> Path:
     (folder / "figure.csv").write_text(
         "panel,x,y,line,x_value,y_value,low,high\nberlin,agents,reward,leed,5,1,0,2\nberlin,agents,reward,leed,10,2,1,3\n"
     )
-    pixel = "89504e470d0a1a0a0000000d4948445200000001000000010804000000b51c0c020000000b4944415478da6364f80f00010501012718e3660000000049454e44ae426082"
     for name in ("figure.png", "curves_berlin.png", "other.png"):
-        (folder / name).write_bytes(bytes.fromhex(pixel))
+        Image.new("L", (2, 2)).save(folder / name)
     return folder
 
 
@@ -76,6 +76,7 @@ def browse(_chromium) -> Iterator[Any]:
         context = _chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(120_000)
         page.on("console", lambda message: complaints.append(f"console: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
         address = target.resolve().as_uri() if isinstance(target, Path) else target

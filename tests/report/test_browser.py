@@ -159,7 +159,7 @@ def test_the_live_page_follows(trained, braunschweig, browse):
         metrics = trained / "metrics.csv"
         lines = metrics.read_text().splitlines(keepends=True)
         metrics.write_text("".join(lines) + lines[-1] * 300)
-        page.locator("#live-state", has_text="306 episodes so far.").wait_for()
+        page.locator("#live-state", has_text="306 of 6 episodes so far.").wait_for()
         assert page.locator('[data-tile="episodes"]').text_content() == "306 of 6"
     finally:
         served.close()

@@ -41,7 +41,7 @@ def test_page_and_news(page, trained):
     metrics = trained / "metrics.csv"
     lines = metrics.read_text().splitlines(keepends=True)
     metrics.write_text("".join(lines) + lines[-1] * 200)
-    assert json.loads(get(page.address, "/data.json")[2])["state"] == "206 episodes so far."
+    assert json.loads(get(page.address, "/data.json")[2])["state"] == "206 of 6 episodes so far."
 
 
 def test_only_for_this_machine_and_only_to_read(page):

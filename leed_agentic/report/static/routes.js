@@ -44,7 +44,8 @@ leed.routes = (() => {
     const users = sharing(routes);
     const busiest = Math.max(1, ...[...users.values()].map((among) => among.length));
     const width = Math.min(3, Math.max(1.6, 16 / busiest));
-    const step = (width + 0.5) * streets.unit() * (streets.map.lefthand ? -1 : 1);
+    // The whole bundle stays near its street, however many share it.
+    const step = Math.min(width + 0.5, 26 / busiest) * streets.unit() * (streets.map.lefthand ? -1 : 1);
     streets.layers.routes.replaceChildren(
       ...routes.map((route) => {
         const points = [];
@@ -65,8 +66,10 @@ leed.routes = (() => {
     );
   };
 
-  // Marks pushed until none covers another, inside the map.
+  // Marks pushed until none covers another, inside the map; where there are too many, they cover each other.
+  const MOST_APART = 150;
   const apart = (places, gap) => {
+    if (places.length > MOST_APART) return places;
     const moved = places.map(([x, y], k) => [x + 0.01 * Math.cos(2.4 * k), y + 0.01 * Math.sin(2.4 * k)]);
     const [left, top, width, height] = streets.bounds();
     for (let turn = 0; turn < 120; turn += 1) {
