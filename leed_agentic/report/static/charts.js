@@ -85,6 +85,8 @@ leed.charts = (() => {
   const draw = (plot) => {
     const chart = drawn.get(plot);
     plot.setAttribute("aria-label", words(chart));
+    // Room for a legend of all agents.
+    plot.classList.toggle("tall", each.checked && chart.agents.length > 0);
     if (chart.bars) Plotly.react(plot, ...bars(chart), CONFIG);
     else Plotly.react(plot, traces(chart), layout(chart), CONFIG);
     plot.dataset.drawn = "1";
@@ -115,7 +117,7 @@ leed.charts = (() => {
       orientation: "h",
       y: rows.map((row) => plain(row.name)),
       x: rows.map((row) => row.value),
-      error_x: { type: "data", array: rows.map((row) => row.error || 0), color: css("--ink"), thickness: 1.2 },
+      error_x: { type: "data", array: rows.map((row) => row.error || null), color: css("--ink"), thickness: 1.2 },
       marker: { color: rows.map((row, k) => (k === rows.length - 1 ? css("--agent-0") : css("--quiet"))) },
       hoverinfo: "x",
     };

@@ -118,7 +118,7 @@ leed.routes = (() => {
       const goal = { agent: agent.agent, goal: true, place: [agent.goal[0], -agent.goal[1]] };
       return starts ? [{ agent: agent.agent, goal: false, place: middle(agent.start) }, goal] : [goal];
     });
-    const places = apart(marks.map((m) => m.place), 19 * streets.unit());
+    const places = apart([...marks, ...faults].map((m) => m.place), 19 * streets.unit());
     const drawn = [];
     marks.forEach((m, k) => {
       const style = `stroke:${leed.colour(m.agent)}`;
@@ -145,7 +145,8 @@ leed.routes = (() => {
     for (const { place, text } of partings) {
       drawn.push(leed.element("g", { class: "parting", transform: sized(place) }, leed.element("title", {}, text), leed.element("path", { d: "M0 -7L7 0L0 7L-7 0Z" })));
     }
-    for (const { place, text } of faults) {
+    faults.forEach(({ text }, k) => {
+      const place = places[marks.length + k];
       const cross = leed.element("path", { d: "M-4 -4L4 4M-4 4L4 -4" });
       const name = leed.element("title", {}, text);
       const fault = leed.element("g", { class: "fault", tabindex: 0, role: "img", "aria-label": text, transform: sized(place) }, name, leed.element("circle", { r: 9 }), cross);
@@ -153,7 +154,7 @@ leed.routes = (() => {
       fault.addEventListener("focus", tell);
       fault.addEventListener("pointerenter", tell);
       drawn.push(fault);
-    }
+    });
     streets.layers.markers.replaceChildren(...drawn);
   };
 

@@ -126,7 +126,7 @@ leed.views = (() => {
     const compared = own && expert;
     const head = ["agent", "from", "to", "departs"];
     const figures = (name) => [`${name}: reward`, "seconds", "arrived"];
-    if (expert) head.push(...figures(own ? "demonstration" : "driven"));
+    if (expert) head.push(...figures(own ? "expert" : "driven"));
     if (own) head.push(...figures("agent"));
     if (compared) head.push("parts", "DTW, m");
     const cells = (leg) => (leg ? [leed.number(leg.reward), leed.number(leg.seconds, 0), leg.arrived ? "yes" : "no"] : ["–", "–", "–"]);
