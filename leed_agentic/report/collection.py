@@ -53,9 +53,15 @@ def tables_html(folder: RunFolder) -> str:
     parts = []
     for file in sorted(folder.path.glob("*.md")):
         try:
-            parts.append(reader.render(file.read_text(encoding="utf-8", errors="replace")))
+            tokens = reader.parse(file.read_text(encoding="utf-8", errors="replace"))
         except OSError as error:
             folder.note(f"{file.name} cannot be read ({error.strerror}).")
+            continue
+        for token in tokens:
+            if token.type.startswith("heading_"):
+                # Below the report's own headings.
+                token.tag = f"h{min(int(token.tag[1:]) + 2, 6)}"
+        parts.append(reader.renderer.render(tokens, reader.options, {}))
     return "".join(parts)
 
 

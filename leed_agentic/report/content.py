@@ -26,6 +26,8 @@ class Content:
     """One report, before it is a page."""
 
     folder: RunFolder
+    kind: str
+    """What it is a report of, in a word or two."""
     title: str
     tiles: list[tuple[str, str]]
     """Headline figures: name and value."""
@@ -76,6 +78,7 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
     versions = _part(run, "versions") or _part(provenance, "versions")
     return Content(
         folder=folder,
+        kind="Training run" if folder.kind == "training" else "Demonstrations",
         title=_title(folder, settings, summary),
         tiles=_tiles(folder, settings, summary, metrics),
         manifest=manifest_of_run(folder, settings, versions),
@@ -91,11 +94,11 @@ def _collection(folder: RunFolder) -> Content:
     made = manifest_of_collection(folder)
     named = {name: value for name, value, _ in made.settings}
     title = named.get("question") or named.get("experiment") or folder.path.resolve().name
-    tiles = [("kind", "experiment" if "experiment" in named else "comparison")]
     return Content(
         folder=folder,
+        kind="Experiment" if "experiment" in named else "Comparison",
         title=title,
-        tiles=tiles,
+        tiles=[],
         manifest=made,
         charts=collection.collection_charts(folder),
         tables_html=collection.tables_html(folder),

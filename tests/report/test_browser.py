@@ -170,5 +170,5 @@ def test_the_live_page_follows(trained, braunschweig, browse):
 def test_pages_are_there_for_every_folder(leed, experiment, browse):
     leed("report", experiment)
     page = browse(Path(experiment) / "report.html")
-    assert page.locator("nav a").all_text_contents() == ["Curves", "Tables", "Pictures", "Manifest"]
+    assert page.locator("nav a").all_text_contents() == ["Figures", "Tables", "Pictures", "Manifest"]
     page.locator(".plot[data-drawn] svg").first.wait_for()
