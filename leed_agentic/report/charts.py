@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.experiments.picture import Line, Panel
 
 DIGITS = 5
@@ -93,11 +94,11 @@ def trigger_charts(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
     return [Chart("validity", panel)]
 
 
-def round_charts(plans: Sequence[Mapping[str, Any]]) -> list[Chart]:
+def round_charts(rounds: Sequence[Round]) -> list[Chart]:
     """Reward and validity over the rounds of refinement of a run without training."""
-    if len(plans) < 2:
+    if len(rounds) < 2:
         return []
-    numbers = np.arange(len(plans), dtype=np.float64)
+    numbers = np.array([float(r.round) for r in rounds])
     charts = []
     for key, title, label, names in (
         ("round_reward", "Reward over rounds", "mean reward", {"reward_mean": "driven routes"}),
@@ -111,7 +112,7 @@ def round_charts(plans: Sequence[Mapping[str, Any]]) -> list[Chart]:
     ):
         lines = []
         for source, name in names.items():
-            figures = np.array([np.nan if p["figures"].get(source) is None else p["figures"][source] for p in plans])
+            figures = np.array([np.nan if (v := getattr(r, source)) is None else v for r in rounds])
             if np.isfinite(figures).any():
                 lines.append(Line(name, numbers, figures))
         if lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,11 +44,9 @@ class Content:
 
     def data(self) -> dict[str, Any]:
         """What the page's scripts draw, as JSON."""
-        return {
-            "streets": self.streets,
-            "charts": [chart_data(chart) for chart in self.charts],
-            "evaluation": _evaluation_bars(self.evaluation["drivers"]) if self.evaluation else None,
-        }
+        bars = _evaluation_bars(self.evaluation["drivers"]) if self.evaluation else None
+        charts = [chart_data(chart) for chart in self.charts]
+        return {"streets": _finite(self.streets), "charts": charts, "evaluation": _finite(bars)}
 
 
 def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversation: bool = True) -> Content:
@@ -65,29 +64,40 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
     provenance = sets[-1][1].provenance if sets else {}
     summary = folder.json("summary.json", "the run has not ended, or was killed")
     network = network or network_of(folder, settings, str(provenance.get("attribution", "")))
-    streets = _streets(folder, network, _scenario(run, sets), settings, sets)
+    scenario = _scenario(run, sets)
+    streets = folder.attempt("The map", lambda: _streets(folder, network, scenario, settings, sets), None)
     metrics, triggers = folder.table("metrics.csv"), folder.table("triggers.csv")
     charts = [*curves(metrics), *trigger_charts(triggers)]
     if folder.kind == "training" and not metrics:
         folder.note("metrics.csv holds no episode yet: there are no learning curves.")
-    if folder.kind == "demonstrations" and streets:
-        charts += round_charts(streets["plans"])
-    evaluation = folder.json("evaluation.json") or None
-    if folder.kind == "training" and not evaluation:
-        folder.note(f"There is no evaluation beside random, shortest path and plan: leed evaluate {folder.path}")
-    versions = _part(run, "versions") or _part(provenance, "versions")
+    if folder.kind == "demonstrations":
+        charts += round_charts(sets[-1][1].rounds if sets else ())
+    conversation = None
+    if with_conversation:
+        prices = _part(settings, "model")
+        conversation = folder.attempt("The conversation", lambda: read_conversation(folder, sets, prices), None)
     return Content(
         folder=folder,
         kind="Training run" if folder.kind == "training" else "Demonstrations",
         title=_title(folder, settings, summary),
-        tiles=_tiles(folder, settings, summary, metrics),
-        manifest=manifest_of_run(folder, settings, versions),
+        tiles=folder.attempt("The headline figures", lambda: _tiles(folder, settings, summary, metrics), []),
+        manifest=manifest_of_run(folder, settings, _part(run, "versions") or _part(provenance, "versions")),
         charts=charts,
         streets=streets,
         network=network,
-        conversation=read_conversation(folder, sets, _part(settings, "model")) if with_conversation else None,
-        evaluation=evaluation if evaluation and isinstance(evaluation.get("drivers"), list) else None,
+        conversation=conversation,
+        evaluation=_evaluation(folder),
     )
+
+
+def _evaluation(folder: RunFolder) -> dict[str, Any] | None:
+    """What `leed evaluate` wrote, those rows that can be shown; None when there is none."""
+    data = folder.json("evaluation.json")
+    drivers = data.get("drivers")
+    rows = [row for row in drivers if isinstance(row, dict) and "driver" in row] if isinstance(drivers, list) else []
+    if folder.kind == "training" and not rows:
+        folder.note(f"There is no evaluation beside random, shortest path and plan: leed evaluate {folder.path}")
+    return {**data, "drivers": rows} if rows else None
 
 
 def _collection(folder: RunFolder) -> Content:
@@ -222,7 +232,7 @@ def _tiles(
             ("mean reward", summary.get("reward_mean"), "{:.1f}"),
             ("times the fastest path", summary.get("travel_time_ratio"), "{:.2f}"),
         )
-        if value is not None and (form == "{}" or isinstance(value, (int, float)))
+        if value is not None and (form == "{}" or _is_figure(value))
     ]
 
 
@@ -237,7 +247,7 @@ def _evaluation_bars(drivers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
             "bars": [
                 {"name": row.get("driver", "?"), "value": row[name], "error": row.get(spread) if spread else None}
                 for row in drivers
-                if isinstance(row.get(name), (int, float))
+                if _is_figure(row.get(name))
             ],
         }
         for key, title, label, name, spread in (
@@ -252,3 +262,17 @@ def _mean(rows: Sequence[Mapping[str, str]], name: str, form: str) -> str:
         return form.format(sum(float(row[name]) for row in rows) / len(rows))
     except (KeyError, ValueError, ZeroDivisionError):
         return ""
+
+
+def _finite(data: Any) -> Any:
+    """The same with None in place of NaN and infinity, which JSON does not know."""
+    if isinstance(data, dict):
+        return {name: _finite(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether it is a number that a float can hold."""
+    return isinstance(value, (int, float)) and abs(value) < 1e300

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.learning.run_folder import read_csv
 
+T = TypeVar("T")
 Kind = Literal["demonstrations", "training", "collection"]
 
 _TRACES: dict[str, Kind] = {
@@ -50,6 +52,15 @@ class RunFolder:
         """Say once what the report lacks."""
         if sentence not in self.notes:
             self.notes.append(sentence)
+
+    def attempt(self, what: str, make: Callable[[], T], instead: T) -> T:
+        """What `make` gives; when a file's content is not what it should be, a note and `instead`."""
+        try:
+            return make()
+        except (LeedError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            self.note(f"{what} cannot be shown, because a file is damaged ({type(error).__name__}: {reason}).")
+            return instead
 
     def json(self, name: str, lack: str | None = None) -> dict[str, Any]:
         """A file's JSON object; empty when it is missing or damaged.

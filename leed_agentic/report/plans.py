@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round
 from leed_agentic.errors import UsageError
@@ -16,6 +17,7 @@ from leed_agentic.report.routes import RouteTable
 
 MAX_FILES = 200
 """Of a longer training run this many triggers are shown, evenly spread, the first and the last among them."""
+_ROUNDS = TypeAdapter(list[Round])
 FIGURES = ("validity_reply", "validity", "reward_mean", "arrival_rate", "travel_time_ratio", "dtw_mean")
 
 
@@ -32,9 +34,13 @@ def rounds_of(folder: RunFolder) -> list[tuple[int | None, DemonstrationSet]]:
     found = []
     for episode, file in files:
         try:
-            found.append((episode, DemonstrationSet.load(file)))
-        except UsageError as error:
-            folder.note(f"{file.name} is left out: {error}")
+            made = DemonstrationSet.load(file)
+            # JSON has turned the numbers of the agents into text, and an edited file may hold anything.
+            made.rounds = _ROUNDS.validate_python([vars(r) for r in made.rounds])
+        except (UsageError, ValidationError) as error:
+            folder.note(f"{file.name} is left out: {' '.join(str(error).split())[:300]}")
+            continue
+        found.append((episode, made))
     return found
 
 
@@ -45,19 +51,17 @@ def plans_data(folder: RunFolder, sets: Sequence[tuple[int | None, Demonstration
         for r in made.rounds:
             wrong = {finding.get("agent") for finding in r.findings}
             label = f"Round {r.round}" if episode is None else f"Episode {episode}, round {r.round}"
-            # JSON has turned the numbers of the agents into text.
-            replied = {int(agent): list(route) for agent, route in r.routes.items()}
-            plans.append(_plan(label, {**kept, **replied}, sorted(replied), r, table))
-            kept |= {agent: route for agent, route in replied.items() if agent not in wrong}
+            plans.append(_plan(label, {**kept, **r.routes}, r, table))
+            kept |= {agent: route for agent, route in r.routes.items() if agent not in wrong}
         kept = dict(made.routes)
     return plans or _given(folder, table)
 
 
-def _plan(label: str, routes: Mapping[int, list[str]], new: list[int], r: Round, table: RouteTable) -> dict[str, Any]:
+def _plan(label: str, routes: Mapping[int, list[str]], r: Round, table: RouteTable) -> dict[str, Any]:
     return {
         "label": label,
         "asked": r.asked,
-        "new": new,
+        "new": sorted(r.routes),
         "routes": {str(agent): table.number(route) for agent, route in sorted(routes.items())},
         "findings": [
             {key: finding.get(key) for key in ("agent", "kind", "message", "edge", "position")}
