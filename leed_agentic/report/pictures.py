@@ -26,7 +26,7 @@ def draw_pictures(content: Content, folder: Path, progress: Callable[[str], Any]
         files = _map(content, folder)
         for chart in content.charts:
             progress(f"drawing {chart.key}")
-            files += _chart(chart, content.title, folder)
+            files += _chart(chart, _plain(content.title), folder)
         if content.evaluation:
             files += _evaluation(content.evaluation["drivers"], folder)
     except OSError as error:
@@ -75,10 +75,15 @@ def _evaluation(drivers: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     means, spread = [row["reward_mean"] for row in rows], [row.get("reward_std") or 0.0 for row in rows]
-    axes.barh([str(row.get("driver")) for row in rows], means, xerr=spread, color="#6b7178", capsize=3)
+    axes.barh([_plain(row["driver"]) for row in rows], means, xerr=spread, color="#6b7178", capsize=3)
     axes.set_xlabel("reward per episode, mean and deviation")
     axes.grid(axis="x", alpha=0.25)
     files = [folder / "evaluation.png", folder / "evaluation.pdf"]
     figure.savefig(files[0], dpi=110)
     figure.savefig(files[1], metadata={"CreationDate": None})
     return files
+
+
+def _plain(text: object) -> str:
+    """Text in which matplotlib finds no formula; names come from runs."""
+    return str(text).replace("$", r"\$")
