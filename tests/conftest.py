@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,6 +64,23 @@ def leed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
         return Ran(int(stop.value.code or 0), written.out, written.err)
 
     return run
+
+
+SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40")
+
+
+@pytest.fixture(scope="session")
+def _trained_once(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    words = [sys.executable, "-m", "leed_agentic.cli.main", "train", *SHORT, "--out", str(folder)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+@pytest.fixture
+def trained(leed, _trained_once, tmp_path) -> Path:
+    """A run of two agents, demonstrations by the graph with the stand-in; a copy, so that it may be damaged."""
+    return Path(shutil.copytree(_trained_once, tmp_path / "run")).relative_to(tmp_path)
 
 
 @pytest.fixture

@@ -86,9 +86,12 @@ def show(
 ) -> None:
     """The essential table of a run, and where its map picture is."""
     import json
+    import shlex
 
     from leed_agentic.demonstrations.demonstration import DemonstrationSet
 
+    if (run / "run.json").is_file():
+        raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")
     try:
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import complain, err
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.cli.evaluate import evaluate
+from leed_agentic.cli.report import report
 from leed_agentic.cli.train import train
 from leed_agentic.errors import LeedError, StoppedError, UnwritableError
 
@@ -34,6 +35,7 @@ app.add_typer(prompts.app, name="prompts")
 app.command("doctor")(doctor)
 app.command("train")(train)
 app.command("evaluate")(evaluate)
+app.command("report")(report)
 
 
 def _version(wanted: bool) -> None:

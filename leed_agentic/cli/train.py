@@ -49,6 +49,8 @@ def train(
     resume: Path | None = typer.Option(None, "--resume", help="Go on with a run from its last checkpoint."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = Assignments,
+    live_page: bool = typer.Option(False, "--live", help="Serve a page on this machine that follows the training."),
+    live_port: int = typer.Option(0, "--live-port", min=0, max=65535, help="Its port; 0: one that is free."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Train one policy per vehicle. A run that was stopped goes on with --resume RUN."""
@@ -92,7 +94,7 @@ def train(
                 interrupt.check()
                 if settings is not None:
                     folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
-                result = _trained(settings, folder, live, interrupt)
+                result = _trained(settings, folder, live, interrupt, live_port if live_page else None)
                 if 0 < result["triggers"] == result["source_failures"]:
                     warn("There never was a demonstration: the agents learned from their own driving alone.")
     except KeyboardInterrupt:
@@ -109,8 +111,14 @@ def train(
         out.print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
 
 
-def _trained(settings: Settings | None, folder: Path | None, live: LiveView, interrupt: Interrupt) -> dict[str, Any]:
-    """Train in `folder`, from the start with these settings or on from its last checkpoint; returns the summary."""
+def _trained(
+    settings: Settings | None, folder: Path | None, live: LiveView, interrupt: Interrupt, port: int | None
+) -> dict[str, Any]:
+    """Train in `folder`, from the start with these settings or on from its last checkpoint; returns the summary.
+
+    Args:
+        port: of the live page; None: no page.
+    """
     from leed_agentic.demonstrations.source import GraphSource
     from leed_agentic.learning.run_folder import write_text
     from leed_agentic.learning.session import begin, summary, take_up
@@ -130,14 +138,22 @@ def _trained(settings: Settings | None, folder: Path | None, live: LiveView, int
         session = take_up(folder, graph, warn=live.warn, watch=watch)
     else:
         session = begin(settings, folder, graph, warn=live.warn, watch=watch)
-    live.start(session.trainer.episode, session.settings.learning.episodes)
+    page = None
     try:
+        if port is not None:
+            from leed_agentic.report.live import LivePage
+
+            page = LivePage(folder, session.world.env.network, port)
+            err.print(f"Live page: {page.address}", markup=False, highlight=False)
+        live.start(session.trainer.episode, session.settings.learning.episodes)
         interrupt.check()
         session.trainer.run()
         result = summary(session)
         write_text(folder / "summary.json", json.dumps(result, indent=1) + "\n")
     finally:
         live.stop()
+        if page:
+            page.close()
         session.close()
     return result
 

@@ -38,6 +38,7 @@ from leed_agentic.settings import MapSettings
 Progress = Callable[[str], None]
 
 NET_ENDINGS = (".net.xml", ".net.xml.gz")
+NOT_YET_HERE = "downloaded at first use"
 OSM_ENDINGS = (".osm", ".osm.xml", ".osm.gz", ".osm.xml.gz")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -97,7 +98,7 @@ def _origin(name: str, definition: MapDefinition, settings: MapSettings) -> str:
         return "comes with SUMO"
     if isinstance(definition, GeneratedMap):
         return "generated"
-    return "downloaded" if _cached_file(name, definition, settings).is_file() else "downloaded at first use"
+    return "downloaded" if _cached_file(name, definition, settings).is_file() else NOT_YET_HERE
 
 
 def built_map_file(name: str, settings: MapSettings) -> Path:

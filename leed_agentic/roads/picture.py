@@ -41,7 +41,7 @@ def draw_map(
     title: str | None = None,
     dpi: int = 150,
 ) -> None:
-    """Draw the streets, and on them routes and trips, to a PNG file. The map's credit is always printed.
+    """Draw the streets, and on them routes and trips, to a PNG or, by its ending, a PDF. The credit is always printed.
 
     Args:
         routes: agent number to its edge ids; a disc marks where it starts, a square where it ends. More than
@@ -90,7 +90,10 @@ def draw_map(
     figure.text(right, 0.25 / whole_height, credit, fontsize=8, color=_QUIET, ha="right", **text)
 
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
+    if Path(file).suffix == ".pdf":
+        figure.savefig(picture, format="pdf", metadata={"CreationDate": None, "Subject": credit})
+    else:
+        figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
     try:
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_bytes(picture.getvalue())

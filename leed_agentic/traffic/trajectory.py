@@ -191,7 +191,7 @@ def load_trajectories(file: Path) -> tuple[dict[int, Trajectory], dict[str, Any]
             raise UsageError(f"{file} is not a trajectory file of format {FORMAT} {FORMAT_VERSION}.")
         rows = [_from_row(row) for row in data["trajectories"]]
         return {t.agent: t for t in rows}, data["scenario"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ArithmeticError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"Cannot read the trajectories {file} ({type(error).__name__}: {error}).") from error
 
 

@@ -13,7 +13,7 @@ from leed_agentic.learning.evaluation import REPLANNED, evaluation_seeds
 from leed_agentic.learning.rollout import RouteWorld
 from leed_agentic.learning.session import take_up
 from leed_agentic.traffic.trajectory import drive, fastest_path, follow
-from tests.cli.conftest import SHORT
+from tests.conftest import SHORT
 
 PLAN = "plan (graph, stand-in: no LLM was called)"
 

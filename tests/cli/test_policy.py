@@ -17,7 +17,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning.policy import Policy
 from leed_agentic.learning.session import take_up
 from leed_agentic.traffic.trajectory import drive, random_policy
-from tests.cli.conftest import SHORT
+from tests.conftest import SHORT
 
 FILE = Path("run", "policies", "agent_1.safetensors")
 

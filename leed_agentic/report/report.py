@@ -1,0 +1,64 @@
+"""`leed report`: a folder in, one HTML file out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leed_agentic.errors import UsageError
+from leed_agentic.report.content import gather
+from leed_agentic.report.folder import RunFolder
+from leed_agentic.report.page import render
+from leed_agentic.report.pictures import draw_pictures
+
+NAME = "report.html"
+
+
+@dataclass
+class Report:
+    """What was written."""
+
+    file: Path
+    size: int
+    """Bytes."""
+    kind: str
+    notes: list[str]
+    """What the report lacks, a sentence each."""
+    pictures: list[Path]
+
+
+def write_report(
+    run: Path,
+    out: Path | None = None,
+    pictures: bool = False,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> Report:
+    """Write the report of a run, an experiment or a comparison, whatever of it there is.
+
+    Args:
+        out: the HTML file; report.html in the folder when None.
+        pictures: also write PNG and PDF of every plot, into the folder `pictures` beside the HTML file.
+
+    Raises:
+        UsageError: the folder holds no run, or the file cannot be written.
+    """
+    folder = RunFolder.open(run)
+    progress("reading the run")
+    content = gather(folder)
+    file = out or run / NAME
+    progress(f"writing {file}")
+    # A reply may hold half a surrogate pair, which UTF-8 cannot.
+    page = render(content).encode("utf-8", "replace")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(file.name + ".partial")
+        temporary.write_bytes(page)
+        temporary.replace(file)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write {file} ({error.strerror or error}); name a file in a writable folder."
+        ) from error
+    drawn = draw_pictures(content, file.parent / "pictures", progress) if pictures else []
+    return Report(file, len(page), folder.kind, folder.notes, drawn)

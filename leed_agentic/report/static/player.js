@@ -1,0 +1,89 @@
+"use strict";
+// The animation: vehicles on their streets at a simulated second, with play, pause, speed and a time slider.
+leed.player = (() => {
+  const streets = leed.streets;
+  if (!streets) return null;
+  const [button, slider, clock, speed] = ["play", "time", "clock", "speed"].map(leed.byId);
+  let drives = [];
+  let now = 0;
+  let end = 1;
+  let playing = null;
+
+  // The point a share of the way along an edge.
+  const along = (edge, share) => {
+    const points = streets.lines[edge];
+    const lengths = points.slice(1).map((p, k) => Math.hypot(p[0] - points[k][0], p[1] - points[k][1]));
+    let left = share * lengths.reduce((sum, length) => sum + length, 0);
+    for (let k = 0; k < lengths.length; k += 1) {
+      if (left <= lengths[k] || k === lengths.length - 1) {
+        const part = lengths[k] ? Math.min(left / lengths[k], 1) : 0;
+        return [points[k][0] + part * (points[k + 1][0] - points[k][0]), points[k][1] + part * (points[k + 1][1] - points[k][1])];
+      }
+      left -= lengths[k];
+    }
+    return points[0];
+  };
+
+  // Where a vehicle is: [point, state].
+  const where = (leg, time) => {
+    const edges = leed.data.streets.routes[leg.route];
+    const { times } = leg;
+    if (time <= times[0]) return [along(edges[0], 0), time < times[0] ? "waiting" : "driving"];
+    if (time >= times[times.length - 1]) return [along(edges[edges.length - 1], 1), leg.arrived ? "done" : "driving"];
+    let k = 0;
+    while (time >= times[k + 1]) k += 1;
+    return [along(edges[k], (time - times[k]) / Math.max(times[k + 1] - times[k], 0.1)), "driving"];
+  };
+
+  const draw = () => {
+    const vehicles = drives.flatMap(({ agent, leg, hollow }) => {
+      const [place, state] = where(leg, now);
+      const drawn = leed.routes.disc(agent, place, `vehicle ${state}`);
+      if (hollow) drawn.firstChild.setAttribute("stroke-dasharray", "3 2");
+      return [drawn];
+    });
+    streets.layers.vehicles.replaceChildren(...vehicles);
+    slider.value = Math.round(now);
+    clock.textContent = `${Math.round(now)} s`;
+    slider.setAttribute("aria-valuetext", `${Math.round(now)} of ${end} seconds`);
+  };
+
+  const pause = () => {
+    playing = null;
+    button.textContent = "Play";
+  };
+
+  const step = (started, from) => (stamp) => {
+    if (playing !== started) return;
+    now = Math.min(from.time + ((stamp - from.stamp) / 1000) * Number(speed.value), end);
+    draw();
+    if (now >= end) pause();
+    else requestAnimationFrame(step(started, { time: now, stamp }));
+  };
+
+  const play = () => {
+    if (now >= end) now = 0;
+    const started = {};
+    playing = started;
+    button.textContent = "Pause";
+    requestAnimationFrame((stamp) => step(started, { time: now, stamp })(stamp));
+  };
+
+  button.addEventListener("click", () => (playing ? pause() : play()));
+  slider.addEventListener("input", () => {
+    pause();
+    now = Number(slider.value);
+    draw();
+  });
+
+  // shown: [{agent, leg, hollow}]; an empty list clears the streets.
+  const load = (shown) => {
+    drives = shown;
+    if (!shown.length) pause();
+    end = Math.ceil(Math.max(1, ...shown.map(({ leg }) => leg.times[leg.times.length - 1])));
+    slider.max = end;
+    now = Math.min(now, end);
+    draw();
+  };
+  return { load, pause };
+})();

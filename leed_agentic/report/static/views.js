@@ -1,0 +1,218 @@
+"use strict";
+// What the map shows: plans round by round, a driven episode, or demonstrations against agents.
+leed.views = (() => {
+  const streets = leed.streets;
+  if (!streets) return null;
+  const hidden = new Set();
+  let mode = null;
+  let data = leed.data.streets;
+
+  const shows = (agent) => !hidden.has(Number(agent));
+  const drive = (name) => data.drives.find((d) => (name === "own" ? d.name === "Agents" : d.name !== "Agents"));
+  const edges = (number) => data.routes[number];
+  const street = (edge) => (edge >= 0 ? streets.map.edges[edge][1] || `edge ${streets.map.edges[edge][0]}` : "an unknown edge");
+  const span = (...children) => leed.element("span", {}, ...children);
+
+  // -- plans -----------------------------------------------------------------------------------------------------------
+  const faultPlace = (plan, finding) => {
+    const route = plan.routes[finding.agent] === undefined ? [] : edges(plan.routes[finding.agent]);
+    const until = finding.position === null ? route.length - 1 : finding.position;
+    for (let k = Math.min(until, route.length - 1); k >= 0; k -= 1) {
+      if (route[k] < 0) continue;
+      return k === finding.position && k > 0 && finding.kind !== "does_not_reach_goal" ? leed.routes.middle(route[k]) : leed.routes.last(route[k]);
+    }
+    const agent = data.agents.find((a) => a.agent === finding.agent);
+    return agent ? leed.routes.middle(agent.start) : null;
+  };
+
+  const sentence = (figures, plan) => {
+    const parts = [`asked for ${plan.asked.length} agent${plan.asked.length === 1 ? "" : "s"}`];
+    if (typeof figures.validity_reply === "number") parts.push(`valid in the reply ${leed.percent(figures.validity_reply)}`);
+    if (typeof figures.validity === "number") parts.push(`valid in all ${leed.percent(figures.validity)}`);
+    if (typeof figures.reward_mean === "number") parts.push(`mean reward ${leed.number(figures.reward_mean)}`);
+    if (typeof figures.arrival_rate === "number") parts.push(`arrived ${leed.percent(figures.arrival_rate)}`);
+    if (typeof figures.travel_time_ratio === "number") parts.push(`${leed.number(figures.travel_time_ratio, 2)} times the fastest path`);
+    if (typeof figures.dtw_mean === "number") parts.push(`DTW to the agents ${Math.round(figures.dtw_mean)} m`);
+    return parts.join(" · ");
+  };
+
+  const showPlan = () => {
+    const slider = leed.byId("round");
+    const plan = data.plans[Number(slider.value)];
+    const wrong = new Set(plan.findings.map((f) => f.agent));
+    leed.byId("round-label").textContent = `${plan.label} (${Number(slider.value) + 1} of ${data.plans.length})`;
+    slider.setAttribute("aria-valuetext", plan.label);
+    leed.byId("round-figures").textContent = sentence(plan.figures, plan);
+    const routes = Object.entries(plan.routes).filter(([agent]) => shows(agent));
+    leed.routes.draw(
+      routes.map(([agent, number]) => ({
+        agent: Number(agent),
+        edges: edges(number),
+        kept: !plan.new.includes(Number(agent)),
+        wrong: wrong.has(Number(agent)) && plan.new.includes(Number(agent)),
+      })),
+    );
+    const faults = plan.findings
+      .filter((f) => f.agent === null || shows(f.agent))
+      .map((f) => ({ place: faultPlace(plan, f), text: f.message }))
+      .filter((f) => f.place);
+    leed.routes.mark(data.agents.filter((a) => shows(a.agent)), faults, []);
+    const listed = plan.findings.map((f) => leed.element("li", {}, f.message));
+    leed.byId("findings").replaceChildren(...(listed.length ? listed : [leed.element("li", { class: "none" }, "Nothing: every route of this plan can be driven.")]));
+    key([
+      span(leed.element("i", { style: "border-color:currentColor" }), "planned in this round"),
+      span(leed.element("i", { style: "border-color:currentColor;opacity:.45" }), "kept from before"),
+      span(leed.element("i", { style: "border-top-style:dotted;border-color:currentColor" }), "dotted: cannot be driven; a cross says why"),
+      ...(data.agents.length > 10 ? [span("long dashes: the colour's second agent")] : []),
+    ]);
+  };
+
+  // -- drives ----------------------------------------------------------------------------------------------------------
+  const legs = (name) => Object.entries(drive(name)?.legs || {}).filter(([agent]) => shows(agent));
+
+  const trafficKey = (scale, kind) => {
+    if (!scale) return [];
+    const block = (level) => leed.element("i", { class: "block", style: `background:var(--traffic-${level})` });
+    const unit = kind === "vehicles" ? "vehicles" : "seconds driven there, all vehicles together";
+    return [span("few", ...[1, 2, 3, 4, 5].map(block), `up to ${Math.round(scale.most)} ${unit}`)];
+  };
+
+  const showDrive = (name) => {
+    const kind = leed.byId("traffic").value;
+    const scale = streets.colourBy(kind, drive(name).traffic);
+    leed.routes.draw(kind === "none" ? legs(name).map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route) })) : []);
+    leed.routes.mark(data.agents.filter((a) => shows(a.agent) && drive(name).legs[a.agent]), [], [], false);
+    leed.player.load(legs(name).map(([agent, leg]) => ({ agent: Number(agent), leg })));
+    key([span("disc: vehicle, square: goal"), ...trafficKey(scale, kind)]);
+  };
+
+  const partings = () =>
+    legs("drive").flatMap(([agent, leg]) => {
+      const shared = data.comparison[agent]?.shared;
+      if (!shared) return [];
+      const route = edges(leg.route);
+      return [{ place: leed.routes.last(route[shared - 1]), text: `Agent ${agent} parts from its demonstration after ${street(route[shared - 1])}` }];
+    });
+
+  const showComparison = () => {
+    const both = [
+      ...legs("drive").map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route) })),
+      ...legs("own").map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route), own: true })),
+    ];
+    // An agent's two routes run next to each other.
+    leed.routes.draw(both.sort((a, b) => a.agent - b.agent));
+    leed.routes.mark(data.agents.filter((a) => shows(a.agent)), [], partings());
+    key([
+      span(leed.element("i", { style: "border-color:currentColor" }), "demonstration"),
+      span(leed.element("i", { style: "border-top-style:dashed;border-color:currentColor" }), "agent's last drive"),
+      span("◆ where they part"),
+    ]);
+  };
+
+  const key = (parts) => leed.byId("map-key").replaceChildren(...parts);
+
+  // -- agents ----------------------------------------------------------------------------------------------------------
+  const parts = (agent) => {
+    const pair = data.comparison[agent];
+    if (!pair) return "–";
+    const route = edges(drive("drive").legs[agent]?.route ?? 0);
+    if (pair.shared === null) return "never";
+    return pair.shared === 0 ? "at the start" : `after ${street(route[pair.shared - 1])}`;
+  };
+
+  const fillTable = () => {
+    const own = drive("own");
+    const expert = drive("drive");
+    const compared = own && expert;
+    const head = ["agent", "from", "to", "departs"];
+    const figures = (name) => [`${name}: reward`, "seconds", "arrived"];
+    if (expert) head.push(...figures(own ? "expert" : "driven"));
+    if (own) head.push(...figures("agent"));
+    if (compared) head.push("parts", "DTW, m");
+    const cells = (leg) => (leg ? [leed.number(leg.reward), leed.number(leg.seconds, 0), leg.arrived ? "yes" : "no"] : ["–", "–", "–"]);
+    const rows = data.agents.map((a) => {
+      const row = [street(a.start), a.goal_name, `${Math.round(a.departure)} s`];
+      if (expert) row.push(...cells(expert.legs[a.agent]));
+      if (own) row.push(...cells(own.legs[a.agent]));
+      if (compared) row.push(parts(a.agent), leed.number(data.comparison[a.agent]?.dtw, 0));
+      return leed.element("tr", {}, leed.element("th", { scope: "row" }, a.agent), ...row.map((cell) => leed.element("td", {}, cell)));
+    });
+    const table = leed.byId("agent-table");
+    table.tHead.replaceChildren(leed.element("tr", {}, ...head.map((name) => leed.element("th", { scope: "col" }, name))));
+    table.tBodies[0].replaceChildren(...rows);
+  };
+
+  const fillChips = () => {
+    const boxes = data.agents.map(({ agent }) => {
+      const box = leed.element("input", { type: "checkbox", value: agent });
+      box.checked = shows(agent);
+      box.addEventListener("change", () => {
+        if (box.checked) hidden.delete(agent);
+        else hidden.add(agent);
+        show();
+      });
+      return leed.element("label", {}, box, leed.element("b", { style: `background:${leed.colour(agent)}` }, agent));
+    });
+    const chips = leed.byId("agents");
+    chips.querySelectorAll("label").forEach((label) => label.remove());
+    chips.append(...boxes);
+  };
+
+  const setAll = (visible) => {
+    hidden.clear();
+    if (!visible) data.agents.forEach(({ agent }) => hidden.add(agent));
+    leed.byId("agents").querySelectorAll("input").forEach((box) => (box.checked = visible));
+    show();
+  };
+  leed.byId("all-agents").addEventListener("click", () => setAll(true));
+  leed.byId("no-agents").addEventListener("click", () => setAll(false));
+
+  // -- all together ----------------------------------------------------------------------------------------------------
+  const show = () => {
+    const driving = mode === "drive" || mode === "own";
+    leed.byId("plan-controls").hidden = mode !== "plan";
+    leed.byId("round-figures").hidden = mode !== "plan";
+    leed.byId("drive-controls").hidden = !driving;
+    leed.byId("findings").hidden = leed.byId("findings-title").hidden = mode !== "plan";
+    if (!driving) {
+      streets.colourBy("none", null);
+      leed.player.load([]);
+    }
+    if (mode === "plan") showPlan();
+    else if (driving) showDrive(mode);
+    else if (mode === "compare") showComparison();
+    else leed.routes.mark(data.agents.filter((a) => shows(a.agent)), [], []);
+  };
+
+  // Draw this data; the reader's choices stay where they can.
+  const load = (next) => {
+    data = next;
+    const slider = leed.byId("round");
+    const atEnd = Number(slider.value) >= Number(slider.max);
+    slider.max = Math.max(data.plans.length - 1, 0);
+    if (atEnd && "live" in document.body.dataset) slider.value = slider.max;
+    const able = { plan: data.plans.length > 0, drive: Boolean(drive("drive")), own: Boolean(drive("own")) };
+    able.compare = able.drive && able.own;
+    leed.byId("drive-name").textContent = able.own ? "Demonstrations, driven" : "Driven routes";
+    for (const label of leed.byId("modes").querySelectorAll("label")) {
+      label.hidden = !able[label.dataset.mode];
+    }
+    leed.byId("modes").hidden = !Object.values(able).some(Boolean);
+    if (!able[mode]) mode = ["compare", "plan", "own", "drive"].find((name) => able[name]) || null;
+    for (const radio of leed.byId("modes").querySelectorAll("input")) radio.checked = radio.value === mode;
+    fillChips();
+    fillTable();
+    show();
+  };
+
+  leed.byId("modes").addEventListener("change", (event) => {
+    mode = event.target.value;
+    leed.player.pause();
+    show();
+  });
+  leed.byId("round").addEventListener("input", showPlan);
+  leed.byId("traffic").addEventListener("change", show);
+  streets.follow(() => mode !== null && show());
+  load(data);
+  return { load };
+})();

@@ -1,0 +1,182 @@
+"""`leed report` on whole, killed, damaged, older and foreign folders."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+def data_of(file: Path) -> dict:
+    """What the page's scripts draw."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read_text(), re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def test_a_planned_run(leed, planned):
+    result = leed("report", planned, "--json")
+    told = json.loads(result.out)
+    assert result.code == 0
+    assert told["kind"] == "demonstrations"
+    assert told["lacks"] == []
+    assert told["bytes"] < 8_000_000
+    data = data_of(planned / "report.html")
+    streets = data["streets"]
+    assert [plan["label"] for plan in streets["plans"]] == [f"Round {k}" for k in range(6)]
+    assert len(streets["map"]["edges"]) == 153
+    assert len(streets["drives"][0]["legs"]) == 10
+    made = json.loads((planned / "demonstrations.json").read_text())
+    leg = streets["drives"][0]["legs"]["3"]
+    assert [streets["map"]["edges"][k][0] for k in streets["routes"][leg["route"]]] == made["routes"]["3"]
+    page = (planned / "report.html").read_text()
+    assert "OpenStreetMap contributors" in page
+    assert "Which is the smallest number?" in page
+    assert "none: every reply was replayed" in page
+
+
+def test_a_trained_run(leed, trained):
+    assert leed("evaluate", trained, "--episodes", "2").code == 0
+    result = leed("report", trained, "--out", "elsewhere/run.html", "--json")
+    assert json.loads(result.out)["report"] == "elsewhere/run.html"
+    data = data_of(Path("elsewhere/run.html"))
+    charts = {chart["key"]: chart for chart in data["charts"]}
+    assert {"reward", "arrival", "alpha", "dtw", "policy_loss", "value_loss"} <= set(charts)
+    assert len(charts["reward"]["lines"][0]["y"]) == 6
+    assert [line["name"] for line in charts["alpha"]["agents"]] == ["agent 0", "agent 1"]
+    drivers = [bar["name"] for bar in data["evaluation"][0]["bars"]]
+    assert {"random", "shortest path"} <= set(drivers)
+    assert any(name.startswith("plan") for name in drivers)
+    assert {drive["name"] for drive in data["streets"]["drives"]} == {"Demonstrations", "Agents"}
+    assert set(data["streets"]["comparison"]) == {"0", "1"}
+
+
+def test_the_command_in_the_manifest_makes_the_same_settings(leed, trained):
+    leed("report", trained)
+    page = (trained / "report.html").read_text()
+    assert "leed train -s scenario.agents=2 -s environment.max_steps=40 -s model.name=stand-in" in page
+
+
+def test_demonstrations_that_no_model_planned(leed):
+    assert (
+        leed("train", "--agents", "2", "--episodes", "2", "--steps", "20", "--source", "logit", "--out", "run").code
+        == 0
+    )
+    assert leed("report", "run").code == 0
+    plans = data_of(Path("run/report.html"))["streets"]["plans"]
+    assert plans[0]["label"] == "From episode 0 on"
+    assert set(plans[0]["routes"]) == {"0", "1"}
+
+
+def test_pictures_of_every_plot(leed, trained):
+    leed("evaluate", trained, "--episodes", "1")
+    evaluation = (trained / "evaluation.json").read_text()
+    (trained / "evaluation.json").write_text(evaluation.replace('"random"', '"$\\\\frac$"'))
+    told = json.loads(leed("report", trained, "--pictures", "--json").out)
+    names = {Path(file).name for file in told["pictures"]}
+    keys = [chart["key"] for chart in data_of(trained / "report.html")["charts"]]
+    for key in (*keys, "map", "evaluation"):
+        assert {f"{key}.png", f"{key}.pdf"} <= names
+    for file in map(Path, told["pictures"]):
+        assert file.read_bytes().startswith(b"\x89PNG" if file.suffix == ".png" else b"%PDF")
+
+
+@pytest.mark.parametrize("missing", ["summary.json", "demonstrations.json", "trajectories.json", "calls.jsonl"])
+def test_whatever_is_missing_the_rest_is_reported(leed, planned, missing):
+    (planned / missing).unlink()
+    assert leed("report", planned).code == 0
+    assert "Manifest" in (planned / "report.html").read_text()
+
+
+def test_a_run_killed_in_the_middle(leed, trained):
+    for name in ("summary.json", "trajectories.json", "triggers.csv"):
+        (trained / name).unlink()
+    metrics = trained / "metrics.csv"
+    metrics.write_text(metrics.read_text()[:-40])
+    with (trained / "calls.jsonl").open("a") as calls:
+        calls.write('{"key": "half')
+    (trained / "experts.json.partial").write_text("{")
+    told = json.loads(leed("report", trained, "--json").out)
+    lacks = " ".join(told["lacks"])
+    for word in ("summary.json is missing", "calls.jsonl", "experts.json.partial", "leed evaluate"):
+        assert word in lacks
+    assert len(data_of(trained / "report.html")["charts"][0]["lines"][0]["y"]) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff{"])
+@pytest.mark.parametrize(
+    "name", ["demonstrations.json", "settings.json", "summary.json", "calls.jsonl", "trajectories.json", "map.net.xml"]
+)
+def test_no_damaged_file_stops_a_report(leed, planned, name, content):
+    (planned / name).write_bytes(content)
+    result = leed("report", planned)
+    assert (result.code, (planned / "report.html").is_file()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "edit", [{"routes": 3}, {"validity": "high"}, {"findings": [1]}, {"reward_mean": float("nan")}]
+)
+def test_an_edited_round_stops_no_report(leed, planned, edit):
+    made = json.loads((planned / "demonstrations.json").read_text())
+    made["rounds"][1] |= edit
+    (planned / "demonstrations.json").write_text(json.dumps(made))
+    told = json.loads(leed("report", planned, "--json").out)
+    assert any("demonstrations.json is left out" in note for note in told["lacks"]) == ("reward_mean" not in edit)
+
+
+def test_a_map_that_is_not_here(leed, trained):
+    run = json.loads((trained / "run.json").read_text())
+    run["settings"]["map"]["name"] = "nowhere"
+    (trained / "run.json").write_text(json.dumps(run))
+    result = leed("report", trained)
+    assert result.code == 0
+    assert "The map cannot be drawn: " in result.out
+    assert data_of(trained / "report.html")["streets"] is None
+
+
+def test_no_run_at_all(leed):
+    Path("empty").mkdir()
+    result = leed("report", "empty")
+    assert result.code == 2
+    assert "empty is not a run" in result.err
+    assert leed("report", "missing").code == 2
+
+
+def test_a_file_that_cannot_be_written(leed, planned):
+    Path("file").write_text("")
+    result = leed("report", planned, "--out", "file/report.html")
+    assert result.code == 2
+    assert "Cannot write file/report.html" in result.err
+
+
+def test_show_names_the_report_for_a_training_run(leed, trained):
+    result = leed("demo", "show", trained)
+    assert result.code == 2
+    assert f"leed report {trained}" in result.err
+
+
+def test_an_experiment(leed, experiment):
+    told = json.loads(leed("report", experiment, "--json").out)
+    assert told["kind"] == "collection"
+    page = (experiment / "report.html").read_text()
+    for word in ("Does it help?", "<td>berlin</td>", "leed experiment run demo", "scores.csv", "Picture other.png"):
+        assert word in page
+    assert "Picture figure.png" not in page
+    charts = {chart["key"]: chart for chart in data_of(experiment / "report.html")["charts"]}
+    assert charts["reward_mean_berlin"]["lines"][0]["low"] == [1, 2]
+    assert charts["arrival_rate_berlin"]["lines"][0]["y"] == [0.5, None]
+    assert charts["figure_0"]["lines"][0]["x"] == [5, 10]
+
+
+def test_markdown_of_a_table_is_never_html(leed, experiment):
+    (experiment / "table.md").write_text(
+        "<script>bad()</script>\n\n| a |\n|---|\n| <img src=x onerror=bad()> [x](https://e.example) ![y](z.png) |\n"
+    )
+    leed("report", experiment)
+    page = (experiment / "report.html").read_text()
+    assert "<script>bad" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;bad()" in page
+    assert 'href="https://e.example' not in page
