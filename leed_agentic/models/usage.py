@@ -38,7 +38,7 @@ class Usage:
     counted_output: int = 0
 
     def check(self, settings: ModelSettings) -> None:
-        """Refuse the next call once a cap is reached; the last call before it may overshoot tokens and cost.
+        """Refuse the next call once a cap is reached; calls under way may overshoot tokens and cost.
 
         Raises:
             CapReached: the message names the setting to raise.

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -42,10 +43,9 @@ def keys(file: Path) -> list[str]:
 def compare(leed):
     """`leed demo compare` with few agents and --json; gives exit code, the object told, and stderr."""
 
-    def run(*words: object):
-        found = leed("demo", "compare", *words, *FEW, "--json")
-        found.told = json.loads(found.out) if found.out else None
-        return found
+    def run(*words: object) -> SimpleNamespace:
+        ran = leed("demo", "compare", *words, *FEW, "--json")
+        return SimpleNamespace(code=ran.code, told=json.loads(ran.out) if ran.out else None, err=ran.err)
 
     return run
 

@@ -114,4 +114,4 @@ def test_names_of_maps_and_streets_never_reach_the_model(leed, model_server, pla
     assert "STOLEN" not in sent
     assert "previous instructions" not in sent
     # The prompt is not empty of the map: its ids are there.
-    assert planning == "junction" or open_map("braunschweig", MapSettings()).edges[0].id in sent
+    assert planning == "junction" or any(edge.id in sent for edge in open_map("braunschweig", MapSettings()).edges)

@@ -13,6 +13,7 @@ from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
 from tests.model_server import Answer, Hang, Reset, Say
 
+ONE_BY_ONE = ("-s", "model.concurrent_calls=1")
 PRICES = ("-s", "model.price_input=2", "-s", "model.price_output=8")
 STAND_IN = ("demo", "generate", "--model", "stand-in", "--agents", "3", "--seed", "1")
 
@@ -38,7 +39,7 @@ def test_a_server_in_every_kind_of_trouble(leed, model_server, routes):
     """429 with retry-after, 500, silence, a broken connection, then replies: nothing is lost and nothing hidden."""
     model_server.script = [Answer(429, headers={"retry-after": "0.2"}), Answer(500), Hang(), Reset()]
     model_server.default = lambda body: Say(json.dumps({str(asked_for(body)): routes[asked_for(body)]}))
-    limits = {"model.retries": 4, "model.timeout_seconds": 3, "model.retry_seconds": 0.05}
+    limits = {"model.retries": 4, "model.timeout_seconds": 3, "model.retry_seconds": 0.05, "model.concurrent_calls": 1}
     words = [word for name, value in limits.items() for word in ("-s", f"{name}={value}")]
     server = ("--model", "openai:test", "--base-url", model_server.url, "--planning", "agent")
     result = leed("demo", "generate", "--agents", "3", *server, *words, *PRICES, "--out", "run", "--json")
@@ -62,7 +63,8 @@ def test_a_server_in_every_kind_of_trouble(leed, model_server, routes):
 
 
 def test_a_cap_on_cost_ends_the_run_with_the_best_so_far(leed):
-    words = (*STAND_IN, "--planning", "agent", *PRICES, "-s", "model.price_as_of=dollars, today, a price list")
+    words = (*STAND_IN, "--planning", "agent", *ONE_BY_ONE, *PRICES)
+    words += ("-s", "model.price_as_of=dollars, today, a price list")
     whole = json.loads(leed(*words, "--out", "whole", "--json").out)
     first = lines("whole")[0]
     cost = (2 * first["input_tokens"] + 8 * first["output_tokens"]) / 1e6
@@ -79,8 +81,12 @@ def test_a_cap_on_cost_ends_the_run_with_the_best_so_far(leed):
 
 
 def test_caps_on_calls_and_tokens_as_options(leed):
-    for option, value, setting in (("--max-calls", 1, "max_calls"), ("--max-tokens", 4000, "max_tokens")):
-        result = leed(*STAND_IN, "--planning", "agent", option, value, "--out", setting, "--json")
+    words = (*STAND_IN, "--planning", "agent", *ONE_BY_ONE)
+    leed(*words, "--out", "whole")
+    first = lines("whole")[0]
+    enough_for_one = first["input_tokens"] + first["output_tokens"]
+    for option, value, setting in (("--max-calls", 1, "max_calls"), ("--max-tokens", enough_for_one, "max_tokens")):
+        result = leed(*words, option, value, "--out", setting, "--json")
         assert result.code == 1
         assert f"model.{setting}" in json.loads(result.out)["stopped"]
 

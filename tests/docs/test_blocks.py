@@ -39,7 +39,7 @@ SESSIONS = (
 QUICK = (
     "leed map list",
     "leed map show berlin --out berlin.png",
-    "cp -r prompts/default my_prompts",
+    "leed prompts copy my_prompts",
     "leed demo generate --model stand-in --prompts my_prompts --dry-run",
     "leed experiment list",
 )
