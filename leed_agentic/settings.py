@@ -338,13 +338,16 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
 
 
 def _one_sentence(error: ValidationError) -> str:
+    from leed_agentic.registry import nearest
+
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        from leed_agentic.registry import nearest
-
         group: Any = Settings
         for part in first["loc"][:-1]:
             group = group.model_fields[str(part)].annotation
         return f"Unknown setting {where!r}: {nearest(str(first['loc'][-1]), group.model_fields)}"
+    if first["type"] == "literal_error" and isinstance(first["input"], str):
+        known = re.findall(r"'([^']+)'", first["ctx"]["expected"])
+        return f"Setting {where}: unknown value {first['input'][:80]!r}, {nearest(first['input'], known)}"
     return f"Setting {where}: {first['msg']} (got {str(first['input'])[:80]!r})."

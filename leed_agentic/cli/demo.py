@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,11 @@ def show(
 ) -> None:
     """The essential table of a run, and where its map picture is."""
     import json
-    import shlex
 
     from leed_agentic.demonstrations.demonstration import DemonstrationSet
 
+    if not run.is_dir():
+        raise UsageError(f"There is no folder {run}; give one that `leed demo generate` made.")
     if (run / "run.json").is_file():
         raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")
@@ -176,6 +178,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
         out.print(spent, markup=False, highlight=False)
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
     out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
+    out.print(f"Look at it: leed report {shlex.quote(str(folder))}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
 
 

@@ -109,6 +109,8 @@ def train(
         return
     for name, value in result.items():
         out.print(f"{name}: {value:.2f}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
+    run = shlex.quote(str(result["run"]))
+    out.print(f"Look at it: leed report {run}; compare it: leed evaluate {run}", markup=False, highlight=False)
 
 
 def _trained(

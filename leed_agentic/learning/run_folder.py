@@ -79,6 +79,8 @@ def write_run_file(folder: Path, settings: Settings, scenario: Scenario) -> None
 def read_run_file(folder: Path) -> tuple[Settings, Scenario]:
     """Settings and scenario of a training run. Raises UsageError when the folder is not one."""
     file = folder / "run.json"
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}; give one that `leed train` made.")
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -29,11 +30,18 @@ def split_name(name: str) -> tuple[str, str]:
     """Provider and model of `provider:name`; only the first colon counts (ollama:qwen2.5:7b).
 
     Raises:
-        UsageError: there is no provider or no name.
+        UsageError: there is no provider or no name, or the provider is a slip.
     """
     provider, colon, model = (part.strip() for part in name.partition(":"))
     if not (provider and colon and model):
-        raise UsageError(f"Model {name!r} names no provider; {NAME_FORM}.")
+        near = difflib.get_close_matches(name.strip(), NEEDS_NO_KEY, n=1)
+        raise UsageError(
+            f"Model {name!r} names no provider; {f'did you mean {near[0]!r}?' if near else NAME_FORM + '.'}"
+        )
+    # LangChain knows more providers than these, so only what is nearly one of them can be told to be a slip.
+    near = difflib.get_close_matches(provider, KEY_VARIABLES, n=1, cutoff=0.85)
+    if near and near[0] != provider:
+        raise UsageError(f"Unknown provider {provider!r}: did you mean {near[0]!r}? `leed models list` has them all.")
     return provider, model
 
 

@@ -137,6 +137,7 @@ def test_a_reward_of_ones_own_from_the_current_folder(leed):
         (("--model", "gpt-4o"), 2, ["openai:"]),
         (("--model", "openai:gpt-4o"), 2, ["OPENAI_API_KEY"]),
         (("--planning", "convoy"), 2, ["demonstration.planning"]),
+        (("--planning", "flet"), 2, ["demonstration.planning", "did you mean 'fleet'?"]),
         (("--rounds", "-1"), 2, ["demonstration.rounds"]),
         (("--prompts", "nowhere"), 2, ["nowhere"]),
         (("--policy", "nowhere"), 2, ["nowhere"]),

@@ -8,7 +8,7 @@ import pytest
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
-from leed_agentic.models.connect import connect
+from leed_agentic.models.connect import connect, split_name
 from leed_agentic.settings import ModelSettings
 
 
@@ -70,3 +70,19 @@ def test_another_provider_without_its_packages_names_the_install_command(monkeyp
     monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
     with pytest.raises(UsageError, match=r'pip install "leed-agentic\[providers\]" langchain-anthropic'):
         connect(ModelSettings(name="anthropic:claude-sonnet-4-5"))
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("opnai:gpt-4o", "'openai'"), ("antropic:x", "'anthropic'"), ("standin", "'stand-in'")]
+)
+def test_a_slip_in_the_provider_is_told_and_no_package_is_named(name, meant):
+    with pytest.raises(UsageError, match=f"did you mean {meant}") as told:
+        connect(ModelSettings(name=name))
+    assert "pip install" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "provider", ["ollama", "azure_openai", "azure_ai", "bedrock", "google_vertexai", "huggingface"]
+)
+def test_providers_without_a_key_of_ours_are_no_slips(provider):
+    assert split_name(f"{provider}:model") == (provider, "model")
