@@ -35,9 +35,8 @@ def split_name(name: str) -> tuple[str, str]:
     provider, colon, model = (part.strip() for part in name.partition(":"))
     if not (provider and colon and model):
         near = difflib.get_close_matches(name.strip(), NEEDS_NO_KEY, n=1)
-        raise UsageError(
-            f"Model {name!r} names no provider; {f'did you mean {near[0]!r}?' if near else NAME_FORM + '.'}"
-        )
+        hint = f"did you mean {near[0]!r}? Else " if near else ""
+        raise UsageError(f"Model {name!r} names no provider; {hint}{NAME_FORM}.")
     # LangChain knows more providers than these, so only what is nearly one of them can be told to be a slip.
     near = difflib.get_close_matches(provider, KEY_VARIABLES, n=1, cutoff=0.85)
     if near and near[0] != provider:
