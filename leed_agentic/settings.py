@@ -121,7 +121,9 @@ class DemonstrationSettings(_Group):
         None, description="One prompt for all, one per agent, or one per junction; unset: as recorded, else fleet."
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
-    prompts: Path | None = Field(None, description="Folder searched for templates before the packaged ones.")
+    prompts: Path | None = Field(
+        None, description="Templates: default, short (for small models), or a folder of your own."
+    )
     feedback: str = Field("leed", description="Feedback strategy by name or dotted path.")
     junction_distance: Literal["network", "straight"] = Field(
         "network", description="Distance left that junction planning tells the model."

@@ -25,7 +25,7 @@ def compare(
         "--model",
         help="provider:name, name@address, stand-in or a settings file (.yaml); give it again for more.",
     ),
-    prompts: str | None = typer.Option(None, help="default and folders of templates, separated by commas."),
+    prompts: str | None = typer.Option(None, help="default, short or folders of templates, separated by commas."),
     planning: str | None = typer.Option(None, help="Of fleet, agent, junction; separated by commas."),
     maps: str | None = typer.Option(None, help="Maps, separated by commas."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas."),

@@ -27,7 +27,7 @@ def generate(
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
     planning: str | None = typer.Option(None, help="fleet, agent or junction."),
-    prompts: Path | None = typer.Option(None, help="Folder searched for prompt templates before the packaged ones."),
+    prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
     max_calls: int | None = typer.Option(None, help="Cap on calls; reaching one ends the run with the best so far."),

@@ -10,7 +10,7 @@ from leed_agentic.cli.console import out, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Prompt templates: list, read, copy and check them.")
 
-Folder = typer.Option(None, "--prompts", help="Your folder of templates; it goes before the packaged ones.")
+Folder = typer.Option(None, "--prompts", help="default, short, or a folder of your own that goes before default.")
 AsJson = typer.Option(False, "--json", help="Print one JSON object.")
 
 
@@ -39,7 +39,8 @@ def list_prompts(folder: Path | None = Folder, as_json: bool = AsJson) -> None:
     table = Table("name", "used by", "variables (* required)", "sha256", "from", box=None, pad_edge=False)
     for name, (required, allowed) in TEMPLATES.items():
         variables = " ".join([f"${v}*" for v in sorted(required)] + [f"${v}" for v in sorted(allowed)])
-        origin = "your folder" if folder and prompts.files[name].parent == folder else "package"
+        home = prompts.files[name].parent
+        origin = "your folder" if folder and home == folder else f"packaged, {home.name}"
         table.add_row(name, ", ".join(USED_BY[name]), variables, prompts.hashes[name][:8], origin)
     out.print(table)
 
@@ -65,11 +66,15 @@ def show(
 
 
 @app.command()
-def copy(folder: Path = typer.Argument(help="A new folder, or an empty one."), as_json: bool = AsJson) -> None:
+def copy(
+    folder: Path = typer.Argument(help="A new folder, or an empty one."),
+    variant: str = typer.Option("default", help="Which packaged templates: default, or short for small models."),
+    as_json: bool = AsJson,
+) -> None:
     """Copy the packaged templates, to be edited; what you delete from the copy is taken from the package again."""
     from leed_agentic.demonstrations.prompts import copy_templates
 
-    files = copy_templates(folder)
+    files = copy_templates(folder, variant)
     if as_json:
         print_json({"folder": str(folder), "files": [str(file) for file in files]})
         return

@@ -5,11 +5,12 @@ Names of streets and maps stay out: map data is anybody's text and could carry i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.traffic.scenario import AgentTrip, Scenario
 
 
 def junctions_block(network: RoadNetwork, edges: Iterable[Edge] | None = None, names: Names | None = None) -> str:
@@ -30,6 +31,44 @@ def adjacency_block(network: RoadNetwork, edges: Iterable[Edge] | None = None, n
         following = ", ".join(kept[s] for s in edge.successors if s in kept)
         lines.append(f"{kept[edge.id]} ({edge.length:.0f} m, to {names.junction(edge.to_junction)}): {following}")
     return "\n".join(lines)
+
+
+def links_block(
+    network: RoadNetwork, trips: Sequence[AgentTrip], edges: Iterable[Edge], names: Names | None = None
+) -> str:
+    """One line per edge, in driving order: `edge -> next or next`, or `nothing` where the trips end.
+
+    The edges that a trip's start leads to, depth first, what is nearest to its destination in free-flow time going
+    first; then those of the next trip. A small model follows a line to the one below it, and loses it in a long table.
+    """
+    names = names or Names(network)
+    kept = {edge.id: names.edge(edge.id) for edge in edges}
+    lines: dict[str, str] = {}
+    for trip in trips:
+        left = network.times_to(trip.destination)
+        waiting = [trip.start_edge]
+        while waiting:
+            edge = waiting.pop()
+            if edge in lines:
+                continue
+            following = [network.edge(s) for s in network.edge(edge).successors if s in kept]
+            lines[edge] = f"{kept[edge]} -> {' or '.join(kept[e.id] for e in following) or 'nothing'}"
+            following.sort(key=lambda e: e.travel_time + float(left[e.index]), reverse=True)
+            waiting += [e.id for e in following]
+    return "\n".join(lines.values())
+
+
+def example_block(
+    network: RoadNetwork, trips: Sequence[AgentTrip], edges: Iterable[Edge], names: Names | None = None
+) -> str:
+    """The shape of the answer, as JSON, with the agents' own numbers and the first and last edges of their routes."""
+    names = names or Names(network)
+    ends = {edge.to_junction: names.edge(edge.id) for edge in edges}
+    routes = {
+        str(trip.agent): [names.edge(trip.start_edge), "next edge", "next edge", ends[trip.destination]]
+        for trip in trips
+    }
+    return json.dumps(routes)
 
 
 def agents_block(

@@ -7,12 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leed_agentic.demonstrations.briefing import adjacency_block, agents_block, junctions_block
+from leed_agentic.demonstrations.briefing import (
+    adjacency_block,
+    agents_block,
+    example_block,
+    junctions_block,
+    links_block,
+)
 from leed_agentic.demonstrations.corridor import union
 from leed_agentic.demonstrations.grouping import groups
 from leed_agentic.demonstrations.junction import JunctionMemory, walk
 from leed_agentic.demonstrations.names import Names
-from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.prompts import BLOCKS, PromptSet
 from leed_agentic.demonstrations.reply import parse_reply, read_reply
 from leed_agentic.demonstrations.schema import routes_schema
 from leed_agentic.demonstrations.validate import Finding
@@ -127,13 +133,16 @@ def first_question(
 ) -> list[Message]:
     """The messages that open a conversation about the given agents; `template` is fleet or agent."""
     names = Names(network, settings.edge_names == "aliases")
-    edges = union(network, [scenario.agents[agent] for agent in agents], settings)
+    trips = [scenario.agents[agent] for agent in agents]
+    edges = union(network, trips, settings)
     asked = prompts.render(
         template,
         count=len(agents),
         agent=agents[0],
         junctions=junctions_block(network, edges, names),
         adjacency=adjacency_block(network, edges, names),
+        links=links_block(network, trips, edges, names),
+        example=example_block(network, trips, edges, names),
         agents=briefing(network, scenario, agents, settings),
     )
     return [{"role": "system", "content": prompts.render("system")}, {"role": "user", "content": asked}]
@@ -156,7 +165,7 @@ def fleet_groups(
     Args:
         reply_limit: most tokens of a reply.
     """
-    bare = prompts.render("fleet", count=len(scenario.agents), agent=0, junctions="", adjacency="", agents="")
+    bare = prompts.render("fleet", count=len(scenario.agents), agent=0, agents="", **dict.fromkeys(BLOCKS, ""))
     around = prompt_tokens([{"role": "system", "content": prompts.render("system")}, {"role": "user", "content": bare}])
     found, waiting = [], groups(network, scenario, settings, around, reply_limit)
     while waiting:

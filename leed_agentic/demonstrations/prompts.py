@@ -19,10 +19,14 @@ LARGEST_TEMPLATE = 200_000
 COPY = "copy the templates with `leed prompts copy`"
 _TEXT_ENDINGS = {"", ".md", ".markdown", ".txt"}
 
+GRAPHS = ("adjacency", "links")
+"""Two ways to write the streets; a template for the fleet or an agent needs one of them."""
+BLOCKS = (*GRAPHS, "junctions", "example")
+
 TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "system": (frozenset(), frozenset()),
-    "fleet": (frozenset({"agents", "adjacency"}), frozenset({"junctions", "count"})),
-    "agent": (frozenset({"agents", "adjacency"}), frozenset({"junctions", "count", "agent"})),
+    "fleet": (frozenset({"agents"}), frozenset({*BLOCKS, "count"})),
+    "agent": (frozenset({"agents"}), frozenset({*BLOCKS, "count", "agent"})),
     "refine": (frozenset({"remarks"}), frozenset({"agents", "count"})),
     "junction": (frozenset({"choices"}), frozenset({"agent"})),
     "junction_examples": (frozenset(), frozenset()),
@@ -50,6 +54,9 @@ class PromptSet:
     @classmethod
     def load(cls, folder: Path | None = None) -> PromptSet:
         """Read every template, from `folder` where it has it, else from the packaged default.
+
+        Args:
+            folder: of templates, or the name of a packaged variant; a folder of that name goes first.
 
         Raises:
             UsageError: the folder is missing or holds a template with a wrong name, a wrong variable or no text.
@@ -84,9 +91,29 @@ class PromptSet:
         return string.Template(self.texts[name]).substitute({key: str(value) for key, value in values.items()}).strip()
 
 
-def packaged_folder() -> Path:
+def packaged_folder(variant: str = DEFAULT_VARIANT) -> Path:
     """The templates that come with the package."""
-    return resource_folder(PACKAGED) / DEFAULT_VARIANT
+    return resource_folder(PACKAGED) / variant
+
+
+def variants() -> list[str]:
+    """Names of the packaged sets of templates."""
+    return sorted(folder.name for folder in resource_folder(PACKAGED).iterdir() if folder.is_dir())
+
+
+def template_folder(named: Path) -> Path:
+    """The folder itself, or the packaged variant of that name.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    if named.is_dir():
+        return named
+    if str(named) in variants():
+        return packaged_folder(str(named))
+    raise UsageError(
+        f"There is no prompt folder {named}, and packaged are {', '.join(variants())}; {COPY}, edit the copy."
+    )
 
 
 def problems_of(folder: Path) -> list[str]:
@@ -98,14 +125,15 @@ def problems_of(folder: Path) -> list[str]:
     return _look_through(folder)[2]
 
 
-def copy_templates(folder: Path) -> list[Path]:
-    """Copy the packaged templates and their README into a new or empty folder, to be edited there.
+def copy_templates(folder: Path, variant: str = DEFAULT_VARIANT) -> list[Path]:
+    """Copy a packaged variant's templates and the README into a new or empty folder, to be edited there.
 
     Raises:
-        UsageError: the folder holds something, or cannot be written.
+        UsageError: there is no such variant, the folder holds something, or it cannot be written.
     """
-    packaged = packaged_folder()
-    sources = [*(packaged / f"{name}.md" for name in TEMPLATES), packaged.parent / README]
+    if variant not in variants():
+        raise UsageError(f"There are no packaged templates {variant!r}; {nearest(variant, variants())}")
+    sources = [*PromptSet.load(packaged_folder(variant)).files.values(), packaged_folder().parent / README]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -120,6 +148,7 @@ def copy_templates(folder: Path) -> list[Path]:
 def _look_through(folder: Path | None) -> tuple[dict[str, str], dict[str, Path], list[str]]:
     """Texts and files by name, the user's first, and what is wrong with them."""
     packaged = packaged_folder()
+    folder = template_folder(folder) if folder is not None else None
     problems = _strangers(folder) if folder is not None else []
     texts, files = {}, {}
     for name in TEMPLATES:
@@ -136,8 +165,6 @@ def _look_through(folder: Path | None) -> tuple[dict[str, str], dict[str, Path],
 
 def _strangers(folder: Path) -> list[str]:
     """Files that somebody may believe to be used, but that are no template."""
-    if not folder.is_dir():
-        raise UsageError(f"There is no prompt folder {folder}; {COPY} and edit the copy.")
     known = {f"{name}.md" for name in TEMPLATES} | {README}
     problems = []
     for file in sorted(folder.iterdir()):
@@ -174,6 +201,9 @@ def _variable_problems(file: Path, name: str, text: str) -> list[str]:
     for variable in sorted(used - required - allowed):
         known = nearest(variable, required | allowed) if required | allowed else "this template takes none."
         problems.append(f"{file} uses the unknown variable ${variable}; {known}")
+    if GRAPHS[0] in allowed and used.isdisjoint(GRAPHS):
+        one_of = " or ".join(f"${variable}" for variable in GRAPHS)
+        problems.append(f"{file} lacks the variable {one_of}; the model needs the streets to plan.")
     for variable in sorted(required - used):
         problems.append(f"{file} lacks the variable ${variable}; the model needs it to plan.")
     return problems

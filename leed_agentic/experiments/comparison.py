@@ -15,7 +15,7 @@ from leed_agentic import __version__
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.plan import check_budget, planners
-from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PACKAGED, PromptSet
+from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, template_folder
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.task import TRIAL, Task
 from leed_agentic.models.caller import ModelCaller
@@ -23,7 +23,6 @@ from leed_agentic.models.connect import REPLAY, STAND_IN
 from leed_agentic.models.keys import plain_url
 from leed_agentic.models.tape import RecordMode
 from leed_agentic.registry import nearest
-from leed_agentic.resources import resource_folder
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import Settings, load_settings
@@ -223,7 +222,7 @@ def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) 
         chosen = {
             "model.name": own.model.name,
             "model.base_url": own.model.base_url,
-            "demonstration.prompts": _prompt_folder(words),
+            "demonstration.prompts": template_folder(Path(words)),
             "demonstration.planning": planning,
             "demonstration.feedback": feedback,
             "map.name": place,
@@ -233,10 +232,6 @@ def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) 
         where = Path(place).name.split(".")[0] if "/" in place else place
         labels = dict(zip(AXES, (label, words, planning, where, str(agents), feedback), strict=True))
         yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts))
-
-
-def _prompt_folder(word: str) -> Path:
-    return resource_folder(PACKAGED) / DEFAULT_VARIANT if word == DEFAULT_VARIANT else Path(word)
 
 
 def _worlds(combinations: Iterable[Combination], seeds: Sequence[int]) -> dict[str, Scenario]:

@@ -24,7 +24,8 @@ DETOUR = 0.3
 """Streets look up to this much longer than they are, at random: a planner that is good, not perfect."""
 
 _EDGE = re.compile(r"^(\S+) \((\d+) m, to (\S+)\): ?(.*)$", re.MULTILINE)
-_AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+) \(", re.MULTILINE)
+_LINK = re.compile(r"^(\S+) -> (.*)$", re.MULTILINE)
+_AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+) \(last edge ([^)]*)\)", re.MULTILINE)
 _CHOICE = re.compile(r"(\d+\.\d+) \((?:left|right|straight|back), \d+ m\)")
 
 
@@ -64,8 +65,8 @@ class StandIn(BaseChatModel):
         if agents:
             streets = _Streets("\n".join(texts))
             routes = {}
-            for agent, start, goal in agents:
-                route = streets.route(start, goal, chance)
+            for agent, start, goal, last in agents:
+                route = streets.route(start, goal, set(last.split(" or ")), chance)
                 if not refining and chance.random() < self.error_rate:
                     route = _spoil(route, chance)
                 routes[agent] = route
@@ -86,15 +87,18 @@ class _Streets:
         for edge, metres, junction, following in _EDGE.findall(text):
             self.length[edge], self.end[edge] = float(metres), junction
             self.after[edge] = [e for e in following.split(", ") if e]
+        for edge, following in _LINK.findall(text):
+            # Without lengths the way with the fewest edges counts.
+            self.length[edge], self.after[edge] = 1.0, following.split(" or ")
 
-    def route(self, start: str, goal: str, chance: random.Random) -> list[str]:
-        """A short way from the start edge to an edge that ends at the goal; only the start where there is none."""
+    def route(self, start: str, goal: str, last: set[str], chance: random.Random) -> list[str]:
+        """A short way from the start edge to the goal, by its id or the edges there; only the start without one."""
         cost = {edge: metres * chance.uniform(1.0, 1.0 + DETOUR) for edge, metres in self.length.items()}
         best, before = {start: 0.0}, dict[str, str]()
         queue = [(0.0, start)]
         while queue:
             so_far, edge = heapq.heappop(queue)
-            if self.end.get(edge) == goal:
+            if self.end.get(edge) == goal or edge in last:
                 return _traced(edge, before)
             if so_far > best[edge]:
                 continue

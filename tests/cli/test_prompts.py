@@ -16,7 +16,7 @@ def test_list_and_show_agree_with_the_files(leed):
     rows = {row["name"]: row for row in json.loads(leed("prompts", "list", "--json").out)["templates"]}
     assert set(rows) == set(TEMPLATES)
     assert rows["refine"]["used_by"] == ["fleet", "agent"]
-    assert rows["fleet"]["required"] == ["adjacency", "agents"]
+    assert rows["fleet"]["required"] == ["agents"]
     text = leed("prompts", "show", "fleet").out
     assert text == PromptSet.load().texts["fleet"]
     shown = json.loads(leed("prompts", "show", "fleet.md", "--json").out)
@@ -56,6 +56,39 @@ def test_a_training_run_keeps_its_templates_and_later_ones_too(leed, tmp_path):
     texts = {file.read_text() for file in Path("run", "prompts").iterdir()}
     assert len(texts) == 3
     assert "Another question? $choices" in texts
+
+
+@pytest.mark.parametrize("planning", ["fleet", "agent"])
+def test_the_short_templates_need_no_folder(leed, planning):
+    words = (
+        "--model",
+        "stand-in",
+        "--agents",
+        "3",
+        "--planning",
+        planning,
+        "--prompts",
+        "short",
+        "--out",
+        "run",
+        "--json",
+    )
+    summary = json.loads(leed("demo", "generate", *words).out)
+    assert summary["validity_final"] == 1.0
+    kept = Path("run", "prompts", f"{planning}.md").read_text()
+    assert kept == PromptSet.load(Path("short")).texts[planning] != PromptSet.load().texts[planning]
+    assert leed("prompts", "copy", "mine", "--variant", "short").code == 0
+    assert Path("mine", f"{planning}.md").read_text() == kept
+    assert "all can be used" in leed("prompts", "check", "mine").out
+
+
+def test_unknown_templates_are_told_the_packaged_ones(leed):
+    result = leed("demo", "generate", "--model", "stand-in", "--prompts", "shrot")
+    assert result.code == 2
+    assert "default, short" in result.err
+    result = leed("prompts", "copy", "mine", "--variant", "shrot")
+    assert result.code == 2
+    assert "did you mean 'short'?" in result.err
 
 
 def test_copy_overwrites_nothing(leed):

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 
 import pytest
 
-from leed_agentic.demonstrations.briefing import adjacency_block, agents_block, junctions_block
+from leed_agentic.demonstrations.briefing import (
+    adjacency_block,
+    agents_block,
+    example_block,
+    junctions_block,
+    links_block,
+)
+from leed_agentic.demonstrations.corridor import union
+from leed_agentic.demonstrations.names import Names
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.settings import DemonstrationSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import draw_scenario
 
 
@@ -71,3 +80,29 @@ def test_a_forged_id_is_refused(braunschweig: RoadNetwork, forged: str) -> None:
     edge = dataclasses.replace(braunschweig.edges[0], id=forged)
     with pytest.raises(UsageError, match="not one word"):
         adjacency_block(braunschweig, [edge])
+
+
+@pytest.mark.parametrize("aliases", [False, True])
+def test_links_say_what_the_adjacency_says_in_driving_order(berlin: RoadNetwork, aliases: bool) -> None:
+    scenario = draw_scenario(berlin, ScenarioSettings(agents=3), 0)
+    trips, names = list(scenario.agents), Names(berlin, aliases)
+    edges = union(berlin, trips, DemonstrationSettings())
+    rows = [line.split(" -> ") for line in links_block(berlin, trips, edges, names).splitlines()]
+    said = {edge: [] if after == "nothing" else after.split(" or ") for edge, after in rows}
+    table = [line.partition(": ") for line in adjacency_block(berlin, edges, names).splitlines()]
+    assert said == {edge.split(" (")[0]: [s for s in after.split(", ") if s] for edge, _, after in table}
+    assert len(said) == len(rows)
+    # The first agent's fastest route comes first, edge by edge.
+    fastest = [names.edge(e) for e in berlin.shortest_path(trips[0].start_edge, trips[0].destination)]
+    assert list(said)[: len(fastest)] == fastest
+
+
+def test_the_example_is_an_answer_about_these_agents(braunschweig: RoadNetwork) -> None:
+    scenario = draw_scenario(braunschweig, ScenarioSettings(agents=3), 0)
+    trips = [scenario.agents[2], scenario.agents[0]]
+    edges = union(braunschweig, trips, DemonstrationSettings())
+    routes = json.loads(example_block(braunschweig, trips, edges))
+    for trip in trips:
+        assert routes[str(trip.agent)][0] == trip.start_edge
+        assert braunschweig.edge(routes[str(trip.agent)][-1]).to_junction == trip.destination
+    assert len(routes) == 2
