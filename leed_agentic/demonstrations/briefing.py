@@ -33,28 +33,25 @@ def adjacency_block(network: RoadNetwork, edges: Iterable[Edge] | None = None, n
     return "\n".join(lines)
 
 
-def links_block(
-    network: RoadNetwork, trips: Sequence[AgentTrip], edges: Iterable[Edge], names: Names | None = None
-) -> str:
-    """One line per edge, in driving order: `edge -> next or next`, or `nothing` where the trips end.
+def links_block(network: RoadNetwork, trip: AgentTrip, edges: Iterable[Edge], names: Names | None = None) -> str:
+    """One line per edge, in driving order: `edge -> next or next`, or `nothing` where none follows.
 
-    The edges that a trip's start leads to, depth first, what is nearest to its destination in free-flow time going
-    first; then those of the next trip. A small model follows a line to the one below it, and loses it in a long table.
+    The edges that the trip's start leads to, depth first, what is nearest to its destination in free-flow time going
+    first. A small model follows a line to the one below it, and loses it in a long table.
     """
     names = names or Names(network)
     kept = {edge.id: names.edge(edge.id) for edge in edges}
+    left = network.times_to(trip.destination)
     lines: dict[str, str] = {}
-    for trip in trips:
-        left = network.times_to(trip.destination)
-        waiting = [trip.start_edge]
-        while waiting:
-            edge = waiting.pop()
-            if edge in lines:
-                continue
-            following = [network.edge(s) for s in network.edge(edge).successors if s in kept]
-            lines[edge] = f"{kept[edge]} -> {' or '.join(kept[e.id] for e in following) or 'nothing'}"
-            following.sort(key=lambda e: e.travel_time + float(left[e.index]), reverse=True)
-            waiting += [e.id for e in following]
+    waiting = [trip.start_edge]
+    while waiting:
+        edge = waiting.pop()
+        if edge in lines:
+            continue
+        following = [network.edge(s) for s in network.edge(edge).successors if s in kept]
+        lines[edge] = f"{kept[edge]} -> {' or '.join(kept[e.id] for e in following) or 'nothing'}"
+        following.sort(key=lambda e: e.travel_time + float(left[e.index]), reverse=True)
+        waiting += [e.id for e in following]
     return "\n".join(lines.values())
 
 

@@ -29,7 +29,7 @@ from leed_agentic.models.usage import CHARACTERS_PER_TOKEN
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings
-from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.traffic.scenario import AgentTrip, Scenario
 
 EXCHANGES_KEPT = 2
 """Earlier replies and refinements that go along with the next question; all of them would fill any context."""
@@ -141,11 +141,17 @@ def first_question(
         agent=agents[0],
         junctions=junctions_block(network, edges, names),
         adjacency=adjacency_block(network, edges, names),
-        links=links_block(network, trips, edges, names),
+        links=_links(network, trips, settings, names),
         example=example_block(network, trips, edges, names),
         agents=briefing(network, scenario, agents, settings),
     )
     return [{"role": "system", "content": prompts.render("system")}, {"role": "user", "content": asked}]
+
+
+def _links(network: RoadNetwork, trips: Sequence[AgentTrip], settings: DemonstrationSettings, names: Names) -> str:
+    """Every agent's own corridor, one behind the other: a model finds its way in none but a short one."""
+    blocks = [(trip.agent, links_block(network, trip, union(network, [trip], settings), names)) for trip in trips]
+    return "\n\n".join(f"For agent {agent}:\n{links}" for agent, links in blocks) if len(trips) > 1 else blocks[0][1]
 
 
 def briefing(network: RoadNetwork, scenario: Scenario, agents: Sequence[int], settings: DemonstrationSettings) -> str:

@@ -160,17 +160,22 @@ def _merge(into: ParsedReply, later: ParsedReply) -> None:
 
 # -- from text to values -----------------------------------------------------------------------------------------------
 def _blocks(text: str) -> Iterator[str | Finding]:
-    """Every outermost balanced {...} or [...]; one pass, and at most MAX_RESTARTS more after a bracket never closed."""
+    """Every outermost balanced {...} or [...]; one pass, and at most MAX_RESTARTS more after a bracket never closed.
+
+    What a reply that was cut off says before the cut is closed and counts.
+    """
     position, restarts = 0, 0
     while restarts <= MAX_RESTARTS:
         stack: list[str] = []
-        quote = ""
-        start = deepest = 0
+        quote, kept = "", ""
+        start = deepest = until = 0
         for token in _TOKENS.finditer(text, position):
             character = token.group()
             if quote:
                 # Neither JSON nor Python lets a string run over the end of a line; an apostrophe in prose ends there.
                 if character in (quote, "\n"):
+                    if character == quote and stack[-1] == "]" and len(stack) <= MAX_DEPTH:
+                        until, kept = token.end(), "".join(reversed(stack))
                     quote = ""
             elif character in _OPEN:
                 if not stack:
@@ -181,6 +186,8 @@ def _blocks(text: str) -> Iterator[str | Finding]:
                 quote = character
             elif stack and character == stack[-1]:
                 stack.pop()
+                if len(stack) <= MAX_DEPTH:
+                    until, kept = token.end(), "".join(reversed(stack))
                 if not stack:
                     if deepest > MAX_DEPTH:
                         yield Finding(None, "unreadable", f"The reply nests brackets {deepest} levels deep; use two.")
@@ -188,6 +195,9 @@ def _blocks(text: str) -> Iterator[str | Finding]:
                         yield text[start : token.end()]
             elif stack and character in "]}":
                 break
+        else:
+            if kept:
+                yield text[start:until] + kept
         if not stack:
             return
         restarts += 1

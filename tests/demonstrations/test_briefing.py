@@ -84,17 +84,16 @@ def test_a_forged_id_is_refused(braunschweig: RoadNetwork, forged: str) -> None:
 
 @pytest.mark.parametrize("aliases", [False, True])
 def test_links_say_what_the_adjacency_says_in_driving_order(berlin: RoadNetwork, aliases: bool) -> None:
-    scenario = draw_scenario(berlin, ScenarioSettings(agents=3), 0)
-    trips, names = list(scenario.agents), Names(berlin, aliases)
-    edges = union(berlin, trips, DemonstrationSettings())
-    rows = [line.split(" -> ") for line in links_block(berlin, trips, edges, names).splitlines()]
-    said = {edge: [] if after == "nothing" else after.split(" or ") for edge, after in rows}
-    table = [line.partition(": ") for line in adjacency_block(berlin, edges, names).splitlines()]
-    assert said == {edge.split(" (")[0]: [s for s in after.split(", ") if s] for edge, _, after in table}
-    assert len(said) == len(rows)
-    # The first agent's fastest route comes first, edge by edge.
-    fastest = [names.edge(e) for e in berlin.shortest_path(trips[0].start_edge, trips[0].destination)]
-    assert list(said)[: len(fastest)] == fastest
+    names = Names(berlin, aliases)
+    for trip in draw_scenario(berlin, ScenarioSettings(agents=3), 0).agents:
+        edges = union(berlin, [trip], DemonstrationSettings())
+        rows = [line.split(" -> ") for line in links_block(berlin, trip, edges, names).splitlines()]
+        said = {edge: [] if after == "nothing" else after.split(" or ") for edge, after in rows}
+        table = [line.partition(": ") for line in adjacency_block(berlin, edges, names).splitlines()]
+        assert said == {edge.split(" (")[0]: [s for s in after.split(", ") if s] for edge, _, after in table}
+        assert len(said) == len(rows)
+        fastest = [names.edge(e) for e in berlin.shortest_path(trip.start_edge, trip.destination)]
+        assert list(said)[: len(fastest)] == fastest
 
 
 def test_the_example_is_an_answer_about_these_agents(braunschweig: RoadNetwork) -> None:

@@ -98,10 +98,11 @@ def test_no_heap_of_brackets_and_quotes_raises(pieces: list[str]) -> None:
 
 
 @given(ROUTES, st.data())
-def test_a_reply_cut_anywhere_raises_nothing_and_invents_no_agent(routes: Routes, data: st.DataObject) -> None:
+def test_a_reply_cut_anywhere_keeps_what_it_says_and_invents_nothing(routes: Routes, data: st.DataObject) -> None:
     text = FORMS[data.draw(st.sampled_from(sorted(FORMS)))](routes)
     parsed = parse_reply(text[: data.draw(st.integers(0, len(text)))], list(routes))
     assert set(parsed.routes) <= set(routes)
+    assert all(route == routes[agent][: len(route)] for agent, route in parsed.routes.items())
 
 
 SHAPES = {
@@ -213,6 +214,9 @@ def test_asked_about_one_agent_a_bare_list_is_its_route() -> None:
 def test_a_reply_cut_at_its_end_says_so() -> None:
     parsed = parse_reply('{"0": ["a", "b"], "1": ["c', [0, 1])
     assert "before its brackets are closed" in parsed.problems[0].message
+    assert parsed.routes == {0: ["a", "b"]}
+    parsed = parse_reply('{"0": ["a", "b"], "1": ["c", "d", "e', [0, 1])
+    assert parsed.routes == {0: ["a", "b"], 1: ["c", "d"]}
 
 
 def test_a_hundred_thousand_edges_are_read_and_refused(braunschweig: RoadNetwork) -> None:
