@@ -88,8 +88,9 @@ class _Streets:
             self.length[edge], self.end[edge] = float(metres), junction
             self.after[edge] = [e for e in following.split(", ") if e]
         for edge, following in _LINK.findall(text):
-            # Without lengths the way with the fewest edges counts.
-            self.length[edge], self.after[edge] = 1.0, following.split(" or ")
+            # Without lengths the way with the fewest edges counts. Several agents' lines may hold the same edge.
+            self.length[edge] = 1.0
+            self.after.setdefault(edge, []).extend(following.split(" or "))
 
     def route(self, start: str, goal: str, last: set[str], chance: random.Random) -> list[str]:
         """A short way from the start edge to the goal, by its id or the edges there; only the start without one."""
