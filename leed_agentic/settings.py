@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -315,7 +315,8 @@ def _from_file(file: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UsageError(f"Cannot read the settings file {file}: {' '.join(str(error).split())}") from error
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"Cannot read the settings file {file}: {why}.") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -348,8 +349,21 @@ def _one_sentence(error: ValidationError) -> str:
         group: Any = Settings
         for part in first["loc"][:-1]:
             group = group.model_fields[str(part)].annotation
-        return f"Unknown setting {where!r}: {nearest(str(first['loc'][-1]), group.model_fields)}"
+        name = str(first["loc"][-1])
+        homes = [path for path in _names(Settings) if path.rpartition(".")[2] == name]
+        hint = f"did you mean {' or '.join(map(repr, homes))}?" if homes else nearest(name, group.model_fields)
+        return f"Unknown setting {where!r}: {hint}"
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         known = re.findall(r"'([^']+)'", first["ctx"]["expected"])
         return f"Setting {where}: unknown value {first['input'][:80]!r}, {nearest(first['input'], known)}"
     return f"Setting {where}: {first['msg']} (got {str(first['input'])[:80]!r})."
+
+
+def _names(group: type[BaseModel], above: str = "") -> Iterator[str]:
+    """The dotted names of all settings of a group and those in it."""
+    for name, field in group.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _names(kind, f"{above}{name}.")
+        else:
+            yield above + name

@@ -63,6 +63,7 @@ def generate(
 
     with err.status("reading settings") as status:
         settings = settings_for_run(settings_file, assignments or (), given)
+        _warn_of_unused_templates(settings)
         if dry_run and review:
             raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
         if dry_run:
@@ -131,13 +132,33 @@ def check(
             }
         )
     else:
-        for finding in findings:
+        elsewhere = len({f.agent for f in findings if f.kind == "unknown_edge"}) == len(routes.routes) > 0
+        shown = findings[:1] if elsewhere else findings
+        for finding in shown:
             out.print(finding.message, markup=False, highlight=False)
+        if len(shown) < len(findings):
+            out.print(f"... and {len(findings) - len(shown)} more; --json gives all.")
         out.print(f"{len(routes.routes) - len(invalid)} of {len(routes.routes)} routes valid on {network.name}.")
-        if len({f.agent for f in findings if f.kind == "unknown_edge"}) == len(routes.routes) > 0:
+        if elsewhere:
             out.print(f"Every route has edges that {network.name} lacks; was the file made for another --map?")
     if findings:
         raise typer.Exit(1)
+
+
+def _warn_of_unused_templates(settings: Any) -> None:
+    from leed_agentic.demonstrations.prompts import USED_BY, PromptSet
+
+    planning = settings.demonstration.planning
+    changed = PromptSet.load(settings.demonstration.prompts).changed_in_vain(planning)
+    if changed:
+        others = ", ".join(sorted({other for name in changed for other in USED_BY[name]}))
+        recorded = " The recording answers for no other." if settings.model.name == "replay" else ""
+        err.print(
+            f"Note: {planning} planning uses none of your changed templates ({', '.join(changed)}); they are for "
+            f"--planning {others}.{recorded}",
+            markup=False,
+            highlight=False,
+        )
 
 
 def _show_summary(summary: dict[str, Any]) -> None:
@@ -185,6 +206,8 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
 def _cost(summary: dict[str, Any]) -> str:
     """What the run cost; nothing where no model was paid, or the run is older than this figure."""
     cost = summary.get("cost", 0.0)
+    if not summary["calls"]:
+        return ""
     if cost is None:
         return "Cost: unknown; model.price_input or model.price_output is not set, or the server reports no tokens."
     as_of = f" (prices: {summary['price_as_of']})" if summary.get("price_as_of") else ""

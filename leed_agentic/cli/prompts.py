@@ -95,9 +95,9 @@ def check(folder: Path = typer.Argument(help="Your folder of templates."), as_js
         for problem in problems:
             out.print(problem, markup=False, highlight=False)
         packaged = [name for name in TEMPLATES if name not in own]
-        found = f"{len(own)} templates of {folder}"
+        found = f"{len(own)} template{'s' * (len(own) != 1)} of {folder}"
         rest = f"; taken from the package: {', '.join(packaged)}" if packaged else ""
-        verdict = f"{len(problems)} problems" if problems else "all can be used"
+        verdict = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "all can be used"
         out.print(f"{found}: {verdict}{rest}.", markup=False, highlight=False)
     if problems:
         raise typer.Exit(1)

@@ -16,6 +16,7 @@ PACKAGED = "prompts"
 DEFAULT_VARIANT = "default"
 README = "README.md"
 LARGEST_TEMPLATE = 200_000
+NO_VARIABLE = "this template takes none."
 COPY = "copy the templates with `leed prompts copy`"
 _TEXT_ENDINGS = {"", ".md", ".markdown", ".txt"}
 
@@ -70,6 +71,12 @@ class PromptSet:
     def hashes(self) -> dict[str, str]:
         """Template name to the SHA-256 of its text."""
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in self.texts.items()}
+
+    def changed_in_vain(self, planning: str) -> list[str]:
+        """Templates that differ from the packaged ones, when this way of planning uses none that does."""
+        packaged = PromptSet.load()
+        changed = [name for name, text in self.texts.items() if text != packaged.texts[name]]
+        return [] if any(planning in USED_BY[name] for name in changed) else changed
 
     def save(self, run: Path, planning: str | None) -> None:
         """Keep the text of each template that this way of planning uses under `run`/prompts, named as it was.
@@ -197,13 +204,14 @@ def _variable_problems(file: Path, name: str, text: str) -> list[str]:
     if not template.is_valid():
         return [f"{file} has a '$' that starts no variable; write '$$' for a dollar sign."]
     used, (required, allowed) = set(template.get_identifiers()), TEMPLATES[name]
-    problems = []
-    for variable in sorted(used - required - allowed):
-        known = nearest(variable, required | allowed) if required | allowed else "this template takes none."
-        problems.append(f"{file} uses the unknown variable ${variable}; {known}")
-    if GRAPHS[0] in allowed and used.isdisjoint(GRAPHS):
+    unknown = {
+        v: nearest(v, required | allowed) if required | allowed else NO_VARIABLE for v in used - required - allowed
+    }
+    problems = [f"{file} uses the unknown variable ${v}; {hint}" for v, hint in sorted(unknown.items())]
+    # A misspelt variable is one problem, not two.
+    there = used | {v for v in required | allowed if any(repr(v) in hint for hint in unknown.values())}
+    if GRAPHS[0] in allowed and there.isdisjoint(GRAPHS):
         one_of = " or ".join(f"${variable}" for variable in GRAPHS)
         problems.append(f"{file} lacks the variable {one_of}; the model needs the streets to plan.")
-    for variable in sorted(required - used):
-        problems.append(f"{file} lacks the variable ${variable}; the model needs it to plan.")
-    return problems
+    missing = sorted(required - there)
+    return problems + [f"{file} lacks the variable ${v}; the model needs it to plan." for v in missing]

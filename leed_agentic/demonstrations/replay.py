@@ -8,6 +8,7 @@ from typing import Any
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.recording import Recording, shipped_recording
+from leed_agentic.roads.catalogue import map_names, open_map
 from leed_agentic.settings import Settings, load_settings
 
 REPLAY = "replay"
@@ -27,6 +28,9 @@ def settings_for_run(
         if settings.demonstration.planning is None:
             settings.demonstration.planning = "fleet"
         return settings
+    if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():
+        # A slip in the map's name is told as that, not as a change of the recording's map.
+        open_map(settings.map.name, settings.map)
     recording = settings.model.replay or shipped_recording()
     made_with = Recording.load(recording).made_with.get("settings", {})
     given = settings.model_dump(mode="json", exclude_unset=True)

@@ -124,8 +124,8 @@ def markdown(comparison: Comparison, rows: Sequence[Row], failed: Mapping[str, s
         f"Every trial is a scenario, the same for all: {len(seeds)} from seed {seeds[0]} on. "
         + "; ".join(f"{axis} {first[axis]}" for axis in same)
         + ". Mean over trials [95 % interval]. A route that could not be read or driven is not valid. Time ratio (to "
-        "the fastest path driven alone) and reward: of the valid routes. Calls, tokens, cost, seconds of the model and "
-        "errors: per trial, up to there.",
+        "the path of least free-flow time driven alone; lights may favour another: it can be below 1) and reward: of "
+        "the valid routes. Calls, tokens, cost, seconds of the model and errors: per trial, up to there.",
         "",
         f"| {' | '.join(header)} |",
         "|---" * len(header) + "|",

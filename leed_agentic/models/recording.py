@@ -182,8 +182,8 @@ class Recording:
         replies = self._by_key.get(key)
         if not replies:
             raise UsageError(
-                f"The recording {self.name} does not hold this request: it was made with {_listed(self.made_with)} by "
-                f"{self.model['name']}; ask for the same, or {_HOW_ON}."
+                f"The recording {self.name} does not hold this request: it was made by {self.model['name']} with "
+                f"{_listed(self.made_with)}; ask for the same, or {_HOW_ON}."
             )
         turn = self._asked.get(key, 0)
         self._asked[key] = turn + 1
@@ -222,4 +222,4 @@ def _checked(call: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
 def _listed(made_with: Mapping[str, Any]) -> str:
     """The plain entries of the header, on one line; nested ones are left to the reader of the file."""
     plain = [f"{k} {v}" for k, v in made_with.items() if isinstance(v, (str, int, float, bool)) and len(str(v)) <= 60]
-    return ", ".join(plain) or "other settings"
+    return ", ".join(plain) or "other settings or prompt templates"

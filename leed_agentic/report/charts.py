@@ -13,6 +13,8 @@ from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.experiments.picture import Line, Panel
 
 DIGITS = 5
+FEW = 12
+"""Points below this are drawn as such: a line through one or two looks like a fault."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def curves(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
             agents.append(Line(f"agent {len(agents)}", episodes, column(rows, f"{stem}_{len(agents)}")))
         if not any(np.isfinite(line.y).any() for line in agents):
             agents = []
-        charts.append(Chart(key, Panel(title, "episode", label, lines, share=key in SHARES), agents, smooth=True))
+        few = len(episodes) < FEW
+        panel = Panel(title, "episode", label, lines, share=key in SHARES, points=few)
+        charts.append(Chart(key, panel, agents, smooth=not few))
     return charts
 
 

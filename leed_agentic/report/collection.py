@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from leed_agentic.experiments.picture import Line, Panel
-from leed_agentic.report.charts import Chart, column
+from leed_agentic.report.charts import FEW, Chart, column
 from leed_agentic.report.folder import RunFolder
 
 MAX_PICTURES = 3_000_000
@@ -97,7 +97,7 @@ def _figure(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
             x, y, low, high = (column(points, c) for c in ("x_value", "y_value", "low", "high"))
             known = bool(np.isfinite(low).any())
             lines.append(Line(name, x, y, low if known else None, high if known else None, len(points) == 1))
-        few = max((len(line.x) for line in lines), default=0) < 12
+        few = max((len(line.x) for line in lines), default=0) < FEW
         charts.append(Chart(f"figure_{number}", Panel(panel[0] or "Figure", panel[1], panel[2], lines, points=few)))
     return charts
 

@@ -45,7 +45,7 @@ class RunFolder:
                 return cls(path, kind)
         raise UsageError(
             f"{path} is not a run: it holds none of run.json, demonstrations.json and manifest.json; give a folder of "
-            "`leed demo generate`, `leed train` or `leed experiment`."
+            "`leed demo generate`, `leed demo compare`, `leed train` or `leed experiment run`."
         )
 
     def note(self, sentence: str) -> None:

@@ -131,6 +131,9 @@ def test_a_reward_of_ones_own_from_the_current_folder(leed):
     ("words", "code", "said"),
     [
         (("--map", "brunswick"), 2, ["brunswick", "braunschweig"]),
+        (("--map", "braunschwieg", "--model", "replay"), 2, ["did you mean 'braunschweig'?"]),
+        (("-s", "agents=3"), 2, ["did you mean 'scenario.agents'?"]),
+        (("--settings", "nowhere.yaml"), 2, ["nowhere.yaml: No such file or directory."]),
         (("--map", "missing.net.xml"), 2, ["missing.net.xml"]),
         (("--agents", "5000"), 2, ["at most", "5000"]),
         (("--agents", "0"), 2, ["scenario.agents"]),

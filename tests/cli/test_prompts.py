@@ -91,6 +91,19 @@ def test_unknown_templates_are_told_the_packaged_ones(leed):
     assert "did you mean 'short'?" in result.err
 
 
+def test_templates_that_are_changed_in_vain_are_told(leed):
+    assert leed("prompts", "copy", "mine").code == 0
+    Path("mine", "fleet.md").write_text("Other words. $agents $links")
+    words = ("demo", "generate", "--dry-run", "--prompts", "mine", "--out", "run")
+    told = leed(*words).err
+    assert "junction planning uses none of your changed templates (fleet)" in " ".join(told.split())
+    assert "changed templates" not in leed(*words, "--model", "stand-in", "--planning", "fleet").err
+    Path("mine", "junction.md").write_text("Another question? $choices")
+    result = leed("demo", "generate", "--prompts", "mine", "--out", "other")
+    assert result.code == 2
+    assert "prompt templates" in result.err
+
+
 def test_copy_overwrites_nothing(leed):
     Path("mine").mkdir()
     Path("mine", "fleet.md").write_text("precious")
