@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
-from leed_agentic.experiments.comparison import Comparison
+from leed_agentic.experiments.comparison import AXES, Comparison
 from leed_agentic.experiments.comparison_table import (
     FIGURES,
     Found,
@@ -147,6 +147,7 @@ def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], c
         combinations.append({**combination.labels, "settings": settings, "trials": trials})
     prompts = {combination.labels["prompts"]: combination.prompts for combination in comparison.combinations}
     return {
+        "question": _question(comparison),
         "command": _ADDRESS.sub(lambda address: plain_url(address[0]), command),
         **versions(),
         "rounds": list(comparison.rounds),
@@ -156,6 +157,16 @@ def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], c
         "combinations": combinations,
         "failed": dict(failed),
     }
+
+
+def _question(comparison: Comparison) -> str:
+    """What was compared, in a line."""
+    parts = []
+    for axis in AXES:
+        words = list(dict.fromkeys(combination.labels[axis] for combination in comparison.combinations))
+        if len(words) > 1 or axis in ("model", "map"):
+            parts.append(f"{axis} {', '.join(words)}" if axis != "map" else f"on {', '.join(words)}")
+    return f"Planning compared: {'; '.join(parts)}"
 
 
 def _picture(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[Column], list[str], list[str], str]:
