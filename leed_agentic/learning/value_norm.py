@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from leed_agentic.learning.networks import StackedNetworks
+
 DECAY = 0.99999
 """Of the running means, as in the code of Yu et al. 2022."""
 
@@ -22,12 +24,22 @@ class ValueNorm(nn.Module):
     square: torch.Tensor
     weight: torch.Tensor
 
-    def take(self, returns: torch.Tensor) -> None:
-        """Count these returns in."""
+    def take(self, returns: torch.Tensor, critic: StackedNetworks) -> None:
+        """Count these returns in, and keep what the critic's values mean (PopArt, van Hasselt et al. 2016).
+
+        The code of Yu et al. leaves the critic as it is, and takes the end of an episode for the end of all reward.
+        Where a return bootstraps from a value, that is a loop: a wider deviation makes larger values, these larger
+        returns, and these a wider deviation. On simple_spread values passed 10^16 in 5000 episodes.
+        """
+        before = self._moments()
         seen = returns.double()
         self.mean.mul_(DECAY).add_(seen.mean() * (1 - DECAY))
         self.square.mul_(DECAY).add_((seen**2).mean() * (1 - DECAY))
         self.weight.mul_(DECAY).add_(1 - DECAY)
+        mean, deviation = self._moments()
+        with torch.no_grad():
+            critic.weight2.mul_(before[1] / deviation)
+            critic.bias2.mul_(before[1] / deviation).add_((before[0] - mean) / deviation)
 
     def normalise(self, returns: torch.Tensor) -> torch.Tensor:
         mean, deviation = self._moments()

@@ -7,10 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mpe2 import simple_spread_v3
 
 from leed_agentic.learning.algorithms import Mappo
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.networks import StackedNetworks
 from leed_agentic.learning.returns import generalised_advantages, values_and_returns
+from leed_agentic.learning.rollout import ParallelWorld
+from leed_agentic.learning.trainer import Trainer
 from leed_agentic.learning.value_norm import ValueNorm
 from leed_agentic.settings import LearningSettings
 from tests.learning.drives import drive
@@ -141,10 +145,33 @@ def test_several_episodes_can_make_one_update():
 
 def test_value_norm_forgets_slowly_and_is_right_from_the_first_batch():
     norm, generator = ValueNorm(), np.random.default_rng(5)
+    critic = StackedNetworks(1, 4, 8, 1, torch.Generator().manual_seed(0))
     assert norm.restore(torch.tensor([2.0])).tolist() == [2.0]
     batches = torch.from_numpy(generator.normal(7.0, 3.0, size=(50, 40)))
     for batch in batches:
-        norm.take(batch)
+        norm.take(batch, critic)
     scaled = norm.normalise(batches)
     assert (float(scaled.mean()), float(scaled.std())) == pytest.approx((0.0, 1.0), abs=0.01)
     assert norm.restore(scaled).numpy() == pytest.approx(batches.numpy(), abs=1e-4)
+
+
+def test_a_critics_values_stay_what_they_are_when_the_norm_learns():
+    norm, generator = ValueNorm(), np.random.default_rng(6)
+    critic = StackedNetworks(1, 4, 8, 1, torch.Generator().manual_seed(0))
+    inputs = torch.randn(1, 9, 4, generator=torch.Generator().manual_seed(1))
+    for middle, spread in ((7.0, 3.0), (-90.0, 20.0)):
+        before = norm.restore(critic(inputs)).detach()
+        norm.take(torch.from_numpy(generator.normal(middle, spread, size=40)), critic)
+        assert norm.restore(critic(inputs)).detach().numpy() == pytest.approx(before.numpy(), rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.slow
+def test_values_that_bootstrap_do_not_run_away():
+    """simple_spread cuts every episode off after 25 steps, so all returns hold a value."""
+    world = ParallelWorld(simple_spread_v3.parallel_env(N=3, max_cycles=25, local_ratio=0.5))
+    s = LearningSettings(episodes=2000, learning_rate=5e-4, reward_scale=1.0, mappo={"batch_episodes": 10})
+    learner = Mappo(world.agents, world.actions, world.encoding(s), s, 0)
+    rewards = [row["reward_mean"] for row in Trainer(world, learner, s, 0).run()]
+    values = learner._norm.restore(learner.critic(torch.zeros(1, 1, learner.critic.weight0.shape[1])))
+    assert abs(float(values.detach())) < 1000.0
+    assert np.mean(rewards[-200:]) > np.mean(rewards[:200]) + 3.0

@@ -100,8 +100,8 @@ class Mappo:
                     returns = (gained + values[where[:, :-1]])[valid]
                     advantage = gained[valid][None]
                     if own.value_norm:
-                        self._norm.take(returns)
-                        returns = self._norm.normalise(returns)
+                        self._norm.take(returns, self.critic)
+                        returns, raw = self._norm.normalise(returns), self._norm.normalise(values)
                     if own.normalise_advantage:
                         advantage = objectives.normalised(advantage, weights)
                 old = {"log": log_new.detach(), "value": raw[decisions], "returns": returns, "advantage": advantage[0]}
