@@ -78,11 +78,8 @@ def compare(
             done = "Stopped; what was done and recorded is kept: the same command goes on."
 
             def told(progress: Progress) -> None:
-                state = "failed: " + progress.problem if progress.problem else "done"
-                left = f"about {progress.seconds_left / 60:.0f} min left"
-                counts = f"{progress.made} of {progress.of} made, {progress.running} running, {left}"
-                err.print(f"{progress.task.label}: {state} ({counts})", markup=False, highlight=False)
-                status.update(counts)
+                err.print(progress.line, markup=False, highlight=False)
+                status.update(progress.counts)
 
             command = shlex.join(["leed", *sys.argv[1:]])
             result = conduct(comparison, out_folder, jobs or os.cpu_count() or 1, command, told, status.update)

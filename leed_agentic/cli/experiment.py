@@ -94,11 +94,8 @@ def run(
     with err.status("looking at what there is") as status:
 
         def told(progress: Progress) -> None:
-            state = "failed: " + progress.problem if progress.problem else "done"
-            left = f"about {progress.seconds_left / 60:.0f} min left"
-            counts = f"{progress.made} of {progress.of} made, {progress.running} running, {left}"
-            err.print(f"{progress.task.label}: {state} ({counts})", markup=False, highlight=False)
-            status.update(counts)
+            err.print(progress.line, markup=False, highlight=False)
+            status.update(progress.counts)
 
         result = conduct(study, request, out_folder, jobs or os.cpu_count() or 1, backend, command, told, status.update)
     if as_json:

@@ -42,6 +42,18 @@ class Progress:
     running: int
     seconds_left: float
 
+    @property
+    def counts(self) -> str:
+        """How far all tasks together are."""
+        left = f"about {self.seconds_left / 60:.0f} min left"
+        return f"{self.made} of {self.of} made, {self.running} running, {left}"
+
+    @property
+    def line(self) -> str:
+        """What became of this task."""
+        state = f"failed: {self.problem}" if self.problem else "done"
+        return f"{self.task.label}: {state} ({self.counts})"
+
 
 def perform(
     tasks: Sequence[Task],
