@@ -85,9 +85,9 @@ def copy(
 @app.command()
 def check(folder: Path = typer.Argument(help="Your folder of templates."), as_json: bool = AsJson) -> None:
     """Say everything that is wrong with a folder of templates. Exit code 1: a run would refuse it."""
-    from leed_agentic.demonstrations.prompts import TEMPLATES, problems_of
+    from leed_agentic.demonstrations.prompts import TEMPLATES, problems_of, template_folder
 
-    problems = problems_of(folder)
+    problems, folder = problems_of(folder), template_folder(folder)
     own = [name for name in TEMPLATES if (folder / f"{name}.md").is_file()]
     if as_json:
         print_json({"folder": str(folder), "ok": not problems, "templates": own, "problems": problems})

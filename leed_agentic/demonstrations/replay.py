@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.demonstrations.prompts import variants
 from leed_agentic.errors import UsageError
 from leed_agentic.models.recording import Recording, shipped_recording
 from leed_agentic.roads.catalogue import map_names, open_map
@@ -48,7 +49,9 @@ def _merge(settings: Settings, recorded: Mapping[str, Any], given: Mapping[str, 
         for name, value in values.items():
             if group in tree and name in tree[group]:
                 _refuse_change(f"{group}.{name}", value, (given.get(group) or {}).get(name, value))
-                if (group, name) not in _FREE:
+                # Packaged templates are the same everywhere: their name is the recording's, unless others are named.
+                packaged = name == "prompts" and value in variants() and tree[group][name] is None
+                if (group, name) not in _FREE or packaged:
                     tree[group][name] = value
     return tree
 

@@ -90,7 +90,7 @@ class _Streets:
         for edge, following in _LINK.findall(text):
             # Without lengths the way with the fewest edges counts. Several agents' lines may hold the same edge.
             self.length[edge] = 1.0
-            self.after.setdefault(edge, []).extend(following.split(" or "))
+            self.after.setdefault(edge, []).extend([] if following == "nothing" else following.split(" or "))
 
     def route(self, start: str, goal: str, last: set[str], chance: random.Random) -> list[str]:
         """A short way from the start edge to the goal, by its id or the edges there; only the start without one."""

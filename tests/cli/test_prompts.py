@@ -77,6 +77,9 @@ def test_the_short_templates_need_no_folder(leed, planning):
     assert summary["validity_final"] == 1.0
     kept = Path("run", "prompts", f"{planning}.md").read_text()
     assert kept == PromptSet.load(Path("short")).texts[planning] != PromptSet.load().texts[planning]
+    again = leed("demo", "generate", "--replay", "run/calls.jsonl", "--model", "replay", "--out", "again", "--json")
+    assert json.loads(again.out)["replayed_calls"] == summary["calls"]
+    assert "2 templates" in leed("prompts", "check", "short").out
     assert leed("prompts", "copy", "mine", "--variant", "short").code == 0
     assert Path("mine", f"{planning}.md").read_text() == kept
     assert "all can be used" in leed("prompts", "check", "mine").out
