@@ -89,7 +89,7 @@ def show(
     """The essential table of a run, and where its map picture is."""
     import json
 
-    from leed_agentic.demonstrations.demonstration import DemonstrationSet
+    from leed_agentic.traffic.demonstration import DemonstrationSet
 
     if not run.is_dir():
         raise UsageError(f"There is no folder {run}; give one that `leed demo generate` made.")

@@ -152,7 +152,7 @@ def check_run_folder() -> Check:
     """Run folders go under runs/ here; nothing stays behind from the trial."""
     import tempfile
 
-    from leed_agentic.demonstrations.run_folder import DEFAULT_PARENT
+    from leed_agentic.runs.folder import DEFAULT_PARENT
 
     place = DEFAULT_PARENT if DEFAULT_PARENT.exists() else Path()
     try:

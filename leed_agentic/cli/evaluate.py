@@ -28,8 +28,8 @@ def evaluate(
     """
     from leed_agentic.errors import UsageError
     from leed_agentic.learning import evaluation
-    from leed_agentic.learning.run_folder import write_text
     from leed_agentic.learning.session import take_up
+    from leed_agentic.runs.files import write_text
 
     session = take_up(run, with_source=False)
     try:

@@ -83,8 +83,8 @@ def train(
     made_here = not resume and not (out_folder and out_folder.exists())
     try:
         with Interrupt() as interrupt:
-            from leed_agentic.demonstrations.run_folder import create_run_folder
             from leed_agentic.learning.session import finished_summary
+            from leed_agentic.runs.folder import create_run_folder
 
             result = finished_summary(resume) if resume else None
             if result is not None:
@@ -122,8 +122,8 @@ def _trained(
         port: of the live page; None: no page.
     """
     from leed_agentic.demonstrations.source import GraphSource
-    from leed_agentic.learning.run_folder import write_text
     from leed_agentic.learning.session import begin, summary, take_up
+    from leed_agentic.runs.files import write_text
 
     assert folder is not None  # noqa: S101 - the command always has one
 

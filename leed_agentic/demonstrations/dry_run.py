@@ -10,10 +10,11 @@ from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.junction import options, question
 from leed_agentic.demonstrations.plan import check_budget, first_question, fleet_groups, planners
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.run_folder import create_run_folder, write_json
 from leed_agentic.models.caller import Message
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.runs.files import write_json, write_text
+from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
 
 
@@ -52,7 +53,7 @@ def write_prompts(
             written[name] = first_question(prompts, network, scenario, "fleet", agents, settings.demonstration)
     for name, messages in written.items():
         text = "\n\n".join(f"<!-- {m['role']} -->\n{m['content']}" for m in messages)
-        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        write_text(folder / f"{name}.md", text + "\n")
     characters = {name: sum(len(m["content"]) for m in messages) for name, messages in written.items()}
     tokens = {name: prompt_tokens(messages) for name, messages in written.items()}
     summary = {

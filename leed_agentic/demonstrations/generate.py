@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.demonstrations.decision import Decision, Proposal, ReviewLog
-from leed_agentic.demonstrations.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.graph import run_graph
 from leed_agentic.demonstrations.plan import check_budget
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.run_folder import copy_network, create_run_folder, write_json
 from leed_agentic.demonstrations.state import Workshop
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.picture import draw_map
+from leed_agentic.runs.files import copy_file, write_json
+from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
@@ -196,7 +197,10 @@ def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, sto
     if shop.review is not None:
         demonstrations.provenance["edited_by_a_person"] = shop.review.edited_in(best.routes)
     demonstrations.save(folder / "demonstrations.json")
-    net_name = copy_network(shop.network, folder)
+    net_file = shop.network.net_file
+    # Beside its routes, so that they can be driven anywhere.
+    net_name = "map.net.xml.gz" if net_file.name.endswith(".gz") else "map.net.xml"
+    copy_file(net_file, folder / net_name)
     write_sumo_routes(folder / "routes.rou.xml", shop.scenario, best.routes)
     write_sumo_config(folder / "run.sumocfg", net_name, "routes.rou.xml")
     if best.episode:

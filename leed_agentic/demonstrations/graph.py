@@ -16,7 +16,6 @@ from langgraph.types import Command, interrupt
 from leed_agentic.demonstrations.critique import AgentCritique, Critique
 from leed_agentic.demonstrations.critique import critique as judge
 from leed_agentic.demonstrations.decision import Decision, Proposal
-from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.execute import execute as drive_routes
 from leed_agentic.demonstrations.execute import fastest_alone
 from leed_agentic.demonstrations.feedback import Assessment, remarks_of
@@ -26,6 +25,7 @@ from leed_agentic.demonstrations.state import Best, State, Workshop
 from leed_agentic.demonstrations.validate import Finding, Validation
 from leed_agentic.demonstrations.validate import validate as validate_routes
 from leed_agentic.models.tracing import traced
+from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.trajectory import Episode, Trajectory
 

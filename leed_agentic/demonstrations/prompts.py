@@ -11,6 +11,7 @@ from pathlib import Path
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.resources import resource_folder
+from leed_agentic.runs.files import copy_file, write_text
 
 PACKAGED = "prompts"
 DEFAULT_VARIANT = "default"
@@ -84,14 +85,13 @@ class PromptSet:
         A run that goes on with another text keeps both: the later one has its hash in its name.
         """
         folder = run / PACKAGED
-        folder.mkdir(exist_ok=True)
         for name, text in self.texts.items():
             if planning not in USED_BY[name]:
                 continue
             file = folder / f"{name}.md"
             if file.exists() and file.read_text(encoding="utf-8") != text:
                 file = folder / f"{name}_{self.hashes[name][:8]}.md"
-            file.write_text(text, encoding="utf-8")
+            write_text(file, text)
 
     def render(self, name: str, **values: object) -> str:
         """The template's text with its variables filled in; values are inserted as they are, never interpreted."""
@@ -146,7 +146,7 @@ def copy_templates(folder: Path, variant: str = DEFAULT_VARIANT) -> list[Path]:
         if any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty; name a new folder, so that nothing of yours is overwritten.")
         for source in sources:
-            (folder / source.name).write_bytes(source.read_bytes())
+            copy_file(source, folder / source.name)
     except OSError as error:
         raise UsageError(f"Cannot copy the templates to {folder} ({error.strerror}); name another folder.") from error
     return [folder / source.name for source in sources]

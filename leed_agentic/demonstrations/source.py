@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.demonstrations.critique import Critique
-from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import recorded_settings
 from leed_agentic.demonstrations.graph import run_graph
@@ -19,6 +18,7 @@ from leed_agentic.demonstrations.stationarity import Stationarity
 from leed_agentic.errors import LeedError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import Episode, Trajectory
 from leed_agentic.versions import package_versions

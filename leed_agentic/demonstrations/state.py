@@ -10,7 +10,6 @@ from typing_extensions import TypedDict
 
 from leed_agentic.demonstrations.critique import Critique
 from leed_agentic.demonstrations.decision import ReviewLog
-from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.demonstrations.plan import Desk, Memory, Planned
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.stationarity import Stationarity
@@ -18,6 +17,7 @@ from leed_agentic.demonstrations.validate import Validation
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings
+from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Episode, Trajectory

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.experiments.comparison import AXES, Comparison
@@ -29,8 +26,9 @@ from leed_agentic.experiments.manifest import versions
 from leed_agentic.experiments.runner import Progress, perform
 from leed_agentic.experiments.task import Task, merged
 from leed_agentic.experiments.trial import CALLS, failure_code
-from leed_agentic.learning.run_folder import write_text
 from leed_agentic.models.keys import plain_url, without_keys
+from leed_agentic.runs.files import write_text
+from leed_agentic.runs.lock import alone
 
 TRIALS = "trials"
 DRAWN = ("validity", "travel_time_ratio", "reward", "input_tokens")
@@ -63,7 +61,7 @@ def compare(
         LeedError: every trial failed, for several reasons.
     """
     parent = out / TRIALS
-    with _alone(out):
+    with alone(out):
         tasks = merged(comparison.tasks())
         note(f"{sum(not task.done(parent) for task in tasks)} trials to make of {len(tasks)}")
         reasons = perform(tasks, parent, jobs, "processes", told, lambda running: note(_under_way(running, parent)))
@@ -100,23 +98,6 @@ def _under_way(running: Sequence[Task], parent: Path) -> str:
     calls = sum(max(file.read_bytes().count(b"\n") - 1, 0) for file in files if file.is_file())
     names = "; ".join(task.label for task in running)
     return f"{names}: {calls} calls recorded so far"
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Two calls that write to the same trials would spoil both; the lock opens when its process ends."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / ".lock")
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UsageError(f"Another comparison is writing to {out}; wait for it or choose another --out.") from None
-    except OSError as error:
-        raise UsageError(f"Cannot write {out} ({error.strerror or error}); choose another --out.") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _read(file: Path) -> dict[str, Any]:

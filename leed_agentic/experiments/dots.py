@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leed_agentic.experiments.statistics import Estimate
 from leed_agentic.roads.picture import COLOURS
+from leed_agentic.runs.figures import save_figure
 
 LINE, HEAD, FOOT = 0.17, 0.75, 0.95
 """Inches: of a dot's line, above and below the axes."""
@@ -75,9 +76,4 @@ def draw_dots(
     ]
     figure.legend(handles, stages, loc="outside lower center", ncols=len(stages), frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=10)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    files = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "pdf")]
-    figure.savefig(files[0], dpi=110)
-    # Without a date the same figures give the same file.
-    figure.savefig(files[1], metadata={"CreationDate": None})
-    return files
+    return save_figure(figure, stem)

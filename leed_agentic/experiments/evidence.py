@@ -13,7 +13,7 @@ import numpy as np
 from leed_agentic.experiments.experiment import Experiment, Run
 from leed_agentic.experiments.statistics import normalised
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
-from leed_agentic.learning.run_folder import read_csv
+from leed_agentic.runs.log import read_csv
 
 LAST = 50
 """Episodes behind a final figure."""

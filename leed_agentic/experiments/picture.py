@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.roads.picture import COLOURS
+from leed_agentic.runs.figures import save_figure
 
 DASHES = ((0, (1, 1)), (0, (5, 2)), (0, (5, 1, 1, 1)), (0, (9, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
@@ -81,12 +82,7 @@ def draw(panels: Sequence[Panel], title: str, stem: Path, columns: int) -> list[
     width = min(len(order), 2 * columns)
     figure.legend(shown, order, loc="outside lower center", ncols=width, frameon=False)
     figure.suptitle(heading, fontsize=10)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    files = [stem.with_name(f"{stem.name}.{ending}") for ending in ("png", "pdf")]
-    figure.savefig(files[0], dpi=110)
-    # Without a date the same figures give the same file.
-    figure.savefig(files[1], metadata={"CreationDate": None})
-    return files
+    return save_figure(figure, stem)
 
 
 def _draw_line(axis: Any, panel: Panel, line: Line, style: dict[str, Any]) -> Any:

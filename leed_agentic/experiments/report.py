@@ -22,7 +22,7 @@ from leed_agentic.experiments.statistics import (
     smoothed,
     worst_fall,
 )
-from leed_agentic.learning.run_folder import write_text
+from leed_agentic.runs.files import write_text
 
 SMOOTH = 20
 """Episodes of the trailing mean that a picture draws; the curves_*.csv files hold the raw curves."""

@@ -92,7 +92,7 @@ class Table2:
         self, request: Request, failed: Mapping[str, str], parent: Path, folder: Path, command: str
     ) -> Outcome | None:
         from leed_agentic.experiments.manifest import versions
-        from leed_agentic.learning.run_folder import write_text
+        from leed_agentic.runs.files import write_text
 
         found: dict[str, list[dict[str, Any]]] = {}
         rewards: dict[str, dict[str, list[float]]] = {}

@@ -17,6 +17,7 @@ from leed_agentic.models.failure import RefusedError
 from leed_agentic.models.spent import Spent
 from leed_agentic.models.tape import Tape
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
 
 CALLS = "calls.jsonl"
@@ -72,8 +73,7 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
 
 def note_failure(folder: Path, error: LeedError) -> None:
     """Leave the reason in the trial's folder, with the exit code that it would have had."""
-    text = json.dumps({"problem": str(error), "exit_code": error.exit_code}) + "\n"
-    (folder / FAILURE).write_text(text, encoding="utf-8")
+    write_json(folder / FAILURE, {"problem": str(error), "exit_code": error.exit_code})
 
 
 def failure_code(folder: Path) -> int:

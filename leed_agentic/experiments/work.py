@@ -123,6 +123,6 @@ def _repeats(settings: Settings, most: int = 20) -> int:
 
 
 def _write(file: Path, data: Mapping[str, Any]) -> None:
-    from leed_agentic.learning.run_folder import write_text
+    from leed_agentic.runs.files import write_text
 
     write_text(file, json.dumps(data, indent=1) + "\n")

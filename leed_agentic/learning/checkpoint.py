@@ -63,8 +63,7 @@ def save_checkpoint(
         reason = getattr(error, "strerror", None) or error
         whole = "the one before is whole: " if checkpoints(folder) else ""
         raise UnwritableError(
-            f"Cannot write the checkpoint of episode {episode} ({reason}); {whole}"
-            f"free some space, then `leed train --resume {folder.parent}`."
+            f"Cannot write the checkpoint of episode {episode} ({reason}); {whole}free some space."
         ) from error
     return target
 

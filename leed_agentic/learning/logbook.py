@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import UsageError
-from leed_agentic.learning.run_folder import CsvLog
 from leed_agentic.learning.trigger_log import TriggerLog
+from leed_agentic.runs.log import CsvLog
 
 PER_EPISODE = [
     *("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds", "travel_seconds_mean"),

@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from leed_agentic import __version__
-from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.runs.files import whole_file
 
 if TYPE_CHECKING:
     from leed_agentic.learning.session import Session
@@ -98,17 +99,12 @@ class Policy:
 
     # -- files ---------------------------------------------------------------------------------------------------------
     def save(self, file: Path) -> None:
-        """Write one safetensors file. Raises UnavailableError when the disk is full or cannot be written."""
+        """Write one safetensors file. Raises UnwritableError when the disk is full or cannot be written."""
         content = {"version": FORMAT_VERSION, "sha256": _digest(self.tensors, self.facts), **self.facts}
         # One entry: safetensors writes several in no fixed order, and equal policies shall be equal files.
         metadata = {FORMAT: json.dumps(content)}
-        partial = file.with_name(file.name + ".partial")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(file) as partial:
             partial.write_bytes(save(self.tensors, metadata))
-            partial.replace(file)
-        except OSError as error:
-            raise UnavailableError(f"Cannot write {file} ({error.strerror}); give a writable place.") from error
 
     @classmethod
     def load(cls, file: str | Path) -> Policy:

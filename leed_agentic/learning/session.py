@@ -16,10 +16,11 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import Algorithm, algorithms
 from leed_agentic.learning.checkpoint import checkpoints
 from leed_agentic.learning.rollout import RouteWorld
-from leed_agentic.learning.run_folder import read_csv, read_run_file, write_run_file
+from leed_agentic.learning.run_folder import read_run_file, write_run_file
 from leed_agentic.learning.sources import DemonstrationSource, FileSource, LogitSource, ShortestPathSource
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario, draw_scenario

@@ -17,9 +17,10 @@ from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from leed_agentic.learning.logbook import TIMING, Logbook, summary_writer
 from leed_agentic.learning.rollout import Driven, RouteWorld, World
-from leed_agentic.learning.run_folder import read_csv, whole_file, write_text
 from leed_agentic.learning.sources import DemonstrationSource, report_of, tell
 from leed_agentic.learning.trigger_log import REPORTED, SPENT, mean_dtw
+from leed_agentic.runs.files import whole_file, write_text
+from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.trajectory import load_trajectories, save_trajectories
 
@@ -69,10 +70,13 @@ class Trainer:
         if self.folder is None:
             return self._run()
         triggers = None if self.source is None else self.triggers
-        with closing(
-            Logbook(self.folder, self.world.agents, self.episode, triggers, self.settings.tensorboard)
-        ) as self._logbook:
-            return self._run()
+        try:
+            with closing(
+                Logbook(self.folder, self.world.agents, self.episode, triggers, self.settings.tensorboard)
+            ) as self._logbook:
+                return self._run()
+        except UnwritableError as error:
+            raise UnwritableError(f"{error} Then go on with `leed train --resume {self.folder}`.") from error
 
     def _run(self) -> list[dict[str, Any]]:
         rows = []

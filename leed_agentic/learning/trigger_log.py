@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.learning.run_folder import CsvLog, read_csv
+from leed_agentic.runs.log import CsvLog, read_csv
 from leed_agentic.traffic.similarity import dtw_distance
 
 SPENT = ("calls", "input_tokens", "output_tokens")

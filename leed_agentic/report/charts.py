@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.demonstrations.demonstration import Round
 from leed_agentic.experiments.picture import Line, Panel
+from leed_agentic.traffic.demonstration import Round
 
 DIGITS = 5
 FEW = 12

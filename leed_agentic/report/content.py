@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leed_agentic.demonstrations.demonstration import DemonstrationSet
 from leed_agentic.errors import UsageError
 from leed_agentic.report import collection
 from leed_agentic.report.charts import Chart, chart_data, curves, round_charts, trigger_charts
@@ -19,6 +18,7 @@ from leed_agentic.report.plans import plans_data, rounds_of
 from leed_agentic.report.routes import RouteTable
 from leed_agentic.report.streets import map_data, network_of
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.scenario import Scenario
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from leed_agentic.errors import LeedError, UsageError
-from leed_agentic.learning.run_folder import read_csv
+from leed_agentic.runs.log import read_csv
 
 T = TypeVar("T")
 Kind = Literal["demonstrations", "training", "collection"]

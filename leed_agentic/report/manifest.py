@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leed_agentic.report.folder import RunFolder
+from leed_agentic.runs.files import PARTIAL
 from leed_agentic.settings import Settings
 
 MAX_FILES = 60
@@ -61,7 +62,7 @@ def files_of(folder: RunFolder) -> list[tuple[str, str]]:
     """Files of the folder with their sizes; a folder inside counts as one."""
     rows = []
     for entry in sorted(folder.path.iterdir()):
-        if entry.name.endswith(".partial"):
+        if entry.name.startswith(PARTIAL):
             folder.note(f"{entry.name} is the beginning of a file: the run was killed while writing it.")
         if entry.is_dir():
             inside = [file for file in entry.rglob("*") if file.is_file()]

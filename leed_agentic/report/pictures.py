@@ -13,6 +13,7 @@ from leed_agentic.experiments.picture import draw
 from leed_agentic.report.charts import Chart
 from leed_agentic.report.content import Content
 from leed_agentic.roads.picture import draw_map
+from leed_agentic.runs.figures import save_figure
 
 
 def draw_pictures(content: Content, folder: Path, progress: Callable[[str], Any] = lambda line: None) -> list[Path]:
@@ -78,10 +79,7 @@ def _evaluation(drivers: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     axes.barh([_plain(row["driver"]) for row in rows], means, xerr=spread, color="#6b7178", capsize=3)
     axes.set_xlabel("reward per episode, mean and deviation")
     axes.grid(axis="x", alpha=0.25)
-    files = [folder / "evaluation.png", folder / "evaluation.pdf"]
-    figure.savefig(files[0], dpi=110)
-    figure.savefig(files[1], metadata={"CreationDate": None})
-    return files
+    return save_figure(figure, folder / "evaluation")
 
 
 def _plain(text: object) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from leed_agentic.demonstrations.demonstration import DemonstrationSet, Round
 from leed_agentic.errors import UsageError
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.routes import RouteTable
+from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 
 MAX_FILES = 200
 """Of a longer training run this many triggers are shown, evenly spread, the first and the last among them."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.errors import UsageError
 from leed_agentic.report.content import gather
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.page import render
 from leed_agentic.report.pictures import draw_pictures
+from leed_agentic.runs.files import whole_file
 
 NAME = "report.html"
 
@@ -42,7 +42,8 @@ def write_report(
         pictures: also write PNG and PDF of every plot, into the folder `pictures` beside the HTML file.
 
     Raises:
-        UsageError: the folder holds no run, or the file cannot be written.
+        UsageError: the folder holds no run.
+        UnwritableError: the file cannot be written.
     """
     folder = RunFolder.open(run)
     progress("reading the run")
@@ -51,14 +52,7 @@ def write_report(
     progress(f"writing {file}")
     # A reply may hold half a surrogate pair, which UTF-8 cannot.
     page = render(content).encode("utf-8", "replace")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(file.name + ".partial")
-        temporary.write_bytes(page)
-        temporary.replace(file)
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write {file} ({error.strerror or error}); name a file in a writable folder."
-        ) from error
+    with whole_file(file) as partial:
+        partial.write_bytes(page)
     drawn = draw_pictures(content, file.parent / "pictures", progress) if pictures else []
     return Report(file, len(page), folder.kind, folder.notes, drawn)

@@ -12,6 +12,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.files import write_json
 from leed_agentic.settings import ScenarioSettings
 
 FORMAT = "leed-scenario"
@@ -72,7 +73,8 @@ class Scenario:
             raise UsageError(f"The scenario is damaged ({type(error).__name__}: {error}); make it again.") from error
 
     def save(self, file: Path) -> None:
-        file.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        """Raises UnwritableError when the file cannot be written."""
+        write_json(file, self.to_json())
 
     @classmethod
     def load(cls, file: Path) -> Scenario:

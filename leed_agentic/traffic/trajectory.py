@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
+from leed_agentic.runs.files import write_text
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
 
@@ -180,7 +181,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
         for t in trajectories.values()
     ]
     data = {"format": FORMAT, "version": FORMAT_VERSION, "scenario": dict(scenario), "trajectories": rows}
-    file.write_text(json.dumps(data) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(data) + "\n")
 
 
 def load_trajectories(file: Path) -> tuple[dict[int, Trajectory], dict[str, Any]]:

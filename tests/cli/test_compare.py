@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -294,10 +295,9 @@ def test_a_slow_trial_is_heard_of_while_it_is_under_way(tmp_path, monkeypatch):
 
 
 def test_one_comparison_at_a_time_in_a_folder(compare):
-    from filelock import FileLock
+    from leed_agentic.runs.lock import alone
 
-    OUT.mkdir()
-    with FileLock(OUT / ".lock"):
+    with alone(OUT):
         found = compare(*MODEL, "--trials", "1")
     assert found.code == 2
-    assert "Another comparison" in found.err
+    assert f"is being written by process {os.getpid()}" in found.err

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.learning.run_folder import read_csv
+from leed_agentic.runs.log import read_csv
 from tests.model_server import Hang, ModelServer
 
 LEED = [sys.executable, "-m", "leed_agentic"]

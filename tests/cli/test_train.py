@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.learning.run_folder import read_csv
+from leed_agentic.runs.log import read_csv
 from tests.model_server import Reset, Say
 
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40", "--json")

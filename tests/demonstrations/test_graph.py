@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.demonstration import DemonstrationSet
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import generate, scenario_of
 from leed_agentic.demonstrations.graph import build_graph
@@ -15,6 +14,7 @@ from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import load_settings
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
 from tests.detours import detours

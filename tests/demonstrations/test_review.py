@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leed_agentic.demonstrations.decision import Decision
-from leed_agentic.demonstrations.demonstration import DemonstrationSet
 from leed_agentic.demonstrations.generate import generate, scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.review import LONGEST_REMARK, quoted
 from leed_agentic.errors import UnavailableError, UnwritableError
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from tests.detours import detours
 from tests.model_server import Answer, Say
 

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from leed_agentic.demonstrations.demonstration import DemonstrationSet
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import LeedError
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, random_policy
 from tests.model_server import Say

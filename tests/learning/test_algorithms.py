@@ -9,9 +9,9 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithms
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint
 from leed_agentic.learning.rollout import ParallelWorld
-from leed_agentic.learning.run_folder import read_csv
 from leed_agentic.learning.session import begin, take_up
 from leed_agentic.learning.trainer import Trainer
+from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import LearningSettings, load_settings
 
 STREETS = {

@@ -15,8 +15,8 @@ from pettingzoo import ParallelEnv
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithms
 from leed_agentic.learning.rollout import ParallelWorld, batch_of
-from leed_agentic.learning.run_folder import read_csv
 from leed_agentic.learning.trainer import Trainer
+from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import LearningSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "any-environment.md"

@@ -13,8 +13,8 @@ from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.learning import checkpoint
 from leed_agentic.learning.checkpoint import load_checkpoint
-from leed_agentic.learning.run_folder import read_csv
 from leed_agentic.learning.session import begin, take_up
+from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import load_settings
 
 SMALL = {

@@ -97,10 +97,10 @@ def test_a_run_killed_in_the_middle(leed, trained):
     metrics.write_text(metrics.read_text()[:-40])
     with (trained / "calls.jsonl").open("a") as calls:
         calls.write('{"key": "half')
-    (trained / "experts.json.partial").write_text("{")
+    (trained / ".partial-0-experts.json").write_text("{")
     told = json.loads(leed("report", trained, "--json").out)
     lacks = " ".join(told["lacks"])
-    for word in ("summary.json is missing", "calls.jsonl", "experts.json.partial", "leed evaluate"):
+    for word in ("summary.json is missing", "calls.jsonl", ".partial-0-experts.json", "leed evaluate"):
         assert word in lacks
     assert len(data_of(trained / "report.html")["charts"][0]["lines"][0]["y"]) == 5
 
@@ -147,7 +147,7 @@ def test_no_run_at_all(leed):
 def test_a_file_that_cannot_be_written(leed, planned):
     Path("file").write_text("")
     result = leed("report", planned, "--out", "file/report.html")
-    assert result.code == 2
+    assert result.code == 3
     assert "Cannot write file/report.html" in result.err
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from leed_agentic.errors import UnwritableError, UsageError
+from leed_agentic.errors import UsageError
+from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-demonstrations"
@@ -65,19 +66,8 @@ class DemonstrationSet:
         }
 
     def save(self, file: Path) -> None:
-        """Write JSON to a temporary name first, so that a kill never leaves half a file.
-
-        Raises:
-            UnwritableError: the disk is full or cannot be written.
-        """
-        temporary = file.with_name(file.name + ".partial")
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(file)
-        except OSError as error:
-            raise UnwritableError(f"Cannot write {file} ({error.strerror or error}); free some space.") from error
+        """Raises UnwritableError when the disk is full or cannot be written."""
+        write_json(file, self.to_json())
 
     @classmethod
     def load(cls, file: Path) -> DemonstrationSet:
@@ -102,14 +92,14 @@ def write_sumo_routes(file: Path, scenario: Scenario, routes: Mapping[int, list[
             lines.append(f'    <vehicle id="agent_{trip.agent}" type="leed" depart="{trip.departure:.2f}">')
             lines.append(f"        <route edges={edges}/>")
             lines.append("    </vehicle>")
-    file.write_text("\n".join([*lines, "</routes>", ""]), encoding="utf-8")
+    write_text(file, "\n".join([*lines, "</routes>", ""]))
 
 
 def write_sumo_config(file: Path, net_file: str, route_file: str) -> None:
     """A .sumocfg beside the two files: `sumo -c FILE` drives the routes."""
-    file.write_text(
+    write_text(
+        file,
         "<configuration>\n    <input>\n"
         f"        <net-file value={quoteattr(net_file)}/>\n        <route-files value={quoteattr(route_file)}/>\n"
         '    </input>\n    <processing>\n        <default.speeddev value="0"/>\n    </processing>\n</configuration>\n',
-        encoding="utf-8",
     )
