@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
-import sys
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -58,9 +56,6 @@ class Registry(Generic[T]):
         if "." not in name:
             raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self._items)}")
         module_name, _, attribute = name.rpartition(".")
-        if os.getcwd() not in sys.path:
-            # An installed command does not look into the folder it is run in, where a user's own file lies.
-            sys.path.append(os.getcwd())
         try:
             return getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:

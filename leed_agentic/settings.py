@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
+LONGEST_FILE = 1_000_000
+"""Bytes of a settings file; all settings together need a hundredth."""
 _CREDENTIALS = re.compile(r"((?<=://)|^)[^/@\s]+@")
+
+
+_DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+class Named:
+    """Marks a setting that holds the name of a registered choice, or the dotted path of the user's own code."""
+
+
+Name = Annotated[str, Named()]
+Names = Annotated[tuple[str, ...], Named()]
 
 
 class _Group(BaseModel):
@@ -56,10 +70,10 @@ class EnvironmentSettings(_Group):
         5.0, ge=0, description="An agent is asked this much before it could run out of chosen edges within a step."
     )
     max_steps: int = Field(200, ge=1, description="Steps until truncation.")
-    observation: str = Field("table1", description="Observation by name or dotted path.")
-    score: str = Field("travel_time", description="Score of an available edge, by name or dotted path.")
-    reward: str = Field("paper", description="Reward by name or dotted path.")
-    distance: str = Field("straight", description="Distance to the destination used by the reward, by name or path.")
+    observation: Name = Field("table1", description="Observation by name or dotted path.")
+    score: Name = Field("travel_time", description="Score of an available edge, by name or dotted path.")
+    reward: Name = Field("paper", description="Reward by name or dotted path.")
+    distance: Name = Field("straight", description="Distance to the destination used by the reward, by name or path.")
     time_penalty: float = Field(0.1, ge=0, description="Reward lost per simulated second on the way.")
     progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
     arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
@@ -73,6 +87,10 @@ class ModelSettings(_Group):
 
     name: str = Field("replay", description="provider:name, replay or stand-in.")
     base_url: str | None = Field(None, description="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
+    send_key: bool = Field(
+        True,
+        description="Whether base_url gets this machine's key; off where a file named it and the user did not again.",
+    )
     temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
     seed: int | None = Field(0, description="Sampling seed, where the server honours it.")
     max_output_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens.")
@@ -106,7 +124,7 @@ class ModelSettings(_Group):
     structured: bool = Field(
         False, description="Ask an OpenAI-compatible server for replies that fit a JSON schema; free text when off."
     )
-    tracing: tuple[str, ...] = Field(
+    tracing: Names = Field(
         (), description="LangChain callbacks that see every step: langsmith, or dotted paths to handlers; none: off."
     )
     stand_in_error_rate: float = Field(
@@ -124,7 +142,7 @@ class DemonstrationSettings(_Group):
     prompts: Path | None = Field(
         None, description="Templates: default, short (for small models), or a folder of your own."
     )
-    feedback: str = Field("leed", description="Feedback strategy by name or dotted path.")
+    feedback: Name = Field("leed", description="Feedback strategy by name or dotted path.")
     junction_distance: Literal["network", "straight"] = Field(
         "network", description="Distance left that junction planning tells the model."
     )
@@ -203,7 +221,7 @@ class QmixSettings(_Group):
 class LearningSettings(_Group):
     """How agents learn. Equation numbers are the paper's; what it leaves open is a setting."""
 
-    algorithm: str = Field("leed", description="Algorithm by name or dotted path.")
+    algorithm: Name = Field("leed", description="Algorithm by name or dotted path.")
     source: Literal["graph", "file", "logit", "shortest-path", "none"] = Field(
         "graph", description="Where demonstrations come from: the language model's graph, a file, a logit model, ..."
     )
@@ -232,7 +250,7 @@ class LearningSettings(_Group):
     objective: Literal["chosen", "paper"] = Field(
         "chosen", description="paper: alpha and both advantages as printed, whatever alpha* and *_advantage say."
     )
-    alpha: str = Field("aligned", description="Schedule of alpha in (8), by name or dotted path.")
+    alpha: Name = Field("aligned", description="Schedule of alpha in (8), by name or dotted path.")
     alpha_fixed: float = Field(0.5, ge=0, le=1, description="Alpha of the schedule fixed.")
     alpha_ceiling: float = Field(
         0.5,
@@ -242,7 +260,7 @@ class LearningSettings(_Group):
     )
     dtw: Literal["exact", "fastdtw"] = Field("exact", description="DTW by dynamic programming, or approximated.")
     dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
-    expert_advantage: str = Field("filtered", description="A^e of (7), by name or dotted path.")
+    expert_advantage: Name = Field("filtered", description="A^e of (7), by name or dotted path.")
     agent_advantage: Literal["raw", "normalised"] = Field(
         "raw", description="A^a of (7) as in (6), or centred and divided by its deviation, per agent."
     )
@@ -256,13 +274,6 @@ class LearningSettings(_Group):
 class Settings(_Group):
     """The whole tree. Same seed and same settings give the same scenario, prompts and drives."""
 
-    def for_file(self) -> dict[str, Any]:
-        """The tree as JSON, fit to be written: the server's address without user name, password and query."""
-        tree = self.model_dump(mode="json")
-        if self.model.base_url:
-            tree["model"]["base_url"] = plain_address(self.model.base_url)
-        return tree
-
     seed: int = Field(0, ge=0, description="Seed of the scenario and of everything random.")
     map: MapSettings = MapSettings()
     scenario: ScenarioSettings = ScenarioSettings()
@@ -270,6 +281,45 @@ class Settings(_Group):
     model: ModelSettings = ModelSettings()
     demonstration: DemonstrationSettings = DemonstrationSettings()
     learning: LearningSettings = LearningSettings()
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """These settings with some others, by dotted name, such as {"scenario.agents": 5}.
+
+        Raises:
+            UsageError: unknown setting or a value out of range.
+        """
+        tree = self.model_dump(exclude_unset=True)
+        for name, value in changes.items():
+            _assign(tree, name, value, name)
+        return _validated(tree)
+
+    def code(self) -> list[tuple[str, str]]:
+        """Dotted name and value of every setting that names code outside the package, by its dotted path."""
+        return list(_code_in(self))
+
+    def for_file(self) -> dict[str, Any]:
+        """The tree as JSON, fit to be written: the server's address without user name, password and query."""
+        tree = self.model_dump(mode="json")
+        if self.model.base_url:
+            tree["model"]["base_url"] = plain_address(self.model.base_url)
+        return tree
+
+
+def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in group:
+        field = type(group).model_fields.get(name)
+        if isinstance(value, BaseModel):
+            yield from _code_in(value, f"{above}{name}.")
+        elif isinstance(value, Mapping):
+            # The settings of an algorithm: only it knows which of them are names.
+            yield from ((f"{above}{name}.{key}", v) for key, v in value.items() if _is_path(v))
+        elif field and any(isinstance(mark, Named) for mark in field.metadata):
+            values = value if isinstance(value, tuple) else (value,)
+            yield from ((f"{above}{name}", v) for v in values if _is_path(v))
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and _DOTTED_PATH.fullmatch(value) is not None
 
 
 def plain_address(url: str) -> str:
@@ -282,52 +332,120 @@ def load_settings(
     assignments: Iterable[str] = (),
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
+    trust: bool = False,
 ) -> Settings:
     """Settings from, in rising precedence: defaults, YAML file, LEED_ variables, `a.b=value` assignments, overrides.
 
     Args:
         overrides: dotted name to value; entries whose value is None are left out (an option that was not given).
         environment: variables such as LEED_MODEL__NAME=stand-in; the process's own when None.
+        trust: whether the file may name code to import and a server that gets this machine's key.
 
     Raises:
         UsageError: unreadable file, unknown key or a value out of range; the message names the key.
     """
-    tree: dict[str, Any] = _from_file(file) if file else {}
-    variables = os.environ if environment is None else environment
-    for name, text in sorted(variables.items()):
+    given = _given(assignments, overrides or {}, os.environ if environment is None else environment)
+    return settings_of(_from_file(file) if file else {}, str(file), given, trust)
+
+
+def settings_of(
+    tree: Mapping[str, Any], where: str, given: Mapping[str, Any] | None = None, trust: bool = False
+) -> Settings:
+    """Settings that lie in a file, which may come from anybody: it neither runs code nor sends a key by itself.
+
+    Args:
+        tree: what the file holds.
+        where: the file, for messages.
+        given: dotted name to value, said by the user on this very call; goes before the file's.
+        trust: whether the file may name code to import and a server that gets this machine's key.
+
+    Raises:
+        UsageError: the file names code that the user has not named again, an unknown key, or a value out of range.
+    """
+    from_file = _validated(dict(tree), where)
+    given = given or {}
+    settings = from_file.changed(given)
+    known = [(name, path) for name, path in settings.code() if path in _listed(given.get(name))]
+    if known and os.getcwd() not in sys.path:
+        # An installed command does not look into the folder it is run in, where a user's own file lies.
+        sys.path.append(os.getcwd())
+    unknown = [f"{name}={path}" for name, path in settings.code() if (name, path) not in known]
+    if unknown and not trust:
+        raise UsageError(
+            f"{where} names code to run ({', '.join(unknown)}): say --trust if you know it, or name it again with "
+            f"-s {unknown[0]}."
+        )
+    address = settings.model.base_url
+    if address and address != given.get("model.base_url") and not trust:
+        return settings.changed({"model.send_key": False})
+    return settings
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _given(assignments: Iterable[str], overrides: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the user says on this call, by dotted name."""
+    given: dict[str, Any] = {}
+    for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
-            _assign(tree, name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", "."), _value(text), name)
+            given[name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")] = _value(text)
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise UsageError(f"-s {assignment!r} has no '='; write -s group.name=value, such as -s scenario.agents=5.")
-        _assign(tree, name.strip(), _value(text), f"-s {name}")
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _assign(tree, name, value, name)
+        given[name.strip()] = _value(text)
+    return {**given, **{name: value for name, value in overrides.items() if value is not None}}
+
+
+def _validated(tree: Mapping[str, Any], where: str = "") -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(_one_sentence(error)) from error
+        raise UsageError(f"{where}: {_one_sentence(error)}" if where else _one_sentence(error)) from error
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Without aliases: ten lines of them expand to gigabytes."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"line {self.peek_event().start_mark.line + 1} holds an alias (*name); write it out")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(file: Path, what: str) -> dict[str, Any]:
+    """The mapping in a YAML file of anybody's; {} for an empty one.
+
+    Args:
+        what: what the file is, for messages, such as "settings file".
+
+    Raises:
+        UsageError: it is missing, unreadable, too large, has aliases, or holds anything but a mapping.
+    """
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LONGEST_FILE + 1)
+        if len(content) > LONGEST_FILE:
+            raise UsageError(f"The {what} {file} is larger than {LONGEST_FILE} bytes; give a shorter one.")
+        tree = yaml.load(content.decode("utf-8-sig"), _PlainLoader)  # noqa: S506 - a SafeLoader
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise UsageError(f"Cannot read the {what} {file}: {why}.") from error
+    if tree is not None and not isinstance(tree, dict):
+        raise UsageError(f"The {what} {file} must hold a mapping such as 'scenario: {{agents: 5}}'.")
+    return tree or {}
 
 
 def _from_file(file: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UsageError(f"Cannot read the settings file {file}: {why}.") from error
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise UsageError(f"The settings file {file} must hold a mapping such as 'scenario: {{agents: 5}}'.")
-    return tree
+    return read_yaml(file, "settings file")
 
 
 def _value(text: str) -> Any:
     try:
-        return yaml.safe_load(text) if text.strip() else None
-    except yaml.YAMLError:
+        return yaml.load(text, _PlainLoader) if text.strip() else None  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
 
 

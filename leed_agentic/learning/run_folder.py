@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-
-from pydantic import ValidationError
+from typing import Any
 
 from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import read_json, write_json
-from leed_agentic.settings import Settings
+from leed_agentic.runs.folder import check_links
+from leed_agentic.settings import Settings, settings_of
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.versions import package_versions
 
@@ -28,17 +29,24 @@ def write_run_file(folder: Path, settings: Settings, scenario: Scenario) -> None
     write_json(folder / "run.json", data)
 
 
-def read_run_file(folder: Path) -> tuple[Settings, Scenario]:
-    """Settings and scenario of a training run. Raises UsageError when the folder is not one."""
+def read_run_file(
+    folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False
+) -> tuple[Settings, Scenario]:
+    """Settings and scenario of a training run, which may come from anybody (see `settings_of`).
+
+    Raises:
+        UsageError: the folder is not one, a link in it leaves it, or its settings name code that nobody vouched for.
+    """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}; give one that `leed train` made.")
+    check_links(folder)
     file = folder / "run.json"
     data = read_json(file, "a training run; give a folder of `leed train`")
     if data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
         raise UsageError(f"{file} is not of format {FORMAT} {FORMAT_VERSION}; give a folder of `leed train`.")
     try:
-        return Settings.model_validate(data["settings"]), Scenario.from_json(data["scenario"])
-    except (KeyError, ValidationError) as error:
+        return settings_of(dict(data["settings"]), str(file), given, trust), Scenario.from_json(data["scenario"])
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} is damaged ({type(error).__name__}); give another folder of `leed train`.") from error
 
 

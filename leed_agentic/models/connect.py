@@ -91,7 +91,7 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
     from langchain_openai.chat_models.base import BaseChatOpenAI
     from pydantic import SecretStr
 
-    key = key_of("openai") or PLACEHOLDER
+    key = (settings.send_key and key_of("openai")) or PLACEHOLDER
     if not key.isascii():
         raise UsageError("OPENAI_API_KEY holds characters no key has; set it again.")
     # ChatOpenAI says max_completion_tokens, which OpenAI wants and many compatible servers ignore, running on to the
@@ -139,6 +139,9 @@ def _other(settings: ModelSettings, provider: str, model: str) -> BaseChatModel:
         options["seed"] = settings.seed
     if settings.base_url:
         options["base_url"] = settings.base_url
+        if not settings.send_key:
+            # Else the provider's client takes the key of the environment.
+            options["api_key"] = PLACEHOLDER
     own_words = _OWN_WORDS.get(provider, {})
     options = {own_words.get(word, word): value for word, value in options.items()}
     try:
