@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
+from pathlib import Path
 
 import typer
 
 from leed_agentic import __version__
 from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
-from leed_agentic.cli.console import complain, err
+from leed_agentic.cli.console import complain, err, warn
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.cli.evaluate import evaluate
 from leed_agentic.cli.report import report
 from leed_agentic.cli.train import train
 from leed_agentic.errors import LeedError, StoppedError, UnwritableError
+from leed_agentic.runs.files import unwritable
 
 INTERRUPTED = 130
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT, errno.EACCES}
 
 app = typer.Typer(
     name="leed",
     help="LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets.",
-    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.add_typer(demo.app, name="demo")
@@ -44,15 +47,28 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+class _Warnings(logging.Handler):
+    """What the package logs as a warning or worse, where a person sees it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
 
 
 def main() -> None:
     """Run the command line; a LeedError becomes one sentence and its exit code, never a traceback."""
+    log = logging.getLogger("leed_agentic")
+    if not log.handlers:
+        log.addHandler(_Warnings(logging.WARNING))
     try:
         app()
     except StoppedError as stopped:
@@ -62,10 +78,10 @@ def main() -> None:
         complain(str(error))
         sys.exit(error.exit_code)
     except OSError as error:
-        # Nearly every file is written somewhere else than here, and any of them may meet a full disk.
+        # Any file may meet a full disk or a folder that somebody took away, wherever it is read or written.
         if error.errno not in _DISK:
             raise
-        complain(f"Cannot write {error.filename or 'a file'} ({error.strerror}); free some space and try again.")
+        complain(str(unwritable(Path(error.filename or "a file"), error)))
         sys.exit(UnwritableError.exit_code)
     except SystemExit as stop:
         # Typer turns Ctrl-C into this exit code before anybody else sees it.

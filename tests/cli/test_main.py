@@ -29,3 +29,13 @@ def test_an_error_is_one_sentence_without_a_traceback() -> None:
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert leed("fly").returncode == 2
+
+
+def test_help_in_every_form():
+    whole = leed("--help")
+    assert whole.returncode == 0
+    assert leed("-h").stdout == whole.stdout
+    bare = leed()
+    assert bare.returncode == 0
+    assert "demo" in bare.stdout
+    assert "--agents" in leed("train", "-h").stdout
