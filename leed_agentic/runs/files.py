@@ -1,0 +1,95 @@
+"""Files that are never found half written, whose writers follow no link, and whose failures name file and remedy."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from leed_agentic.errors import UnwritableError, UsageError
+
+PARTIAL = ".partial-"
+"""How the name of a file begins that is still being written."""
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space of your quota",
+    errno.EFBIG: "free some space, or raise the limit on file sizes",
+    errno.EISDIR: "remove the folder of that name",
+    errno.EROFS: "choose a folder on a disk that can be written",
+    errno.EACCES: "make its folder writable",
+    errno.EPERM: "make its folder writable",
+    errno.EEXIST: "remove the file that has its folder's name",
+    errno.ENOENT: "its folder is gone; put it back",
+    errno.ENOTDIR: "its folder is gone; put it back",
+}
+
+
+@contextmanager
+def whole_file(file: Path) -> Iterator[Path]:
+    """A new file of another name to write to, renamed at the end: nobody ever finds half a file.
+
+    A link at `file` is replaced, not followed. The name ends as `file` does, for writers that go by the suffix.
+
+    Raises:
+        UnwritableError: the disk is full or cannot be written; what `file` held before is still there.
+    """
+    partial = file.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{file.name}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
+        yield partial
+        partial.replace(file)
+    except OSError as error:
+        raise unwritable(file, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """UTF-8, whole. Raises UnwritableError as `whole_file`."""
+    with whole_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(file: Path, data: Any) -> None:
+    """Indented JSON without NaN, whole. Raises UnwritableError as `whole_file`."""
+    write_text(file, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def copy_file(source: Path, file: Path) -> None:
+    """Raises UnwritableError as `whole_file`."""
+    with whole_file(file) as partial:
+        shutil.copyfile(source, partial)
+
+
+def unwritable(file: Path, error: OSError) -> UnwritableError:
+    """The error to raise when writing `file` failed: it names the file, the reason and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0, "choose another folder")
+    return UnwritableError(f"Cannot write {file} ({error.strerror or error}): {remedy}.")
+
+
+def read_json(file: Path, what: str) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Args:
+        what: what the file should be, for messages, such as "a training run".
+
+    Raises:
+        UsageError: it is missing, unreadable, or holds anything but an object.
+    """
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise UsageError(f"{file} is not {what} ({reason}).") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{file} is not {what} (it holds no object).")
+    return data
