@@ -11,10 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leed_agentic.credentials import plain_address
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
-_CREDENTIALS = re.compile(r"((?<=://)|^)[^/@\s]+@")
 
 
 class _Group(BaseModel):
@@ -71,7 +71,9 @@ class EnvironmentSettings(_Group):
 class ModelSettings(_Group):
     """Which language model answers, and how much it may be asked. Keys come from the environment only."""
 
-    name: str = Field("replay", description="provider:name, replay or stand-in.")
+    name: str = Field(
+        "replay", description="provider:name, replay, stand-in, or a dotted path to a LangChain chat model of your own."
+    )
     base_url: str | None = Field(None, description="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
     temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
     seed: int | None = Field(0, description="Sampling seed, where the server honours it.")
@@ -270,11 +272,6 @@ class Settings(_Group):
     model: ModelSettings = ModelSettings()
     demonstration: DemonstrationSettings = DemonstrationSettings()
     learning: LearningSettings = LearningSettings()
-
-
-def plain_address(url: str) -> str:
-    """An address without user name, password and query, where some servers expect a key."""
-    return _CREDENTIALS.sub("", url.split("?")[0])
 
 
 def load_settings(
