@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from leed_agentic import __version__
 from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
-from leed_agentic.cli.console import complain, err
+from leed_agentic.cli.console import Warnings, complain, err
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.cli.evaluate import evaluate
 from leed_agentic.cli.report import report
@@ -49,6 +50,9 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets."""
+    logger = logging.getLogger("leed_agentic")
+    if not any(isinstance(handler, Warnings) for handler in logger.handlers):
+        logger.addHandler(Warnings(logging.WARNING))
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def plan_fleet(desk: Desk) -> Planned:
     """One prompt, one reply with every agent's route: the paper's way. A fleet too large for one prompt has several,
     each for agents whose corridors overlap."""
     if not desk.memory.groups:
-        limit = int(desk.caller.model["max_output_tokens"])
+        limit = desk.caller.longest_reply
         desk.memory.groups = fleet_groups(desk.prompts, desk.network, desk.scenario, desk.settings, limit)
     shared, wanted = desk.memory.groups, set(desk.agents)
     topics = {}
