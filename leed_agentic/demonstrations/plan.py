@@ -216,15 +216,10 @@ def _converse(desk: Desk, template: str, topics: Mapping[str, list[int]]) -> Pla
         for (topic, messages), reply in zip(questions.items(), replies, strict=False):
             desk.progress(f"answered: {topic}")
             desk.memory.conversations[topic] = [*messages, {"role": "assistant", "content": reply.text[:longest]}]
-            parsed = read_reply(reply.text, topics[topic], desk.network, desk.scenario, names)
+            trips = (desk.network, desk.scenario, names)
+            parsed = read_reply(reply.text, topics[topic], *trips, trouble=reply.trouble)
             planned.routes.update(parsed.routes)
-            problems = parsed.problems
-            if reply.finish_reason == "length":
-                # That it cannot be read follows from it.
-                problems = [p for p in problems if p.agent is not None or p.kind != "unreadable"]
-                message = "The reply was cut at the token limit; raise model.max_output_tokens or ask for fewer agents."
-                problems.append(Finding(None, "unreadable", message))
-            planned.problems.extend(problems)
+            planned.problems.extend(parsed.problems)
     except CapReached as reached:
         planned.stopped = str(reached)
     return planned
