@@ -120,9 +120,7 @@ def _nothing(reasons: Mapping[str, str], parent: Path) -> LeedError:
 def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], command: str) -> dict[str, Any]:
     combinations = []
     for combination in comparison.combinations:
-        settings = combination.settings.model_dump(mode="json", exclude={"learning"})
-        if settings["model"]["base_url"]:
-            settings["model"]["base_url"] = plain_address(settings["model"]["base_url"])
+        settings = {group: tree for group, tree in combination.settings.for_file().items() if group != "learning"}
         tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
         trials = [{"seed": s, "folder": folder, "done": (folder, s) in found} for s, folder in tasks]
         combinations.append({**combination.labels, "settings": settings, "trials": trials})
