@@ -22,7 +22,6 @@ VEHICLE_ROUTES = "vehroutes.xml"
 STATISTICS = "statistics.xml"
 EDGE_DATA = "edgedata.xml"
 DEFAULT_SEED = 23
-"""SUMO's own."""
 TELEPORT_SECONDS = 300.0
 """SUMO's own."""
 
@@ -177,11 +176,9 @@ def elements(file: Path, *tags: str) -> Iterator[Element]:
             if element.tag in tags:
                 depth -= 1
                 yield element
-            if not depth:
-                element.clear()
-                if ancestors:
-                    # A cleared child still hangs in its parent's list, and a million of them are a gigabyte.
-                    ancestors[-1].remove(element)
+            if not depth and ancestors:
+                # Else its parent would hold it to the end of the file; whoever was given it may keep it.
+                ancestors[-1].remove(element)
 
 
 def _route(vehicle: Element) -> tuple[tuple[str, ...], tuple[float, ...]]:
