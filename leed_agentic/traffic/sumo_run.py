@@ -114,21 +114,48 @@ def drive_routes(
         if edge_data_seconds:
             additional.append(_edge_data_request(place, edge_data_seconds))
         words = [
-            *("--net-file", str(net_file.absolute()), "--route-files", _joined(route_files)),
-            *(("--additional-files", _joined(additional)) if additional else ()),
-            *("--begin", f"{begin:g}", "--end", f"{end:.10g}", "--seed", str(seed), "--step-length", "1"),
-            *("--time-to-teleport", f"{teleport_seconds:g}", "--collision.action", "warn", "--junction-taz", "true"),
-            *("--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"),
-            *("--tripinfo-output", TRIPINFO, "--tripinfo-output.write-unfinished", "true"),
-            *("--tripinfo-output.write-undeparted", "true", "--statistic-output", STATISTICS),
-            *("--vehroute-output", VEHICLE_ROUTES, "--vehroute-output.exit-times", "true"),
-            *("--vehroute-output.last-route", "true", "--vehroute-output.write-unfinished", "true"),
-            *(("--device.emissions.probability", "1") if emissions else ()),
+            *options,
+            *files_and_clock(
+                net_file, route_files, additional, begin=begin, end=end, seed=seed, teleport_seconds=teleport_seconds
+            ),
+            *outputs(emissions),
+            *("--no-step-log", "true", "--no-warnings", "true"),
         ]
         started = time.perf_counter()
-        run_program("sumo", [*options, *words], place, "SUMO cannot drive these routes")
+        run_program("sumo", words, place, "SUMO cannot drive these routes")
         seconds = time.perf_counter() - started
         return read_driven(place, begin=begin, end=end, seed=seed, seconds=seconds)
+
+
+def files_and_clock(
+    net_file: Path,
+    route_files: Sequence[Path],
+    additional_files: Sequence[Path] = (),
+    *,
+    begin: float,
+    end: float,
+    seed: int,
+    teleport_seconds: float,
+) -> list[str]:
+    """Option and value by turns: all that decides how SUMO drives, but for further options of the caller's."""
+    return [
+        *("--net-file", str(net_file.absolute()), "--route-files", _joined(route_files)),
+        *(("--additional-files", _joined(additional_files)) if additional_files else ()),
+        *("--begin", f"{begin:.10g}", "--end", f"{end:.10g}", "--seed", str(seed), "--step-length", "1"),
+        *("--time-to-teleport", f"{teleport_seconds:g}", "--collision.action", "warn", "--junction-taz", "true"),
+        *("--xml-validation", "never"),
+    ]
+
+
+def outputs(emissions: bool = False) -> list[str]:
+    """Option and value by turns: what `read_driven` reads."""
+    return [
+        *("--tripinfo-output", TRIPINFO, "--tripinfo-output.write-unfinished", "true"),
+        *("--tripinfo-output.write-undeparted", "true", "--statistic-output", STATISTICS),
+        *("--vehroute-output", VEHICLE_ROUTES, "--vehroute-output.exit-times", "true"),
+        *("--vehroute-output.last-route", "true", "--vehroute-output.write-unfinished", "true"),
+        *(("--device.emissions.probability", "1") if emissions else ()),
+    ]
 
 
 def read_driven(folder: Path, *, begin: float, end: float, seed: int, seconds: float = 0.0) -> Driven:
