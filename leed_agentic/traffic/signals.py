@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
-
 from leed_agentic.errors import UsageError
+from leed_agentic.traffic.sumo_run import elements
 
 OPEN = frozenset("GgOos")
 """SUMO's link states in which a car may pass; yellow and red-yellow are not among them."""
@@ -86,12 +83,15 @@ def read_signals(net_file: str | Path, additional_files: Iterable[str | Path] = 
     programmes: dict[str, _Programme | None] = {}
     turns: dict[Link, tuple[str, list[int]]] = {}
     for file in (net_file, *additional_files):
-        for element in _elements(Path(file)):
-            if element.tag == "tlLogic":
-                programmes[element.get("id", "")] = _programme(element)
-            elif element.get("tl") and not element.get("from", ":").startswith(":"):
-                link = (element.get("from", ""), element.get("to", ""))
-                turns.setdefault(link, (element.get("tl", ""), []))[1].append(int(element.get("linkIndex", "-1")))
+        try:
+            for element in elements(Path(file), "tlLogic", "connection"):
+                if element.tag == "tlLogic":
+                    programmes[element.get("id", "")] = _programme(element)
+                elif element.get("tl") and not element.get("from", ":").startswith(":"):
+                    link = (element.get("from", ""), element.get("to", ""))
+                    turns.setdefault(link, (element.get("tl", ""), []))[1].append(int(element.get("linkIndex", "-1")))
+        except (OSError, EOFError, ParseError, ValueError) as error:
+            raise UsageError(f"The lights of {file} cannot be read ({error}); give a SUMO .net.xml file.") from error
     static: dict[Link, Waits] = {}
     actuated = set()
     same: dict[tuple[str, tuple[int, ...]], Waits] = {}
@@ -119,16 +119,3 @@ def _programme(element: Any) -> _Programme | None:
     # SUMO also takes offset="begin"; then the programme starts with the simulation, at a second that no file tells.
     offset = element.get("offset", "0")
     return _Programme(round(float(offset)), tuple(states)) if states and offset != "begin" else None
-
-
-def _elements(file: Path) -> Iterator[Any]:
-    """The lights and turns of a file, one at a time; everything else is dropped as it is read."""
-    try:
-        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
-            for _, element in iterparse(stream, events=("end",), forbid_dtd=False):
-                if element.tag in ("tlLogic", "connection"):
-                    yield element
-                if element.tag != "phase":
-                    element.clear()
-    except (OSError, EOFError, ParseError, DefusedXmlException, ValueError) as error:
-        raise UsageError(f"The lights of {file} cannot be read ({error}); give a SUMO .net.xml file.") from error
