@@ -26,6 +26,8 @@ LEAST_GAIN = 1.0
 MOST_SHARE = 0.5
 """Of the fleet, and of those who would gain, asked at most: were all to move, they would meet again."""
 GROWS, SHRINKS = 1.25, 0.5
+KEPT = 0.25
+"""Of the promised gain, that a round must keep for the next to ask more: what all hope for at once, few get."""
 MEMORY = 0.5
 """Weight of what was known of a street before the last drive: a jam that all have just left comes back with them."""
 STARTS = ("shortest", "lights", "rerouted")
@@ -40,7 +42,7 @@ class CoordinationSettings:
     starts: tuple[str, ...] = STARTS
     """Plans driven first, the baselines that the result is never worse than."""
     share: float = 0.3
-    """Of the fleet, asked in the first round; it grows while that helps and shrinks after a miss."""
+    """Of the fleet, asked in the first round; it grows while that pays and shrinks after a miss."""
     signals: Literal["auto", "on", "off"] = "auto"
     """Whether street costs know the static lights; auto: as the drives show, changed after two misses."""
     objective: Literal["fleet", "everybody"] = "fleet"
@@ -198,6 +200,11 @@ def coordinate(
         raise UsageError(f"The demand has no vehicle {unknown[0]!r}; the fleet is named by the demand's own ids.")
     if not ids:
         raise UsageError("The fleet is empty; name at least one vehicle of the demand.")
+    last = max(trips.vehicles.values(), key=lambda trip: trip.departure)
+    if last.departure >= judge.end:
+        raise UsageError(
+            f"Vehicle {last.id!r} departs at {last.departure:g} s, when the simulation is over; give a later end."
+        )
     chosen = set(ids)
     rest = tuple(vehicle for vehicle in trips.vehicles if vehicle not in chosen)
     kept = {**shortest_paths(trips, Costs(trips.graph), rest), **(others or {})}
@@ -217,6 +224,7 @@ def coordinate(
             questions, gainers = _questions(loop, lights, share, generator)
         if not questions:
             break
+        before = loop.best.round.score
         answers = check_answers(questions, chooser(questions, generator))
         routes, promised = dict(loop.best.routes), 0.0
         for question, answer in zip(questions, answers, strict=True):
@@ -239,7 +247,10 @@ def coordinate(
         )
         loop.learn(drive)
         misses = 0 if drive.round.best else misses + 1
-        share = share * SHRINKS if misses else min(MOST_SHARE, share * GROWS)
+        if misses:
+            share *= SHRINKS
+        elif before - drive.round.score >= KEPT * promised / len(ids):
+            share = min(MOST_SHARE, share * GROWS)
         if settings.signals == "auto" and misses and misses % 2 == 0:
             lights = not lights
     return Coordination(loop.best.routes, loop.best.round, tuple(loop.rounds), judge.runs)
