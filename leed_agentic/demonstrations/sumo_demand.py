@@ -27,6 +27,7 @@ STANDARD_TYPES = {
 _ROOTS = ("routes", "additional")
 _GROUPS = ("interval", "vTypeDistribution", "routeDistribution")
 _FORBIDDEN = re.compile(r"[ \t\n\r|\\'\";,<>&]")
+_INSTANCE = re.compile(r"(.+)\.\d+")
 _CLOCK = re.compile(r"(\d+:)?\d+:\d+:\d+(\.\d+)?")
 _SECONDS = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _WORDS = ("triggered", "containerTriggered", "split", "begin", "now")
@@ -97,6 +98,9 @@ class DemandReader:
         self._used: set[str] = set()
         self._awaited: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._ids: set[tuple[str, str]] = set()
+        self._flows: set[tuple[str, str]] = set()
+        self._stems: set[tuple[str, str]] = set()
+        """Of ids such as f.0: SUMO calls the vehicles of a flow f so."""
         self._last = 0.0
         self._demands: list[Demand] = []
 
@@ -246,12 +250,22 @@ class DemandReader:
     def _close(self, mover: _Open) -> None:
         kind, attributes = mover.kind, mover.attributes
         name = attributes.get("id", "")
-        space = "flow" if kind.endswith("Flow") or kind == "flow" else "person" if kind in ON_FOOT else "vehicle"
+        space = "person" if kind in ON_FOOT else "vehicle"
+        flow = kind.lower().endswith("flow")
+        stem = _INSTANCE.fullmatch(name)
         if not name or _FORBIDDEN.search(name):
             mover.faults.append(("bad_id", f"{name[:60]!r} cannot be an id in SUMO"))
         elif (space, name) in self._ids:
             mover.faults.append(("duplicate", f"there is a second {space} {name[:60]!r}"))
+        elif (flow and (space, name) in self._stems) or (stem and (space, stem[1]) in self._flows):
+            mover.faults.append(
+                ("duplicate", f"a flow names one of its vehicles {(stem[0] if stem else name + '.0')!r}")
+            )
         self._ids.add((space, name))
+        if flow:
+            self._flows.add((space, name))
+        if stem:
+            self._stems.add((space, stem[1]))
         self._departure(mover)
         if kind in ON_FOOT:
             reason = "walks, rides and transports are not checked"

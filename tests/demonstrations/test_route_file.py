@@ -100,6 +100,10 @@ def test_other_classes_are_judged_by_their_own_lanes(berlin, tmp_path):
 
 
 BROKEN = {
+    "vehicle of a flow": (
+        lambda r: f'<flow id="f" begin="0" number="2" end="9" from="{r[0]}"/>' + vehicle(r, "f.1"),
+        "duplicate",
+    ),
     "second vehicle": (lambda r: vehicle(r) + vehicle(r), "duplicate"),
     "second route": (lambda r: 2 * f'<route id="r" edges="{" ".join(r)}"/>' + vehicle(r), "duplicate"),
     "route after it": (
@@ -250,7 +254,7 @@ def routes(draw: st.DrawFn, network: RoadNetwork) -> list[str]:
         if not choices:
             break
         walk.append(draw(st.sampled_from(choices)))
-    match draw(st.integers(0, 7)):
+    match draw(st.integers(0, 20)):
         case 0:
             walk[draw(st.integers(0, len(walk) - 1))] = draw(st.sampled_from([*network.file_edges, "no", ":1_0"]))
         case 1:
@@ -262,9 +266,9 @@ def routes(draw: st.DrawFn, network: RoadNetwork) -> list[str]:
 
 @st.composite
 def elements(draw: st.DrawFn, network: RoadNetwork, number: int) -> str:
-    name = draw(st.sampled_from([f"v{number}"] * 9 + ["v0", "a;b"]))
+    name = draw(st.sampled_from([f"v{number}"] * 20 + ["v0", "v0.0", "a;b"]))
     kind = draw(st.sampled_from(CLASSES))
-    depart = draw(st.sampled_from([number] * 9 + ["0:0:09", -1, 0, "soon"]))
+    depart = draw(st.sampled_from([number] * 20 + ["0:0:09", -1, 0, "soon"]))
     route = draw(routes(network))
     head = f'<vType id="t{number}" vClass="{kind}"/>'
     typed = f'type="t{number}"' if draw(st.booleans()) else ""
@@ -293,10 +297,10 @@ def test_sumo_takes_what_passes(lanes, tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp()
     verdict = judge(lanes, xml(body), folder)
     takes = _sumo_takes(lanes, folder / "x.rou.xml")
-    if not verdict.unjudged:
-        assert takes == (not verdict.faults), (body, kinds(verdict))
-    elif takes:
-        assert not verdict.faults, (body, kinds(verdict))
+    if takes:  # two things of one name are sometimes overlooked by SUMO
+        assert {kind for _, _, kind in kinds(verdict)} <= {"duplicate"}, (body, kinds(verdict))
+    elif not verdict.unjudged:
+        assert verdict.faults, body
 
 
 def _sumo_takes(network: RoadNetwork, file: Path) -> bool:
@@ -312,4 +316,4 @@ def _sumo_takes(network: RoadNetwork, file: Path) -> bool:
     except Exception as error:  # noqa: BLE001 - libsumo's errors share no base class
         assert "TraCI" in type(error).__name__  # noqa: PT017
         return False
-    return "ignoring" not in log.read_text(encoding="utf-8", errors="replace")
+    return "ignoring '" not in log.read_text(encoding="utf-8", errors="replace")
