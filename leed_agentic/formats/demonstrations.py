@@ -109,8 +109,10 @@ class DemonstrationSummary(Part):
     arrival_rate: float
     travel_time_ratio: float | None
     dtw_mean: float | None
-    input_tokens: int = Field(description="Tokens of replayed calls count as none.")
-    output_tokens: int
+    input_tokens: int | None = Field(
+        description="Tokens of replayed calls count as none; null: the server does not report them."
+    )
+    output_tokens: int | None
     calls: int
     replayed_calls: int
     retries: int = Field(description="Further tries after a failed one.")
