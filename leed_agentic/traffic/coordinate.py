@@ -224,7 +224,7 @@ def coordinate(
             questions, gainers = _questions(loop, lights, share, generator)
         if not questions:
             break
-        before = loop.best.round.score
+        best_so_far = loop.best.round.score
         answers = check_answers(questions, chooser(questions, generator))
         routes, promised = dict(loop.best.routes), 0.0
         for question, answer in zip(questions, answers, strict=True):
@@ -249,7 +249,7 @@ def coordinate(
         misses = 0 if drive.round.best else misses + 1
         if misses:
             share *= SHRINKS
-        elif before - drive.round.score >= KEPT * promised / len(ids):
+        elif best_so_far - drive.round.score >= KEPT * promised / len(ids):
             share = min(MOST_SHARE, share * GROWS)
         if settings.signals == "auto" and misses and misses % 2 == 0:
             lights = not lights

@@ -27,7 +27,7 @@ class Judge:
     Args:
         end: seconds of SUMO's clock; who is on the way then counts to here.
         seeds: SUMO's seeds, one run each for every plan.
-        noise: of all drivers, whatever their types say.
+        noise: of all drivers, whatever their types say; None: as these say.
     """
 
     trips: Trips
@@ -35,7 +35,7 @@ class Judge:
     end: float
     begin: float = 0.0
     seeds: Sequence[int] = (DEFAULT_SEED,)
-    noise: DriverNoise = CALM
+    noise: DriverNoise | None = CALM
     additional_files: Sequence[Path] = ()
     teleport_seconds: float = TELEPORT_SECONDS
     runs: int = field(default=0, init=False)
@@ -53,7 +53,7 @@ class Judge:
         with tempfile.TemporaryDirectory(prefix="leed-judge-") as name:
             file = Path(name) / "fleet.rou.xml"
             self.trips.write_routes(file, routes)
-            files = with_noise([file], self.noise, Path(name))
+            files = with_noise([file], self.noise, Path(name)) if self.noise else [file]
             found = [
                 drive_routes(
                     self.net_file,

@@ -9,6 +9,7 @@ import sumolib
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.build import generate_network
 from leed_agentic.traffic.alternatives import argmin, check_answers, coin
+from leed_agentic.traffic.baselines import Task, drive_plan, make_plan
 from leed_agentic.traffic.coordinate import CoordinationSettings, coordinate, shortest_paths
 from leed_agentic.traffic.delays import Delays
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
@@ -226,3 +227,15 @@ def test_a_jam_is_not_over_where_nobody_could_enter(grid):
 
 def test_what_one_drive_knows_and_another_does_not():
     assert mixed([(0.5, {1: 10.0, 2: 4.0}), (0.5, {1: 20.0})]) == {1: 15.0, 2: 4.0}
+
+
+@pytest.mark.parametrize(("kind", "runs"), [("static", 0), ("actuated", 1)])
+def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, runs):
+    """Faster than free-flow paths on this grid; actuated lights cost one run, which measures them."""
+    net = tmp_path / "lit.net.xml"
+    net.write_text(grid[0].read_text(encoding="utf-8").replace('type="static"', f'type="{kind}"'), encoding="utf-8")
+    task = Task(net, demand.demand, 0.0, END, tmp_path)
+    plan = make_plan("lights", task)
+    assert plan.runs == runs
+    shortest = drive_plan(make_plan("shortest-path", task), task, 23)
+    assert drive_plan(plan, task, 23).mean_travel_time < 1.1 * shortest.mean_travel_time
