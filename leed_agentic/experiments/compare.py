@@ -122,9 +122,7 @@ def _nothing(failures: Sequence[Failure], before: str) -> LeedError:
 def _manifest(comparison: Comparison, trials: Trials, failed: Mapping[str, str], command: str) -> dict[str, Any]:
     combinations = []
     for combination in comparison.combinations:
-        settings = combination.settings.model_dump(mode="json", exclude={"learning"})
-        if settings["model"]["base_url"]:
-            settings["model"]["base_url"] = plain_address(settings["model"]["base_url"])
+        settings = {group: tree for group, tree in combination.settings.for_file().items() if group != "learning"}
         tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
         made = [{"seed": s, "folder": folder, "done": (folder, s) in trials} for s, folder in tasks]
         combinations.append({**combination.labels, "settings": settings, "trials": made})

@@ -16,7 +16,8 @@ class ModelPart(Part):
     base_url: str | None
     temperature: float | None
     seed: int | None
-    max_output_tokens: int
+    max_output_tokens: int | None
+    extra_body: Free | None = Field(None, description="Further fields of each request, without their secrets.")
     structured: bool | None = Field(None, description="Whether replies were held to a JSON schema; absent: no.")
 
 
@@ -43,7 +44,7 @@ class Sampling(Part):
 
     temperature: float | None
     seed: int | None
-    max_output_tokens: int
+    max_output_tokens: int | None
 
 
 class Call(Part):
@@ -61,6 +62,10 @@ class Call(Part):
     finish_reason: str | None = Field(None, description="length: cut at the limit on tokens.")
     input_tokens: int | None = Field(None, description="As the server reports; null where it does not.")
     output_tokens: int | None = None
+    reasoning: str | None = Field(None, description="Thoughts that the server sent apart from the reply.")
+    refusal: str | None = Field(None, description="The model's words where it would not answer.")
+    adapted: list[str] | None = Field(None, description="Settings left out or renamed because the server refused them.")
+    extra_body: Free | None = Field(None, description="Further fields of the request, without their secrets.")
     replayed: bool | None = None
     held_to: Free | None = Field(None, alias="schema", description="JSON schema that was sent along.")
     status: int | None = Field(None, description="HTTP status of a failed try.")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from leed_agentic.errors import UnavailableError, UsageError
@@ -22,8 +26,31 @@ def sumo_home() -> Path:
     return Path(sumo.__file__).resolve().parent
 
 
-def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -> None:
-    """Run one of SUMO's programs in a folder to its end; relative file names in the options are looked up there.
+def plain_link(file: Path, link: Path) -> None:
+    """Another name for a file: a link, or a copy where there are no links."""
+    try:
+        link.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, link)
+
+
+def plain_name(file: Path) -> str:
+    """A name of the file that SUMO takes as one name: to SUMO a comma parts two, and ${...} is a variable's value."""
+    name = str(file.resolve())
+    return _renamed(name) if "," in name or "${" in name else str(file)
+
+
+@cache
+def _renamed(name: str) -> str:
+    folder = tempfile.mkdtemp(prefix="leed-map-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = Path(folder) / "map.net.xml"
+    plain_link(Path(name), link)
+    return str(link)
+
+
+def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -> str:
+    """Run one of SUMO's programs in a folder, where relative file names are looked up, to its end; what it said.
 
     Raises:
         UnavailableError: the program is missing or cannot be started.
@@ -46,8 +73,55 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
         )
     except OSError as error:
         raise UnavailableError(f"SUMO's program {name} cannot be started ({error}); {_FIX}.") from error
+    said = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
-        raise UsageError(f"{purpose}: {name} says: {_last_error(done.stdout.decode('utf-8', 'replace'))}")
+        raise UsageError(f"{purpose}: {name} says: {_last_error(said)}")
+    return said
+
+
+def run_tool(
+    script: str,
+    options: Sequence[str],
+    folder: Path,
+    purpose: str,
+    say: Callable[[str], None] = lambda _line: None,
+    log: str | None = None,
+) -> None:
+    """Run one of the Python tools of SUMO's wheel, such as assign/duaIterate.py, in a folder to its end.
+
+    Args:
+        say: called with each line that the tool prints.
+        log: the file in the folder to which it sends what the programs say that it runs.
+
+    Raises:
+        UnavailableError: the tool is missing or cannot be started.
+        UsageError: it refused its input; the message is its own last error, after `purpose`.
+    """
+    home = sumo_home()
+    file = home / "tools" / script
+    if not file.is_file():
+        raise UnavailableError(f"SUMO's tool {script} is missing from {home / 'tools'}; {_FIX}.")
+    lines: list[str] = []
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-u", str(file), *options],
+            env={**os.environ, "SUMO_HOME": str(home)},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                say(line.strip())
+    except OSError as error:
+        raise UnavailableError(f"SUMO's tool {script} cannot be started ({error}); {_FIX}.") from error
+    if process.returncode != 0:
+        if log and (folder / log).is_file():
+            lines.append((folder / log).read_text(encoding="utf-8", errors="replace"))
+        raise UsageError(f"{purpose}: {script} says: {_last_error(''.join(lines))}")
 
 
 def _last_error(output: str) -> str:
