@@ -172,8 +172,7 @@ def check(tasks: Sequence[Task]) -> None:
         UnavailableError: a map cannot be had.
     """
     from leed_agentic.demonstrations.feedback import feedbacks
-    from leed_agentic.demonstrations.generate import scenario_of
-    from leed_agentic.demonstrations.plan import check_budget
+    from leed_agentic.demonstrations.parts import check_budget, scenario_of
     from leed_agentic.demonstrations.prompts import PromptSet
     from leed_agentic.learning.algorithms import algorithms
     from leed_agentic.models.caller import ModelCaller
@@ -193,7 +192,7 @@ def check(tasks: Sequence[Task]) -> None:
         if not task.asks_a_model:
             continue
         feedbacks.get(settings.demonstration.feedback)
-        check_budget(PromptSet.load(settings.demonstration.prompts), network, worlds[world], settings.demonstration)
+        check_budget(settings, PromptSet.load(settings.demonstration.prompts), network, worlds[world])
         model = settings.model.model_dump_json()
         if model not in models:
             models.add(model)

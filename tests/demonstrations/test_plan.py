@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from leed_agentic.demonstrations.briefing import adjacency_block, agents_block
-from leed_agentic.demonstrations.junction import BACK, JunctionMemory, direction, options, question, walk
-from leed_agentic.demonstrations.plan import EXCHANGES_KEPT, Desk, Memory, planners
+from leed_agentic.demonstrations.planning import PlanRequest, planner_of, planners
+from leed_agentic.demonstrations.planning.briefing import adjacency_block, agents_block
+from leed_agentic.demonstrations.planning.conversation import EXCHANGES_KEPT
+from leed_agentic.demonstrations.planning.junction import BACK, JunctionMemory, direction, options, question, walk
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.models.caller import ModelCaller
@@ -28,10 +29,10 @@ def scenario(braunschweig: RoadNetwork) -> Scenario:
     return draw_scenario(braunschweig, ScenarioSettings(agents=5), seed=0)
 
 
-def desk_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> Desk:
-    parts = {"agents": range(len(scenario.agents)), "remarks": {}, "memory": Memory(), **changes}
+def request_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> PlanRequest:
+    parts = {"agents": range(len(scenario.agents)), **changes}
     settings = DemonstrationSettings(**parts.pop("settings", {}))
-    return Desk(caller, PromptSet.load(), network, scenario, settings, **parts)
+    return PlanRequest(caller, PromptSet.load(), network, scenario, settings, **parts)
 
 
 def stand_in(**changes: Any) -> ModelCaller:
@@ -56,14 +57,14 @@ def pick(chosen: Any) -> Any:
 def test_a_planner_that_makes_no_mistake_gives_everyone_a_valid_route(
     planning: str, braunschweig: RoadNetwork, scenario: Scenario
 ) -> None:
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, stand_in()))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, stand_in()))
     assert validate(braunschweig, scenario, planned.routes, planned.problems).share == 1.0
     assert (planned.problems, planned.stopped) == ([], None)
 
 
 @pytest.mark.parametrize("planning", planners.names())
 def test_only_the_agents_asked_for_are_planned(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, stand_in(), agents=[3, 1]))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, stand_in(), agents=[3, 1]))
     assert set(planned.routes) == {1, 3}
 
 
@@ -75,7 +76,7 @@ def test_useless_replies_become_findings(
     planning: str, text: str, braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = Say(text)
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, ask(model_server)))
     assert not planned.routes
     assert planned.problems
     assert validate(braunschweig, scenario, planned.routes, planned.problems).share == 0.0
@@ -85,11 +86,12 @@ def test_useless_replies_become_findings(
 def test_a_cap_ends_planning_with_what_there_is(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
     calls = {"fleet": 1, "agent": 2, "junction": 30}[planning]
     caller = stand_in(max_calls=calls)
-    plan, memory = planners.get(planning), Memory()
-    planned = plan(desk_of(braunschweig, scenario, caller, memory=memory))
+    plan = planner_of(planning).plan
+    planned = plan(request_of(braunschweig, scenario, caller))
     if planning == "fleet":
         assert planned.stopped is None
-        planned = plan(desk_of(braunschweig, scenario, caller, memory=memory, remarks={0: "Agent 0: again."}))
+        memory, remarks = planned.memory, {0: "Agent 0: again."}
+        planned = plan(request_of(braunschweig, scenario, caller, memory=memory, remarks=remarks))
     else:
         assert 0 < len(planned.routes) < 5
     assert planned.stopped is not None
@@ -104,7 +106,7 @@ def test_the_fleet_prompt_has_everything_the_paper_lists(
     routes = {t.agent: braunschweig.shortest_path(t.start_edge, t.destination) for t in scenario.agents}
     model_server.script = [Say(f"```json\n{json.dumps(routes)}\n```")]
     whole = {"corridor_paths": 0}
-    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server), settings=whole))
+    planned = planner_of("fleet").plan(request_of(braunschweig, scenario, ask(model_server), settings=whole))
     assert planned.routes == routes
     prompt = asked(model_server.requests[0])
     assert adjacency_block(braunschweig) in prompt
@@ -115,12 +117,12 @@ def test_the_fleet_prompt_has_everything_the_paper_lists(
 def test_feedback_goes_on_in_the_same_conversation_and_stays_bounded(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
-    memory, caller = Memory(), ask(model_server)
+    caller, plan = ask(model_server), planner_of("fleet").plan
     model_server.default = Say("no idea")
-    planners.get("fleet")(desk_of(braunschweig, scenario, caller, memory=memory))
+    memory = plan(request_of(braunschweig, scenario, caller)).memory
     for number in range(5):
         remarks = {2: f"Agent 2: finding {number}."}
-        planners.get("fleet")(desk_of(braunschweig, scenario, caller, memory=memory, agents=[2], remarks=remarks))
+        memory = plan(request_of(braunschweig, scenario, caller, memory=memory, agents=[2], remarks=remarks)).memory
     first, last = model_server.requests[0]["messages"], model_server.requests[-1]["messages"]
     assert last[:2] == first
     assert [m["role"] for m in last] == ["system", "user", *["assistant", "user"] * EXCHANGES_KEPT]
@@ -133,15 +135,14 @@ def test_feedback_goes_on_in_the_same_conversation_and_stays_bounded(
 def test_one_call_per_agent_each_with_its_own_conversation(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
-    memory, caller = Memory(), ask(model_server)
+    caller, plan = ask(model_server), planner_of("agent").plan
     trip = scenario.agents[1]
     route = braunschweig.shortest_path(trip.start_edge, trip.destination)
     model_server.default = Say(f"The route is {route!r}.")
-    planned = planners.get("agent")(desk_of(braunschweig, scenario, caller, memory=memory, agents=[1, 4]))
+    planned = plan(request_of(braunschweig, scenario, caller, agents=[1, 4]))
     assert planned.routes == {1: route, 4: route}
-    planners.get("agent")(
-        desk_of(braunschweig, scenario, caller, memory=memory, agents=[4], remarks={4: "Agent 4: no."})
-    )
+    again = {"memory": planned.memory, "remarks": {4: "Agent 4: no."}}
+    plan(request_of(braunschweig, scenario, caller, agents=[4], **again))
     assert [len(request["messages"]) for request in model_server.requests] == [2, 2, 4]
     assert "Agent 4: no." in asked(model_server.requests[2])
 
@@ -150,7 +151,7 @@ def test_a_reply_cut_at_the_token_limit_says_so(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = Say('{"0": ["a", "b"', finish_reason="length")
-    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("fleet").plan(request_of(braunschweig, scenario, ask(model_server)))
     assert any("model.max_output_tokens" in problem.message for problem in planned.problems)
 
 
@@ -196,7 +197,7 @@ def test_a_model_that_picks_the_smallest_number_drives_near_the_shortest(
 ) -> None:
     model_server.default = pick(min)
     caller = ask(model_server)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, caller))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, caller))
     validation = validate(braunschweig, scenario, planned.routes)
     assert validation.share == 1.0
     ratios = []
@@ -216,7 +217,7 @@ def test_a_model_that_always_picks_the_worst_still_ends_with_no_street_twice(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = pick(max)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server)))
     validation = validate(braunschweig, scenario, planned.routes, planned.problems)
     assert set(validation.valid) == set(planned.routes)
     assert {p.agent for p in planned.problems} | set(planned.routes) == set(range(5))
@@ -224,8 +225,8 @@ def test_a_model_that_always_picks_the_worst_still_ends_with_no_street_twice(
 
 def test_the_step_cap_ends_a_walk(braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer) -> None:
     model_server.default = pick(max)
-    desk = desk_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 4})
-    planned = planners.get("junction")(desk)
+    request = request_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 4})
+    planned = planner_of("junction").plan(request)
     assert not planned.routes
     assert {p.kind for p in planned.problems} == {"too_long"}
 
@@ -235,11 +236,11 @@ def test_a_reply_without_a_choice_is_asked_again_once(
 ) -> None:
     model_server.script = [Say("Left, I think.")]
     model_server.default = pick(min)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server), agents=[0]))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server), agents=[0]))
     assert set(planned.routes) == {0}
     model_server.script = [Say("Left, I think."), Say("77777")]
     model_server.requests.clear()
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server), agents=[0]))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server), agents=[0]))
     assert [p.kind for p in planned.problems] == ["unreadable"]
     assert len(model_server.requests) == 2
 
@@ -248,7 +249,7 @@ def test_the_choice_is_found_in_a_sentence(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = lambda body: Say(f"Out of 3, it is **{pick(min)(body).text}** km.")
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server)))
     assert set(planned.routes) == set(range(5))
 
 
@@ -256,12 +257,12 @@ def test_a_remark_makes_the_next_walk_a_different_one(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = pick(min)
-    memory = Memory()
-    plan, caller = planners.get("junction"), ask(model_server)
-    first = plan(desk_of(braunschweig, scenario, caller, memory=memory)).routes
-    again = plan(desk_of(braunschweig, scenario, caller, memory=memory)).routes
+    plan, caller = planner_of("junction").plan, ask(model_server)
+    planned = plan(request_of(braunschweig, scenario, caller))
+    first, memory = planned.routes, planned.memory
+    again = plan(request_of(braunschweig, scenario, caller, memory=memory)).routes
     remarks = {0: "Agent 0: the drive took 1.80 times the fastest path's time."}
-    other = plan(desk_of(braunschweig, scenario, caller, memory=memory, remarks=remarks)).routes
+    other = plan(request_of(braunschweig, scenario, caller, memory=memory, remarks=remarks)).routes
     assert again == first
     assert other[0] != first[0]
     assert {a: other[a] for a in range(1, 5)} == {a: first[a] for a in range(1, 5)}
@@ -272,9 +273,9 @@ def test_a_street_left_out_comes_back_when_there_is_no_other_way(
 ) -> None:
     model_server.default = pick(min)
     trip = scenario.agents[0]
-    memory = JunctionMemory(blocked={e.id for e in braunschweig.edges if e.to_junction == trip.destination})
-    settings = DemonstrationSettings(max_route_edges=1000)
-    route, problem = walk(ask(model_server), PromptSet.load(), braunschweig, trip, settings, memory)
+    memory = JunctionMemory(blocked=[e.id for e in braunschweig.edges if e.to_junction == trip.destination])
+    request = request_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 1000})
+    route, problem = walk(request, trip, memory)
     assert problem is None
     assert braunschweig.edge(route[-1]).to_junction == trip.destination
     assert not memory.blocked
