@@ -77,7 +77,7 @@ def generate(
     settings = resolved(settings)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
-    own = own_trajectories(policy, scenario) if policy else None
+    trajectories = own_trajectories(policy, scenario) if policy else None
     folder, made_here = Path(), not (out and out.exists())
 
     def make_folder() -> Path:
@@ -99,7 +99,7 @@ def generate(
     state = State()
     try:
         write_json(folder / "settings.json", settings.for_file())
-        for reached in steps(Context(parts=parts, trajectories=own, review=ask is not None), callbacks, ask):
+        for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
