@@ -36,7 +36,7 @@ class CoordinationSettings:
     starts: tuple[str, ...] = STARTS
     """Plans driven first, the baselines that the result is never worse than."""
     share: float = 0.3
-    """Of the fleet, asked in the first round; it grows while that pays and shrinks after a miss."""
+    """Of all vehicles, asked at most in the first round; it grows while that pays and shrinks after a miss."""
     signals: Literal["auto", "on", "off"] = "auto"
     """Whether street costs know the static lights; auto: as the drives show, changed after two misses."""
     objective: Literal["fleet", "everybody"] = "fleet"

@@ -18,7 +18,7 @@ from leed_agentic.traffic.trips import Trips
 LEAST_GAIN = 1.0
 """Seconds that another route must promise before its vehicle is asked."""
 MOST_SHARE = 0.5
-"""Of the fleet, and of those who would gain, asked at most: were all to move, they would meet again."""
+"""Of those who would gain, asked at most: were all to move, they would meet again."""
 
 
 def questions_after(
@@ -37,7 +37,8 @@ def questions_after(
     Args:
         routes: what was driven in `driven`.
         costs: what is known of the streets since.
-        share: of the fleet, asked at most.
+        share: of all vehicles, asked at most: what moves in a traffic decides how much that traffic changes, so a small
+            fleet may move half of those who would gain.
         max_detour: no route of more than this many times the free-flow seconds of the fastest is offered.
     """
     alone = Costs(costs.graph, closed=costs.closed)
@@ -52,7 +53,7 @@ def questions_after(
         if gain >= LEAST_GAIN and (max_detour is None or detour(alone, trip, path[0]) <= max_detour):
             gains.append((gain, vehicle, departure, path[0]))
     gains.sort(key=lambda row: -row[0])
-    most = max(1, min(math.ceil(share * len(fleet)), math.ceil(MOST_SHARE * len(gains))))
+    most = max(1, min(math.ceil(share * len(trips.vehicles)), math.ceil(MOST_SHARE * len(gains))))
     asked = one_of_two([row[1] for row in gains], delays, most)
     questions = []
     for _, vehicle, departure, fastest in gains:
