@@ -56,8 +56,8 @@ class RouteEnv(RouteChoice, ParallelEnv):
         self._action_spaces = {name: spaces.Discrete(network.max_successors) for name in self.possible_agents}
         self.state_space = spaces.Box(-np.inf, np.inf, (self.observation_size * self.agent_count,), np.float32)
         self._no_observation = np.zeros(self.observation_size, dtype=np.float32)
-        self._masks_seen: dict[int, np.ndarray] = {}
-        """Masks that go with `seen`: in mid-edge the one of the last decision, like the observation."""
+        self._masks_then: dict[int, np.ndarray] = {}
+        """Masks that go with `observed`: in mid-edge the one of the last decision, like the observation."""
 
     @property
     def agents(self) -> list[str]:
@@ -80,7 +80,7 @@ class RouteEnv(RouteChoice, ParallelEnv):
             options: `scenario` replaces the scenario; `agents`, a list of agent numbers, leaves the others at home.
         """
         self.begin(seed, options)
-        self._masks_seen = {agent: self.action_mask(agent) for agent in self.under_way}
+        self._masks_then = {agent: self.action_mask(agent) for agent in self.under_way}
         return self._observations(self.under_way), self._infos(self.under_way)
 
     def step(
@@ -88,18 +88,18 @@ class RouteEnv(RouteChoice, ParallelEnv):
     ) -> tuple[dict[str, Any], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Apply the deciding agents' actions; others may be left out. The class says what a step is."""
         alive, names = self.under_way, self.possible_agents
-        paid = self.advance({agent: actions[names[agent]] for agent in self.deciding if names[agent] in actions})
+        gained = self.advance({agent: actions[names[agent]] for agent in self.deciding if names[agent] in actions})
         for agent in self.deciding:
-            self._masks_seen[agent] = self.action_mask(agent)
+            self._masks_then[agent] = self.action_mask(agent)
         arrived, over = self.arrived, not self.under_way
-        rewards = {names[agent]: paid.get(agent, 0.0) for agent in alive}
+        rewards = {names[agent]: gained.get(agent, 0.0) for agent in alive}
         terminations = {names[agent]: agent in arrived for agent in alive}
         truncations = {name: over and not home for name, home in terminations.items()}
         return self._observations(alive), rewards, terminations, truncations, self._infos(alive)
 
     def state(self) -> np.ndarray:
         """All agents' latest observations, one after the other, float32; zeros for agents left at home."""
-        return np.concatenate([self.seen.get(agent, self._no_observation) for agent in range(self.agent_count)])
+        return np.concatenate([self.observed.get(agent, self._no_observation) for agent in range(self.agent_count)])
 
     def render(self) -> None:
         """Nothing: `leed map show` and the route pictures draw what happened."""
@@ -108,10 +108,10 @@ class RouteEnv(RouteChoice, ParallelEnv):
         self.simulation.close()
 
     def _observations(self, agents: list[int]) -> dict[str, Any]:
-        names, masks = self.possible_agents, self._masks_seen
+        names, masks = self.possible_agents, self._masks_then
         if not self.settings.mask_in_observation:
-            return {names[agent]: self.seen[agent] for agent in agents}
-        return {names[agent]: {"observation": self.seen[agent], "action_mask": masks[agent]} for agent in agents}
+            return {names[agent]: self.observed[agent] for agent in agents}
+        return {names[agent]: {"observation": self.observed[agent], "action_mask": masks[agent]} for agent in agents}
 
     def _infos(self, agents: list[int]) -> dict[str, dict[str, Any]]:
         return {

@@ -1,4 +1,4 @@
-"""What an agent is paid, and how far it is from its destination. Each is a small registered function."""
+"""The reward of an agent, and how far it is from its destination. Each is a small registered function."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from leed_agentic.registry import Registry
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.roads.network import Edge
+from leed_agentic.traffic.view import View
 
 
 class Change(NamedTuple):
@@ -21,20 +21,21 @@ class Change(NamedTuple):
     arrived: bool
 
 
-RewardFunction = Callable[[Change, EnvironmentSettings], float]
-DistanceFunction = Callable[[RoadNetwork, Edge, str], float]
+RewardFunction = Callable[[View, int, Change], float]
+DistanceFunction = Callable[[View, int, Edge], float]
 
 rewards: Registry[RewardFunction] = Registry("reward")
 distances: Registry[DistanceFunction] = Registry("distance")
 
 
 @rewards.register("paper")
-def paper_reward(change: Change, settings: EnvironmentSettings) -> float:
+def paper_reward(env: View, agent: int, change: Change) -> float:
     """Time penalty, shaping on the distance to the destination, bonus on arrival (section "environment" of the paper).
 
     The paper gives no coefficients. Ours are settings: with the defaults a 2 km trip of 200 s earns about
     0.1 * 2000 - 0.1 * 200 + 100 = 280.
     """
+    settings = env.settings
     return (
         settings.progress_weight * (change.distance_before - change.distance_after)
         - settings.time_penalty * change.seconds
@@ -43,24 +44,24 @@ def paper_reward(change: Change, settings: EnvironmentSettings) -> float:
 
 
 @rewards.register("sparse")
-def sparse_reward(change: Change, settings: EnvironmentSettings) -> float:
+def sparse_reward(env: View, agent: int, change: Change) -> float:
     """Time penalty and arrival bonus, without shaping."""
-    return settings.arrival_bonus * change.arrived - settings.time_penalty * change.seconds
+    return env.settings.arrival_bonus * change.arrived - env.settings.time_penalty * change.seconds
 
 
 @distances.register("straight")
-def straight(network: RoadNetwork, edge: Edge, destination: str) -> float:
+def straight(env: View, agent: int, edge: Edge) -> float:
     """Metres as the crow flies from the edge's end."""
-    return network.straight_distance(edge.to_junction, destination)
+    return env.network.straight_distance(edge.to_junction, env.scenario.agents[agent].destination)
 
 
 @distances.register("network")
-def along_network(network: RoadNetwork, edge: Edge, destination: str) -> float:
+def along_network(env: View, agent: int, edge: Edge) -> float:
     """Metres along the shortest legal path from the edge's end."""
-    return float(network.distances_to(destination)[edge.index])
+    return float(env.network.distances_to(env.scenario.agents[agent].destination)[edge.index])
 
 
 @distances.register("travel_time")
-def free_flow_time(network: RoadNetwork, edge: Edge, destination: str) -> float:
+def free_flow_time(env: View, agent: int, edge: Edge) -> float:
     """Free-flow seconds along the fastest legal path from the edge's end."""
-    return float(network.times_to(destination)[edge.index])
+    return float(env.network.times_to(env.scenario.agents[agent].destination)[edge.index])

@@ -1,4 +1,4 @@
-"""Route choice by agent number: what RouteEnv shows the world and `drive` runs directly, without a dict per step."""
+"""Route choice by agent number: what RouteEnv offers the world and `drive` runs directly, without a dict per step."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
 from leed_agentic.traffic.fleet import Counters, Fleet
-from leed_agentic.traffic.observation import observations, scores
+from leed_agentic.traffic.observation import junction_columns, observations, scores
 from leed_agentic.traffic.reward import Change, distances, rewards
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.simulation import Simulation
+from leed_agentic.traffic.view import strategy
 
 
 def agent_name(agent: int) -> str:
@@ -26,7 +27,7 @@ class RouteChoice:
     """n vehicles in SUMO that choose their way, junction by junction; `RouteEnv` says what a step is.
 
     Scores, observations, distances and rewards are called here and nowhere else: `begin` observes for every agent,
-    `advance` for those that decide next, and it pays every agent under way.
+    `advance` for those that decide next, and it rewards every agent under way.
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class RouteChoice:
         self.scenario = scenario(0) if callable(scenario) else scenario
         self.scenario.check(network)
         self.agent_count = len(self.scenario.agents)
-        self.score = scores.get(self.settings.score)
-        self._observe = observations.get(self.settings.observation)
-        self._reward = rewards.get(self.settings.reward)
-        self._distance = distances.get(self.settings.distance)
+        self.score = strategy(scores, self.settings.score, "env", "agent", "edge")
+        self._observe = strategy(observations, self.settings.observation, "env", "agent")
+        self._reward = strategy(rewards, self.settings.reward, "env", "agent", "change")
+        self._distance = strategy(distances, self.settings.distance, "env", "agent", "edge")
         self.simulation = Simulation(network, self.settings)
         self.fleet = Fleet(network, self.simulation, self.settings)
         self.now = 0.0
@@ -55,17 +56,17 @@ class RouteChoice:
         self.arrived: list[int] = []
         self.illegal: list[int] = []
         """Agents that arrived in the last `advance`, and whose action in it was outside the mask."""
-        self.seen: dict[int, np.ndarray] = {}
+        self.observed: dict[int, np.ndarray] = {}
         """Every agent's observation at its last decision."""
         slots = np.arange(network.max_successors)
         self._masks = [(slots < len(edge.successors)).astype(np.int8) for edge in network.edges]
         for mask in self._masks:
             # Handed to everyone.
             mask.setflags(write=False)
-        self.observation_size = 2 + 2 * network.max_successors
-        if self.settings.observation != "table1":
-            self._place(self.scenario, range(self.agent_count))
-            self.observation_size = len(self.observe(0))
+        self._place(self.scenario, range(self.agent_count))
+        self.observation_size = len(self.observe(0))
+        self.junction_columns = junction_columns(self._observe, self.observation_size)
+        """Columns of an observation that hold a junction's index; others hold sizes."""
 
     # -- an episode ----------------------------------------------------------------------------------------------------
     def begin(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
@@ -80,7 +81,7 @@ class RouteChoice:
         self.simulation.reset(seed)
         self._place(scenario, options.get("agents", range(self.agent_count)))
         self.deciding = self.fleet.must_choose(self.now)
-        self.seen = {agent: self.observe(agent) for agent in self.under_way}
+        self.observed = {agent: self.observe(agent) for agent in self.under_way}
 
     def _place(self, scenario: Scenario, agents: Iterable[int]) -> None:
         self.scenario = scenario
@@ -95,7 +96,7 @@ class RouteChoice:
         """Apply the deciding agents' actions and run one step.
 
         Returns:
-            The reward of every agent that was paid: all under way, or where no time passed, those that chose.
+            Rewards of all agents under way, or where no time passed, of those that chose.
 
         Raises:
             UsageError: an agent that must decide has no action.
@@ -106,19 +107,19 @@ class RouteChoice:
         self.arrived = []
         self.deciding = self.fleet.must_choose(since)
         if self.deciding:
-            paid = self._pay(chose, since, left_before)
+            gained = self._rewards(chose, since, left_before)
         else:
             self.now += self.settings.step_seconds
             self.arrived = self.fleet.drive(since, self.now)
             self.deciding = self.fleet.must_choose(self.now)
-            paid = self._pay(self.under_way, since, left_before)
+            gained = self._rewards(self.under_way, since, left_before)
         if self.now >= self.settings.max_steps * self.settings.step_seconds:
             self.under_way, self.deciding = [], []
         elif self.arrived:
             self.under_way = [agent for agent in self.under_way if agent not in self.arrived]
         for agent in self.deciding:
-            self.seen[agent] = self.observe(agent)
-        return paid
+            self.observed[agent] = self.observe(agent)
+        return gained
 
     def _apply(self, agent: int, actions: Mapping[int, int]) -> bool:
         """Choose the agent's next edge; returns whether its action was legal."""
@@ -133,21 +134,20 @@ class RouteChoice:
         return legal
 
     def _distance_left(self, agent: int) -> float:
-        vehicle = self.fleet.vehicles[agent]
-        return self._distance(self.network, vehicle.last, vehicle.trip.destination)
+        return self._distance(self, agent, self.fleet.vehicles[agent].last)
 
-    def _pay(self, agents: list[int], since: float, left_before: Mapping[int, float]) -> dict[int, float]:
-        """Rewards of one step. In mid-edge too: what a user's reward pays there only its author knows."""
-        paid = {}
-        vehicles, left, reward, settings = self.fleet.vehicles, self._left, self._reward, self.settings
+    def _rewards(self, agents: list[int], since: float, left_before: Mapping[int, float]) -> dict[int, float]:
+        """Rewards of one step. In mid-edge too: what a user's reward gives there only its author knows."""
+        gained = {}
+        vehicles, left, reward = self.fleet.vehicles, self._left, self._reward
         for agent in agents:
             vehicle = vehicles[agent]
             home = vehicle.arrived_at is not None
             end = self.now if vehicle.arrived_at is None else vehicle.arrived_at
             start = since if since > vehicle.trip.departure else vehicle.trip.departure
             seconds = end - start if end > start else 0.0
-            paid[agent] = reward(Change(seconds, left_before[agent], left[agent], home), settings)
-        return paid
+            gained[agent] = reward(self, agent, Change(seconds, left_before[agent], left[agent], home))
+        return gained
 
     # -- what others ask -----------------------------------------------------------------------------------------------
     def current_edge(self, agent: int) -> Edge:
@@ -173,7 +173,7 @@ class RouteChoice:
         return successors.index(edge_id)
 
     def observe(self, agent: int) -> np.ndarray:
-        """What the agent sees now, at the end of its last chosen edge, whether it decides or not."""
+        """The agent's observation now, at the end of its last chosen edge, whether it decides or not."""
         return self._observe(self, agent)
 
     def travel_seconds(self, agent: int) -> float | None:

@@ -23,6 +23,9 @@ LONGEST_WAIT = 90.0
 Choose = Callable[[RouteEnv, int, np.ndarray, np.ndarray], int]
 """A policy: (environment, agent, observation, action mask) -> action."""
 
+Decision = tuple[np.ndarray, np.ndarray, int, float]
+"""What was observed, its mask, what was chosen, and when."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -36,7 +39,7 @@ class Trajectory:
     actions: np.ndarray
     """Shape (T,), int64."""
     rewards: np.ndarray
-    """Shape (T,), float64: what was paid from a decision until the next one."""
+    """Shape (T,), float64: from a decision until the next one."""
     times: np.ndarray
     """Shape (T,): simulated seconds at each decision."""
     route: tuple[str, ...]
@@ -78,29 +81,29 @@ def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mappi
     """One episode in which `choose` decides for every agent: Env(pi | s_0, P), equations (1) and (2)."""
     env.begin(seed, options)
     agents = env.under_way
-    decisions: dict[int, list[tuple[np.ndarray, np.ndarray, int, float]]] = {agent: [] for agent in agents}
+    decisions: dict[int, list[Decision]] = {agent: [] for agent in agents}
     rewards: dict[int, list[float]] = {agent: [] for agent in agents}
     while env.under_way:
         actions = {}
         for agent in env.deciding:
-            seen, mask = env.seen[agent], env.action_mask(agent)
-            actions[agent] = action = choose(env, agent, seen, mask)
-            decisions[agent].append((seen, mask, action, env.now))
+            observation, mask = env.observed[agent], env.action_mask(agent)
+            actions[agent] = action = choose(env, agent, observation, mask)
+            decisions[agent].append((observation, mask, action, env.now))
             rewards[agent].append(0.0)
         for agent, reward in env.advance(actions).items():
-            # What is paid before the first decision belongs to none.
+            # A reward before the first decision belongs to none.
             if rewards[agent]:
                 rewards[agent][-1] += reward
     trajectories = {agent: _trajectory(env, agent, decisions[agent], rewards[agent]) for agent in agents}
     return Episode(trajectories, env.now, env.counters)
 
 
-def _trajectory(env: RouteEnv, agent: int, decisions: list[Any], rewards: list[float]) -> Trajectory:
-    seen, masks, actions, times = zip(*decisions, strict=True) if decisions else ((), (), (), ())
+def _trajectory(env: RouteEnv, agent: int, decisions: list[Decision], rewards: list[float]) -> Trajectory:
+    observations, masks, actions, times = zip(*decisions, strict=True) if decisions else ((), (), (), ())
     route = env.route(agent)
     return Trajectory(
         agent=agent,
-        observations=_rows(seen, env.observation_size, np.float32),
+        observations=_rows(observations, env.observation_size, np.float32),
         masks=_rows(masks, env.network.max_successors, np.int8),
         actions=np.array(actions, dtype=np.int64),
         rewards=np.array(rewards, dtype=np.float64),
