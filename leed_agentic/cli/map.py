@@ -66,7 +66,7 @@ def show(
 
 @app.command()
 def build(
-    osm_file: Path = typer.Option(help="OpenStreetMap XML: .osm or .xml, either one also gzipped."),
+    osm_file: Path = typer.Option(help="OpenStreetMap XML, plain or packed (gz, bz2, xz, zip)."),
     name: str = typer.Option(help="What to call the map; a map you built under this name before is replaced."),
     bbox: str | None = typer.Option(None, metavar="W,S,E,N", help="Keep the streets inside this box, in degrees."),
     lefthand: bool = typer.Option(False, "--lefthand", help="Vehicles drive on the left."),
@@ -117,3 +117,9 @@ def _report(network: RoadNetwork, as_json: bool, **more: Any) -> None:
         if isinstance(value, tuple):
             text = ", ".join(f"{part:.5f}" for part in value)
         out.print(f"{key + ':':<16}{text}", markup=False, highlight=False)
+    if network.left_out:
+        out.print(
+            f"{network.left_out} edges ({network.left_out_km:.1f} km) are left out: no car can come from the other "
+            "streets and drive back to them (one-way bridges and traps, islands beyond a ferry).",
+            highlight=False,
+        )

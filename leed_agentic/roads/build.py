@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape, unescape
+from xml.sax.saxutils import escape
 
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.roads.definition import OSM_ATTRIBUTION, Box
-from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.roads.net_file import class_bit, read_net
+from leed_agentic.roads.network import VEHICLE_CLASS, RoadNetwork
 from leed_agentic.roads.osm import check_osm
-from leed_agentic.roads.programs import run_program, sumo_home
+from leed_agentic.roads.programs import plain_link, run_program, sumo_home
+from leed_agentic.roads.streets import needs_rewriting, rewrite
 
+_MAINLAND = "--keep-edges.components=1"
 RECIPE = (
     "--geometry.remove",
     "--ramps.guess",
@@ -29,7 +30,7 @@ RECIPE = (
     # Static lights: actuated ones make a fast reset of the simulation inexact.
     "--tls.default-type=static",
     "--keep-edges.by-vclass=passenger",
-    "--keep-edges.components=1",
+    _MAINLAND,
     "--remove-edges.isolated",
     "--output.street-names",
     "--output.original-names",
@@ -40,8 +41,8 @@ TYPE_MAPS = ("osmNetconvert.typ.xml", "osmNetconvertUrbanDe.typ.xml")
 """Defaults per kind of street; without the second, an untagged primary street allows 100 km/h in the city."""
 
 _MAX_ROUNDS = 10
+_ISLANDS = re.compile(r"Found \d+ components and removed \d+ \(\d+ edges\)")
 _HEADER = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
-_CREDIT = re.compile(r"<!-- attribution: (.*?) -->")
 
 
 def build_network(
@@ -53,7 +54,7 @@ def build_network(
     options: Sequence[str] = (),
     attribution: str = OSM_ATTRIBUTION,
 ) -> None:
-    """Build a SUMO network of the passenger streets of an OpenStreetMap file (.osm, .xml, either one gzipped).
+    """Build a SUMO network of the passenger streets of an OpenStreetMap file (XML, plain or packed).
 
     The same file and options give the same bytes. The output appears at once, when it is complete, or not at all.
 
@@ -67,24 +68,37 @@ def build_network(
         UnavailableError: SUMO's netconvert is missing.
     """
     osm_file, out_net_file = Path(osm_file).resolve(), Path(out_net_file)
-    check_osm(osm_file)
+    survey = check_osm(osm_file)
     types = sumo_home() / "data" / "typemap"
     area = [f"--keep-edges.in-geo-boundary={','.join(map(repr, bbox))}"] if bbox else []
     side = ["--lefthand"] if lefthand else []
     with unfinished(out_net_file) as net_file:
-        source = str(osm_file)
-        if "," in source:  # netconvert would read two names
-            source = shutil.copyfile(osm_file, net_file.with_name("input.osm")).name
-        files = [f"--osm-files={source}", f"--type-files={','.join(str(types / name) for name in TYPE_MAPS)}"]
+        # Names of our own, in the folder it runs in: netconvert reads a comma as the start of another name.
+        source = net_file.with_name("input.osm")
+        if needs_rewriting(survey):
+            rewrite(osm_file, survey, source)
+        else:
+            plain_link(osm_file, source)
+        for name in TYPE_MAPS:
+            plain_link(types / name, net_file.with_name(name))
+        files = [f"--osm-files={source.name}", f"--type-files={','.join(TYPE_MAPS)}"]
         try:
-            _convert([*files, *RECIPE, *area, *side, *options], net_file, osm_file)
+            said = _convert([*files, *RECIPE, *area, *side, *options, "--verbose"], net_file, osm_file)
         except UsageError as error:
             if "No edges loaded" not in str(error):
                 raise
             where = f"inside the box {','.join(map(repr, bbox))}" if bbox else "that leads anywhere"
             raise UsageError(f"{osm_file} has no drivable road {where}; choose a larger or another area.") from error
-        _keep_strongly_connected(net_file, osm_file)
-        write_header(net_file, attribution)
+        edges = metres = 0.0
+        if _ISLANDS.search(said):
+            everywhere = net_file.with_name("everywhere.net.xml")
+            recipe = [option for option in RECIPE if option != _MAINLAND]
+            _convert([*files, *recipe, *area, *side, *options], everywhere, osm_file)
+            (all_edges, all_metres), (kept_edges, kept_metres) = _size(everywhere), _size(net_file)
+            edges, metres = max(0, all_edges - kept_edges), max(0.0, all_metres - kept_metres)
+        cut_edges, cut_metres = _keep_strongly_connected(net_file, osm_file)
+        edges, metres = edges + cut_edges, metres + cut_metres
+        write_header(net_file, attribution, f"left out: {edges:.0f} edges, {metres / 1000:.3f} km")
 
 
 def generate_network(out_net_file: str | Path, options: Sequence[str], attribution: str = "") -> None:
@@ -111,7 +125,9 @@ def rebuild_lights(source_net_file: Path, out_net_file: Path, attribution: str) 
         UnavailableError: netconvert is missing.
     """
     with unfinished(out_net_file) as net_file:
-        options = [f"--sumo-net-file={source_net_file}", "--tls.rebuild", "--tls.default-type=static"]
+        source = net_file.with_name("source.net.xml")
+        plain_link(source_net_file, source)
+        options = [f"--sumo-net-file={source.name}", "--tls.rebuild", "--tls.default-type=static"]
         options += ["--output.street-names", "--output.original-names"]
         _convert(options, net_file, source_net_file)
         write_header(net_file, attribution)
@@ -132,44 +148,44 @@ def unfinished(file: Path) -> Iterator[Path]:
         ) from error
 
 
-def write_header(net_file: Path, attribution: str) -> None:
+def write_header(net_file: Path, attribution: str, note: str = "") -> None:
     """Put the credit where SUMO puts the time of day and the paths of this machine: the same input, the same bytes."""
     text = net_file.read_bytes()
-    credit = f"<!-- attribution: {escape(attribution)} -->\n\n".encode() if attribution else b""
-    net_file.write_bytes(_HEADER.sub(lambda _: credit, text, count=1))
+    lines = [*([f"attribution: {escape(attribution)}"] if attribution else []), *([note] if note else [])]
+    head = "".join(f"<!-- {line} -->\n\n" for line in lines).encode()
+    net_file.write_bytes(_HEADER.sub(lambda _: head, text, count=1))
 
 
-def read_attribution(net_file: Path) -> str:
-    """The credit in a network's header; networks that SUMO made from OpenStreetMap are recognised as well."""
-    opener = gzip.open if net_file.name.endswith(".gz") else open
-    with opener(net_file, "rt", encoding="utf-8", errors="replace") as stream:
-        head = stream.read(20_000)
-    credit = _CREDIT.search(head)
-    if credit:
-        return unescape(credit.group(1))
-    return OSM_ATTRIBUTION if "<osm-files" in head else ""
+def _size(net_file: Path) -> tuple[int, float]:
+    """Edges and metres of all streets for passenger cars, connected or not."""
+    car = class_bit(VEHICLE_CLASS)
+    lengths = [street.length for street in read_net(net_file).streets.values() if street.allowed & car]
+    return len(lengths), sum(lengths)
 
 
-def _convert(options: list[str], net_file: Path, osm_file: Path) -> None:
+def _convert(options: list[str], net_file: Path, osm_file: Path) -> str:
     purpose = f"{osm_file} cannot be built into a map"
-    run_program("netconvert", [*options, f"--output-file={net_file.name}"], net_file.parent, purpose)
+    return run_program("netconvert", [*options, f"--output-file={net_file.name}"], net_file.parent, purpose)
 
 
-def _keep_strongly_connected(net_file: Path, osm_file: Path) -> None:
-    """Cut the network to its largest strongly connected part.
+def _keep_strongly_connected(net_file: Path, osm_file: Path) -> tuple[int, float]:
+    """Cut the network to its largest strongly connected part; the number and the metres of the streets that go.
 
     netconvert's own choice of component ignores direction and turn bans. Removing streets can also change the turns of
     those that stay, hence the rounds; one or two are usual.
     """
+    edges, metres = 0, 0.0
     for _ in range(_MAX_ROUNDS):
         try:
             network = RoadNetwork(net_file)
         except UsageError as error:
             raise UsageError(
-                f"{osm_file} has no connected streets for passenger cars in the chosen area; choose a larger one."
+                f"{osm_file} has no two streets for passenger cars in the chosen area that lead to one another; "
+                "choose a larger one."
             ) from error
-        if not network.left_out:
-            return
+        if not network.unconnected:
+            return edges, metres
+        edges, metres = edges + network.unconnected, metres + 1000 * network.left_out_km
         chosen = net_file.with_name("kept.txt")
         chosen.write_text("".join(f"{edge.id}\n" for edge in network.edges), encoding="utf-8")
         whole = net_file.replace(net_file.with_name("whole.net.xml"))

@@ -19,7 +19,6 @@ from leed_agentic.roads.build import (
     TYPE_MAPS,
     build_network,
     generate_network,
-    read_attribution,
     rebuild_lights,
 )
 from leed_agentic.roads.definition import (
@@ -39,7 +38,7 @@ Progress = Callable[[str], None]
 
 NET_ENDINGS = (".net.xml", ".net.xml.gz")
 NOT_YET_HERE = "downloaded at first use"
-OSM_ENDINGS = (".osm", ".osm.xml", ".osm.gz", ".osm.xml.gz")
+OSM_ENDINGS = tuple(f".osm{kind}{packed}" for packed in ("", ".gz", ".bz2", ".xz", ".zip") for kind in ("", ".xml"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -60,12 +59,10 @@ def open_map(name_or_file: str, settings: MapSettings, progress: Progress | None
     if text in named_maps():
         return _named(text, settings, say)
     if _NAME.fullmatch(text) and (built := built_map_file(text, settings)).is_file():
-        return RoadNetwork(built, text, read_attribution(built))
+        return RoadNetwork(built, text)
     if text.endswith(NET_ENDINGS):
-        network = RoadNetwork(text)
-        network.attribution = read_attribution(network.net_file)
-        return network
-    if text.endswith(OSM_ENDINGS):
+        return RoadNetwork(text)
+    if text.endswith((*OSM_ENDINGS, ".pbf", ".o5m")):
         return _osm_file(Path(text), settings, say)
     raise _unknown(text, settings)
 
@@ -176,7 +173,7 @@ def _osm_file(file: Path, settings: MapSettings, say: Progress) -> RoadNetwork:
     if not net_file.is_file():
         say(f"Building {file} ...")
         build_network(file, net_file, lefthand=settings.lefthand)
-    return RoadNetwork(net_file, name, read_attribution(net_file))
+    return RoadNetwork(net_file, name)
 
 
 def _key(*parts: object) -> str:

@@ -63,10 +63,9 @@ def download_osm(
             _fetch(
                 url, overpass_query(definition, settings.download_timeout), file, settings.download_timeout, progress
             )
-            _refuse_remark(file)
             check_osm(file)
         except UsageError as error:
-            reason = str(error).replace(str(file), "the answer").split("; ")[0].rstrip(".")
+            reason = str(error).replace(str(file), "the answer").rsplit("; ", 1)[0].rstrip(".")
             raise UnavailableError(f"The Overpass server {url} sent nothing usable ({reason}); {_FIX}.") from error
         except urllib.error.HTTPError as error:
             meaning = _MEANING.get(error.code, error.reason)
@@ -112,14 +111,3 @@ def _fetch(url: str, query: str, file: Path, timeout: float, progress: Callable[
                 progress(f"{read / (1 << 20):.0f} MB ...")
         if expected and expected.isdigit() and read < int(expected):
             raise http.client.IncompleteRead(b"", int(expected) - read)
-
-
-def _refuse_remark(file: Path) -> None:
-    """Overpass reports a query that ran out of time or memory as a remark at the end of an otherwise whole answer."""
-    with file.open("rb") as stream:
-        stream.seek(max(0, file.stat().st_size - 4096))
-        tail = stream.read().decode("utf-8", "replace")
-    start = tail.find("<remark>")
-    if start >= 0:
-        remark = tail[start + len("<remark>") :].split("</remark>")[0]
-        raise UsageError(f"it says: {' '.join(remark.split())[:300]}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import math
-import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,8 +17,14 @@ from scipy.sparse.csgraph import connected_components, dijkstra
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
+from leed_agentic.roads.net_file import NetFile, Street, class_bit, read_net
 
 VEHICLE_CLASS = "passenger"
+TABLE_CELLS = 5_000_000
+"""Edges times junctions up to which all trips are timed (40 MB, about 1,100 junctions); above, landmarks stand in."""
+LANDMARKS = 16
+_SEARCH_BYTES = 256 << 20
+"""What the searches kept for the next question may take: all of a small map's, some 400 of the largest."""
 
 
 @dataclass(frozen=True)
@@ -60,33 +67,43 @@ class RoadNetwork:
     (length over speed limit); a junction is reached at the end of any edge that ends there.
 
     Raises:
-        UsageError: the file is missing, is not a SUMO network, or leaves no drivable, connected edge.
+        UsageError: the file is missing, is not a SUMO network, holds a street that cannot be driven (without a positive
+            length, a speed, a shape ...), or leaves no drivable, connected edge.
     """
 
     def __init__(
-        self, net_file: str | Path, name: str | None = None, attribution: str = "", title: str | None = None
+        self, net_file: str | Path, name: str | None = None, attribution: str | None = None, title: str | None = None
     ) -> None:
         self.net_file = Path(net_file)
         self.name = name or self.net_file.name.split(".")[0]
-        self.attribution = attribution
         self.title = title or self.name
-        net = _read(self.net_file)
-        self.signals = len(net.getTrafficLights())
-        drivable = [e for e in net.getEdges(withInternal=False) if e.allows(VEHICLE_CLASS)]
-        kept = _strongly_connected(drivable)
-        self.left_out = len(drivable) - len(kept)
+        net = read_net(self.net_file)
+        self.attribution = net.attribution if attribution is None else attribution
+        self.signals = net.signals
+        self.lefthand = net.lefthand
+        passenger = class_bit(VEHICLE_CLASS)
+        drivable = [s for s in net.streets.values() if s.allowed & passenger]
+        kept = _strongly_connected(drivable, net, passenger)
+        kept_ids = {s.id for s in kept}
+        lost = [s.length for s in drivable if s.id not in kept_ids]
+        self.unconnected = len(lost)
         """How many passenger edges of the file are not part of the connected set."""
+        self.left_out = net.left_out[0] + len(lost)
+        """The same, with those that were left out when the map was built."""
+        self.left_out_km = net.left_out[1] + sum(lost) / 1000
         if len(kept) < 2:
             raise UsageError(f"{self.net_file} has no connected streets for passenger cars; choose a larger area.")
-        kept_ids = {e.getID() for e in kept}
-        self.edges: tuple[Edge, ...] = tuple(_edge(i, e, kept_ids) for i, e in enumerate(kept))
+        self.edges: tuple[Edge, ...] = tuple(_edge(i, s, net, kept_ids, passenger) for i, s in enumerate(kept))
         self._edge_by_id = {e.id: e for e in self.edges}
-        ends = {j for e in self.edges for j in (e.from_junction, e.to_junction)}
-        self.junctions: tuple[Junction, ...] = tuple(
-            _junction(i, net.getNode(j), net) for i, j in enumerate(sorted(ends))
-        )
+        ends = sorted({j for e in self.edges for j in (e.from_junction, e.to_junction)})
+        self.junctions: tuple[Junction, ...] = _junctions(ends, net, self.net_file)
         self._junction_by_id = {j.id: j for j in self.junctions}
-        self.lefthand = bool(getattr(net, "_lefthand", False)) or _is_lefthand(self.net_file)
+        self._ending: dict[str, list[int]] = defaultdict(list)
+        for edge in self.edges:
+            self._ending[edge.to_junction].append(edge.index)
+        self._allowed = {s.id: s.allowed for s in net.streets.values()}
+        self._turns = net.turns
+        self._searches: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def __repr__(self) -> str:
         return f"RoadNetwork({self.name!r}, {len(self.edges)} edges, {len(self.junctions)} junctions)"
@@ -104,6 +121,8 @@ class RoadNetwork:
             "max_successors": self.max_successors,
             "diameter_s": round(self.diameter, 1),
             "street_km": round(float(self.lengths.sum()) / 1000, 2),
+            "left_out_edges": self.left_out,
+            "left_out_km": round(self.left_out_km, 2),
             "lefthand": self.lefthand,
             "bbox": (min(lons), min(lats), max(lons), max(lats)) if places else None,
             "net_file": str(self.net_file),
@@ -135,6 +154,16 @@ class RoadNetwork:
     def has_junction(self, junction_id: str) -> bool:
         return junction_id in self._junction_by_id
 
+    def allows(self, edge_id: str, vehicle_class: str = VEHICLE_CLASS) -> bool | None:
+        """Whether a vehicle class may use an edge of the file, connected or not; None when there is no such edge."""
+        allowed = self._allowed.get(edge_id)
+        return None if allowed is None else bool(allowed & class_bit(vehicle_class))
+
+    def next_edges(self, edge_id: str, vehicle_class: str = VEHICLE_CLASS) -> list[str]:
+        """Where a vehicle class may turn to from an edge of the file, connected to the rest or not."""
+        bit = class_bit(vehicle_class)
+        return [after for after, allowed in self._turns.get(edge_id, {}).items() if allowed & bit]
+
     @cached_property
     def max_successors(self) -> int:
         """m of the paper's Table I: the largest number of legal successors of any edge."""
@@ -153,22 +182,34 @@ class RoadNetwork:
 
     # -- paths ---------------------------------------------------------------------------------------------------------
     @cached_property
-    def _reversed_arcs(self) -> tuple[np.ndarray, np.ndarray]:
+    def _arcs(self) -> tuple[np.ndarray, np.ndarray]:
         pairs = [(self._edge_by_id[s].index, e.index) for e in self.edges for s in e.successors]
         later, earlier = np.array(pairs, dtype=np.int64).T
         return later, earlier
 
+    @cached_property
+    def _backwards(self) -> tuple[csr_matrix, np.ndarray]:
+        """The graph against the arcs, and for each of its entries the edge whose cost it takes."""
+        later, earlier = self._arcs
+        order = csr_matrix((np.arange(1, len(later) + 1), (later, earlier)), shape=(len(self.edges),) * 2)
+        return order, later[order.data - 1]
+
     def _search(self, junction_id: str, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        sources = [e.index for e in self.edges if e.to_junction == self.junction(junction_id).id]
-        later, earlier = self._reversed_arcs
-        graph = csr_matrix((costs[later], (later, earlier)), shape=(len(self.edges),) * 2)
-        cost, after, _ = dijkstra(graph, indices=sources, min_only=True, return_predecessors=True)
+        graph, paying = self._backwards
+        weighed = csr_matrix((costs[paying], graph.indices, graph.indptr), shape=graph.shape)
+        sources = self._ending[self.junction(junction_id).id]
+        cost, after, _ = dijkstra(weighed, indices=sources, min_only=True, return_predecessors=True)
         return cost, after
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - a network lives as long as the process and is never changed
     def _to_junction(self, junction_id: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        costs = self.travel_times if metric == "time" else self.lengths
-        return self._search(junction_id, costs)
+        key = (junction_id, metric)
+        found = self._searches.get(key)
+        if found is None:
+            found = self._search(junction_id, self.travel_times if metric == "time" else self.lengths)
+            if len(self._searches) * (found[0].nbytes + found[1].nbytes) >= _SEARCH_BYTES:
+                self._searches.pop(next(iter(self._searches)), None)
+            self._searches[key] = found
+        return found
 
     @cached_property
     def travel_times(self) -> np.ndarray:
@@ -186,7 +227,7 @@ class RoadNetwork:
 
     def times_from(self, edge_id: str) -> np.ndarray:
         """Free-flow seconds from the END of this edge to the END of each edge, shape (edges,)."""
-        later, earlier = self._reversed_arcs
+        later, earlier = self._arcs
         graph = csr_matrix((self.travel_times[later], (earlier, later)), shape=(len(self.edges),) * 2)
         return dijkstra(graph, indices=self.edge(edge_id).index)
 
@@ -203,10 +244,17 @@ class RoadNetwork:
         """Edge ids from the start edge (included) to an edge that ends at the junction, fastest by free-flow time.
 
         Args:
-            costs: seconds per edge, shape (edges,), in place of free-flow times (congestion, perturbed costs).
+            costs: seconds per edge, shape (edges,), in place of free-flow times (congestion, perturbed costs); infinity
+                closes an edge.
+
+        Raises:
+            UsageError: an unknown edge or junction, a cost below 0 or no number, or closed edges that leave no path.
         """
         if costs is None:
             return list(self._fastest_path(start_edge, junction_id))
+        if not (costs >= 0).all():
+            worst = self.edges[int(np.argmin(np.where(np.isnan(costs), -np.inf, costs)))]
+            raise UsageError(f"Edge {worst.id} costs {costs[worst.index]} s; a cost must be 0 or more.")
         return self._walk(self.edge(start_edge), junction_id, self._search(junction_id, costs)[1])
 
     @lru_cache(maxsize=16384)  # noqa: B019 - as above; a fleet asks for the same few tails again and again
@@ -217,7 +265,10 @@ class RoadNetwork:
     def _walk(self, current: Edge, junction_id: str, after: np.ndarray) -> list[str]:
         path = [current.id]
         while current.to_junction != junction_id:
-            current = self.edges[after[current.index]]
+            following = int(after[current.index])
+            if following < 0:
+                raise UsageError(f"No open street leads from {path[0]} to junction {junction_id}; close fewer edges.")
+            current = self.edges[following]
             path.append(current.id)
         return path
 
@@ -229,100 +280,118 @@ class RoadNetwork:
         """Metres of a list of edge ids."""
         return float(sum(self.edge(e).length for e in edges))
 
+    # -- the size of the map -------------------------------------------------------------------------------------------
     @cached_property
-    def times_between(self) -> np.ndarray:
-        """Free-flow seconds of a whole trip, shape (edges, junctions): start edge included, last edge included."""
-        table = np.stack([self.times_to(j.id) for j in self.junctions], axis=1)
-        return table + self.travel_times[:, None]
+    def _trip_table(self) -> np.ndarray | None:
+        """Seconds of every trip, shape (edges, junctions); None where the table would outgrow everything else."""
+        if len(self.edges) * len(self.junctions) > TABLE_CELLS:
+            return None
+        ends = [self._search(j.id, self.travel_times)[0] for j in self.junctions]
+        return np.stack(ends, axis=1) + self.travel_times[:, None]
+
+    def trip_times(self, start_edge: str) -> np.ndarray:
+        """Free-flow seconds of whole trips from an edge (it and the last edge included), shape (junctions,)."""
+        start = self.edge(start_edge)
+        if self._trip_table is not None:
+            return self._trip_table[start.index]
+        times = np.full(len(self.junctions), np.inf)
+        np.minimum.at(times, self._end_junctions, self.times_from(start_edge))
+        return times + start.travel_time
+
+    @cached_property
+    def farthest(self) -> np.ndarray:
+        """Seconds of the longest fastest trip from every edge, shape (edges,).
+
+        Exact up to TABLE_CELLS; on larger maps the longest to one of LANDMARKS junctions far from one another, which is
+        never more than the exact figure and seldom much less.
+        """
+        if self._trip_table is not None:
+            return self._trip_table.max(axis=1)
+        longest = np.zeros(len(self.edges))
+        nearest_mark = np.full(len(self.junctions), np.inf)
+        mark = self.junctions[0]
+        for _ in range(LANDMARKS + 1):
+            left = self._search(mark.id, self.travel_times)[0]
+            np.maximum(longest, left, out=longest)
+            at = np.full(len(self.junctions), np.inf)
+            np.minimum.at(at, self._end_junctions, left)
+            np.minimum(nearest_mark, at, out=nearest_mark)
+            mark = self.junctions[int(np.argmax(nearest_mark))]
+        return longest + self.travel_times
+
+    @cached_property
+    def _end_junctions(self) -> np.ndarray:
+        """By edge: the index of the junction at its end, shape (edges,)."""
+        return np.array([self._junction_by_id[e.to_junction].index for e in self.edges])
 
     @cached_property
     def diameter(self) -> float:
-        """Seconds of the longest of all fastest trips: from any edge to any junction at free flow."""
-        return float(self.times_between.max())
+        """Seconds of the longest of all fastest trips, from any edge to any junction at free flow; see `farthest`."""
+        return float(self.farthest.max())
 
 
-def nearest_id(wanted: str, known: dict[str, Any]) -> str:
+def nearest_id(wanted: str, known: Iterable[str]) -> str:
     """A short hint for an unknown edge or junction id; the full list would be hundreds of ids long."""
-    return nearest(wanted, known) if len(known) <= 20 else nearest(wanted, known).split(":")[0][:80]
+    names = sorted(known)
+    if len(names) > 2000:  # comparing with tens of thousands takes seconds; what is alike mostly begins alike
+        place = bisect.bisect_left(names, wanted)
+        names = names[max(0, place - 500) : place + 500]
+    return nearest(wanted, names) if len(names) <= 20 else nearest(wanted, names).split(":")[0][:80]
 
 
-def _read(net_file: Path) -> Any:
-    if not os.path.isfile(net_file):
-        raise UsageError(f"There is no network file {net_file}; give a .net.xml or .net.xml.gz file, or a map's name.")
-    import xml.sax
-
-    import sumolib
-
-    try:
-        # expat, not lxml: a network may come from anywhere, and expat bounds entity expansion.
-        net = sumolib.net.readNet(str(net_file), withInternal=False, lxml=False)
-    except (OSError, EOFError, xml.sax.SAXException, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"{net_file} cannot be read as a SUMO network ({type(error).__name__}: {error}); "
-            "build it again with `leed map build`."
-        ) from error
-    if not net.getEdges(withInternal=False):
-        raise UsageError(f"{net_file} holds no streets; is it a SUMO .net.xml file?")
-    return net
-
-
-def _strongly_connected(edges: list[Any]) -> list[Any]:
-    """The largest set of edges in which every one can be reached from every other by legal turns."""
-    if not edges:
+def _strongly_connected(streets: list[Street], net: NetFile, bit: int) -> list[Street]:
+    """The largest set of streets in which every one can be reached from every other by legal turns."""
+    if not streets:
         return []
-    index = {e.getID(): i for i, e in enumerate(edges)}
+    index = {s.id: i for i, s in enumerate(streets)}
     pairs = [
-        (index[e.getID()], index[s.getID()])
-        for e in edges
-        for s in e.getAllowedOutgoing(VEHICLE_CLASS)
-        if s.getID() in index
+        (i, index[after])
+        for name, i in index.items()
+        for after, allowed in net.turns[name].items()
+        if allowed & bit and after in index
     ]
     rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
-    graph = csr_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(edges),) * 2)
+    graph = csr_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(streets),) * 2)
     _, labels = connected_components(graph, directed=True, connection="strong")
     largest = np.bincount(labels).argmax()
-    return [e for e, label in zip(edges, labels, strict=True) if label == largest]
+    return [s for s, label in zip(streets, labels, strict=True) if label == largest]
 
 
-def _edge(index: int, edge: Any, kept: set[str]) -> Edge:
-    successors = [s for s in edge.getAllowedOutgoing(VEHICLE_CLASS) if s.getID() in kept]
-    successors.sort(key=lambda s: (_turn(edge, s), s.getID()))
+def _edge(index: int, street: Street, net: NetFile, kept: set[str], bit: int) -> Edge:
+    successors = [s for s, allowed in net.turns[street.id].items() if allowed & bit and s in kept]
+    successors.sort(key=lambda s: (_turn(street, net.streets[s]), s))
     return Edge(
         index=index,
-        id=edge.getID(),
-        from_junction=edge.getFromNode().getID(),
-        to_junction=edge.getToNode().getID(),
-        length=float(edge.getLength()),
-        speed=float(edge.getSpeed()),
-        street=edge.getName() or "",
-        shape=tuple((float(p[0]), float(p[1])) for p in edge.getShape()),
-        successors=tuple(s.getID() for s in successors),
+        id=street.id,
+        from_junction=street.from_junction,
+        to_junction=street.to_junction,
+        length=street.length,
+        speed=street.speed,
+        street=street.name,
+        shape=street.shape,
+        successors=tuple(successors),
     )
 
 
-def _turn(before: Any, after: Any) -> float:
+def _turn(before: Street, after: Street) -> float:
     """Signed turning angle in degrees, (-180, 180]: negative is right; a U-turn is 180."""
-    (x0, y0), (x1, y1) = before.getShape()[-2][:2], before.getShape()[-1][:2]
-    (x2, y2), (x3, y3) = after.getShape()[0][:2], after.getShape()[1][:2]
+    (x0, y0), (x1, y1) = before.shape[-2:]
+    (x2, y2), (x3, y3) = after.shape[:2]
     angle = math.degrees(math.atan2(y3 - y2, x3 - x2) - math.atan2(y1 - y0, x1 - x0))
     angle = (angle + 180.0) % 360.0 - 180.0
-    return 180.0 if angle < -179.0 or after.getToNode() is before.getFromNode() else round(angle, 3)
+    return 180.0 if angle < -179.0 or after.to_junction == before.from_junction else round(angle, 3)
 
 
-def _junction(index: int, node: Any, net: Any) -> Junction:
-    x, y = (float(v) for v in node.getCoord()[:2])
-    lon = lat = None
-    if net.hasGeoProj():
-        lon, lat = (float(v) for v in net.convertXY2LonLat(x, y))
-    return Junction(index, node.getID(), x, y, lon, lat)
-
-
-def _is_lefthand(net_file: Path) -> bool:
-    """Whether the network's root element says lefthand="true"; sumolib does not keep it."""
-    import gzip
-
-    opener = gzip.open if net_file.name.endswith(".gz") else open
-    with opener(net_file, "rt", encoding="utf-8", errors="replace") as stream:
-        head = stream.read(20_000)
-    start = head.find("<net ")
-    return start >= 0 and 'lefthand="true"' in head[start : head.find(">", start)]
+def _junctions(names: list[str], net: NetFile, net_file: Path) -> tuple[Junction, ...]:
+    points = [net.positions[name] for name in names]
+    try:
+        places = net.degrees(points)
+    except ValueError as error:
+        raise UsageError(
+            f"{net_file} has the projection {(net.projection or '')[:80]!r}, which cannot be used: {error}; "
+            "build it again with `leed map build` or netconvert."
+        ) from error
+    return tuple(
+        Junction(i, name, x, y, *(places[i] if places else (None, None)))
+        for i, (name, (x, y)) in enumerate(zip(names, points, strict=True))
+    )

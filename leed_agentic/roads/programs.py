@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from leed_agentic.errors import UnavailableError, UsageError
@@ -22,8 +26,31 @@ def sumo_home() -> Path:
     return Path(sumo.__file__).resolve().parent
 
 
-def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -> None:
-    """Run one of SUMO's programs in a folder to its end; relative file names in the options are looked up there.
+def plain_link(file: Path, link: Path) -> None:
+    """Another name for a file: a link, or a copy where there are no links."""
+    try:
+        link.symlink_to(file.resolve())
+    except OSError:
+        shutil.copyfile(file, link)
+
+
+def plain_name(file: Path) -> str:
+    """A name of the file that SUMO takes as one name: to SUMO a comma parts two, and ${...} is a variable's value."""
+    name = str(file.resolve())
+    return _renamed(name) if "," in name or "${" in name else str(file)
+
+
+@cache
+def _renamed(name: str) -> str:
+    folder = tempfile.mkdtemp(prefix="leed-map-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    link = Path(folder) / "map.net.xml"
+    plain_link(Path(name), link)
+    return str(link)
+
+
+def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -> str:
+    """Run one of SUMO's programs in a folder, where relative file names are looked up, to its end; what it said.
 
     Raises:
         UnavailableError: the program is missing or cannot be started.
@@ -46,8 +73,10 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
         )
     except OSError as error:
         raise UnavailableError(f"SUMO's program {name} cannot be started ({error}); {_FIX}.") from error
+    said = done.stdout.decode("utf-8", "replace")
     if done.returncode != 0:
-        raise UsageError(f"{purpose}: {name} says: {_last_error(done.stdout.decode('utf-8', 'replace'))}")
+        raise UsageError(f"{purpose}: {name} says: {_last_error(said)}")
+    return said
 
 
 def _last_error(output: str) -> str:

@@ -104,8 +104,7 @@ def draw_scenario(
     """
     generator = np.random.default_rng([seed, 0x1EED])
     shortest = settings.min_trip_share * network.diameter
-    far_enough = network.times_between >= shortest
-    starts = np.flatnonzero((network.lengths >= MIN_START_LENGTH) & far_enough.any(axis=1))
+    starts = np.flatnonzero((network.lengths >= MIN_START_LENGTH) & (network.farthest >= shortest))
     if settings.agents > len(starts):
         raise UsageError(
             f"Map {network.name} holds at most {len(starts)} agents with trips of {shortest:.0f} s or more; "
@@ -113,14 +112,21 @@ def draw_scenario(
         )
     agents = []
     for agent, start in enumerate(generator.permutation(starts)[: settings.agents]):
-        destination = generator.choice(np.flatnonzero(far_enough[start]))
+        destination = generator.choice(_far_junctions(network, start, shortest))
         departure = float(np.floor(generator.uniform(0, settings.departure_window)))
         agents.append(AgentTrip(agent, network.edges[start].id, network.junctions[int(destination)].id, departure))
     background = []
     for _ in range(settings.background):
-        start = int(generator.choice(starts))
-        destination = generator.choice(np.flatnonzero(far_enough[start]))
+        start = generator.choice(starts)
+        destination = generator.choice(_far_junctions(network, start, shortest))
         departure = float(np.floor(generator.uniform(0, episode_seconds)))
         background.append(BackgroundTrip(network.edges[start].id, network.junctions[int(destination)].id, departure))
     background.sort(key=lambda trip: trip.departure)
     return Scenario(network.name, seed, tuple(agents), tuple(background))
+
+
+def _far_junctions(network: RoadNetwork, start: int, seconds: float) -> np.ndarray:
+    """Indices of the junctions that are so far from the edge; the farthest alone where rounding leaves none."""
+    times = network.trip_times(network.edges[start].id)
+    far = np.flatnonzero(times >= seconds)
+    return far if len(far) else np.array([times.argmax()])

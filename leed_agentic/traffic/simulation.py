@@ -10,6 +10,7 @@ from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.roads.programs import plain_name
 from leed_agentic.settings import EnvironmentSettings
 
 VEHICLE_TYPE = "leed"
@@ -55,7 +56,7 @@ class Simulation:
     # -- life cycle ----------------------------------------------------------------------------------------------------
     def _arguments(self, seed: int) -> list[str]:
         return [
-            *("--net-file", str(self.network.net_file), "--seed", str(seed % SUMO_SEEDS), "--step-length", "1"),
+            *("--net-file", plain_name(self.network.net_file), "--seed", str(seed % SUMO_SEEDS), "--step-length", "1"),
             *("--default.speeddev", "0", "--time-to-teleport", str(self.settings.teleport_seconds)),
             *("--collision.action", "warn", "--no-step-log", "true", "--no-warnings", "true"),
         ]

@@ -9,7 +9,7 @@ import pytest
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads import programs
-from leed_agentic.roads.build import build_network, generate_network, read_attribution
+from leed_agentic.roads.build import build_network, generate_network
 from leed_agentic.roads.definition import OSM_ATTRIBUTION, parse_box
 from leed_agentic.roads.network import RoadNetwork
 from tests.roads.cities import ORLANDO_CORNER, STEP, grid_osm, osm
@@ -32,7 +32,7 @@ def test_town_keeps_every_street_its_names_and_its_credit(town, tmp_path):
     assert len(network.edges) >= 60  # 80 without the corners' two streets becoming one
     assert {e.street for e in network.edges} >= {"Street 100 äöü 街"}
     assert not network.lefthand
-    assert read_attribution(tmp_path / "town.net.xml") == OSM_ATTRIBUTION
+    assert network.attribution == OSM_ATTRIBUTION
     assert {round(e.speed * 3.6) for e in network.edges} <= {30, 50}
 
 
@@ -93,7 +93,8 @@ def test_one_way_trap_is_left_out(tmp_path):
     (tmp_path / "trap.osm").write_text(text, encoding="utf-8")
     build_network(tmp_path / "trap.osm", tmp_path / "trap.net.xml")
     network = RoadNetwork(tmp_path / "trap.net.xml")
-    assert network.left_out == 0
+    assert network.unconnected == 0
+    assert (network.left_out, round(network.left_out_km, 1)) == (1, 0.6)
     assert not [e.id for e in network.edges if e.id.startswith("900")]
 
 
@@ -165,7 +166,7 @@ def test_bad_box_is_refused(text):
 def test_real_cities_have_the_size_known(tmp_path, file, options, junctions, edges):
     build_network(SHARED / file, tmp_path / "city.net.xml", **options)
     network = RoadNetwork(tmp_path / "city.net.xml")
-    assert network.left_out == 0
+    assert network.unconnected == 0
     assert len(network.junctions) == pytest.approx(junctions, rel=0.1)
     assert len(network.edges) == pytest.approx(edges, rel=0.1)
     assert network.lefthand == options.get("lefthand", False)

@@ -68,7 +68,7 @@ FAILURES = {
     "429": (Overpass.sends(b"slow down", 429), "429 (too many requests)"),
     "500": (Overpass.sends(b"", 500), "answered 500"),
     "504": (Overpass.sends(b"", 504), "504 (the server is too busy)"),
-    "html": (Overpass.sends(b"<html><body>maintenance</body></html>"), "root is <html>"),
+    "html": (Overpass.sends(b"<html><body>maintenance</body></html>"), "is a web page"),
     "prose": (Overpass.sends(b"no"), "not XML"),
     "empty": (Overpass.sends(b""), "is empty"),
     "cut short": (Overpass.sends(grid_osm()[:-500]), "truncated"),

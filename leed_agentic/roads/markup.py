@@ -1,0 +1,170 @@
+"""XML of others, packed or not, read as a stream: whole, without entities, includes or odd encodings."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import os
+import xml.parsers.expat as expat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from leed_agentic.errors import UsageError
+
+PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
+"""The first bytes of a packed file; its name says nothing certain."""
+ENCODINGS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
+"""What this reader and SUMO's read alike. In any other encoding the two might see different elements."""
+LONGEST_TOKEN = 1 << 25
+"""Bytes of one tag: the shape of the longest street takes some thousand, an attribute of gigabytes is an attack."""
+
+_CHUNK = 1 << 18
+_BOMB_BYTES, _BOMB_RATIO = 1 << 28, 200
+
+
+class MarkupError(Exception):
+    """What keeps a file from being read: `reason` is empty, binary, doctype, include, encoding, truncated or broken."""
+
+    def __init__(self, reason: str, message: str, root: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.root = root
+
+
+def packing(file: Path) -> str | None:
+    """How the file is packed, by its first bytes; None for a plain one.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror or error}.") from error
+    return next((name for magic, name in PACKINGS.items() if head.startswith(magic)), None)
+
+
+def chunks(file: Path, again: str) -> Iterator[bytes]:
+    """The unpacked bytes of a file, piece by piece.
+
+    Args:
+        again: the advice that ends a message, such as "download the area again".
+
+    Raises:
+        UsageError: no such file, unreadable, truncated, damaged, or packed so tightly that only a bomb is.
+    """
+    kind, read = packing(file), 0
+    try:
+        most = max(_BOMB_BYTES, _BOMB_RATIO * file.stat().st_size)
+        with _opened(file, kind) as stream:
+            while piece := stream.read(_CHUNK):
+                read += len(piece)
+                if kind and read > most:
+                    raise UsageError(f"{file} unpacks to more than {_BOMB_RATIO} times its size; {again}.")
+                yield piece
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UsageError(f"{file} is a truncated or damaged {kind} file; {again}.") from error
+    except RuntimeError as error:  # a zip with a password
+        raise UsageError(f"{file} cannot be unpacked ({error}); unpack it first.") from error
+    except OSError as error:
+        if kind == "bzip2" and error.errno is None:
+            raise UsageError(f"{file} is a truncated or damaged {kind} file; {again}.") from error
+        raise UsageError(f"Cannot read {file}: {error.strerror or error}.") from error
+
+
+@contextmanager
+def _opened(file: Path, kind: str | None) -> Iterator[IO[bytes]]:
+    if kind == "zip":
+        with zipfile.ZipFile(file) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            if len(members) != 1:
+                raise UsageError(f"{file} holds {len(members)} files; unpack it and name the one to read.")
+            with archive.open(members[0]) as inner:
+                yield inner
+        return
+    openers: dict[str | None, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    with openers.get(kind, open)(file, "rb") as stream:
+        yield stream
+
+
+def scan(
+    pieces: Iterator[bytes],
+    start: Callable[[str, dict[str, str]], None],
+    end: Callable[[str], None] | None = None,
+    text: Callable[[str], None] | None = None,
+    comment: Callable[[str], None] | None = None,
+) -> None:
+    """Feed a whole XML document through the handlers.
+
+    SUMO follows `<include href="...">` in every file it reads, so such a document is refused, as is every document
+    type: with it go entities, external ones and bombs alike.
+
+    Raises:
+        MarkupError: empty, not XML, cut short, broken, or one of the things refused.
+        UsageError: whatever reading the pieces raises.
+    """
+    parser = expat.ParserCreate()
+    root: str | None = None
+
+    def first(name: str, attributes: dict[str, str]) -> None:
+        nonlocal root
+        root = name
+        parser.StartElementHandler = later
+        later(name, attributes)
+
+    def later(name: str, attributes: dict[str, str]) -> None:
+        if name.rpartition(":")[2] == "include":
+            raise MarkupError("include", f"it includes another file ({attributes.get('href', '')[:80]!r})", root)
+        start(name, attributes)
+
+    def declared(_version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding and _encoding(encoding) not in ENCODINGS:
+            raise MarkupError("encoding", f"its encoding {encoding[:40]!r} is not UTF-8, UTF-16 or ISO-8859-1", root)
+
+    def doctype(*_: Any) -> None:
+        raise MarkupError("doctype", "it declares a document type or entities", root)
+
+    parser.StartElementHandler, parser.EndElementHandler = first, end
+    parser.CharacterDataHandler, parser.CommentHandler = text, comment
+    parser.XmlDeclHandler, parser.StartDoctypeDeclHandler = declared, doctype
+    parser.buffer_text = text is not None
+    fed = 0
+    ended = False
+    try:
+        for piece in pieces:
+            fed += len(piece)
+            parser.Parse(piece, False)
+            if fed - parser.CurrentByteIndex > LONGEST_TOKEN:
+                raise MarkupError("broken", f"a single tag is longer than {LONGEST_TOKEN >> 20} MB", root)
+        if not fed:
+            raise MarkupError("empty", "it is empty")
+        ended = True
+        parser.Parse(b"", True)
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if root is None:  # the latter two: encodings nobody knows
+            raise MarkupError("binary", "it is not XML") from error
+        if not isinstance(error, expat.ExpatError):
+            raise
+        if ended:
+            raise MarkupError("truncated", f"it is truncated: it ends before </{root}>", root) from error
+        raise MarkupError("broken", f"it is broken XML at line {parser.ErrorLineNumber}", root) from error
+
+
+def _encoding(name: str) -> str:
+    try:
+        return codecs.lookup(name).name.removesuffix("-le").removesuffix("-be")
+    except LookupError:
+        return name
+
+
+def check_is_file(file: Path, what: str, advice: str) -> None:
+    """Raises UsageError where there is no such file; a name that no file can have is none either."""
+    if not os.path.isfile(file):
+        raise UsageError(f"There is no {what} {file}; {advice}.")
