@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leed_agentic.credentials import plain_address
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
 LONGEST_FILE = 1_000_000
 """Bytes of a settings file; all settings together need a hundredth."""
-_CREDENTIALS = re.compile(r"((?<=://)|^)[^/@\s]+@")
 
 
 _DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -85,7 +85,9 @@ class EnvironmentSettings(_Group):
 class ModelSettings(_Group):
     """Which language model answers, and how much it may be asked. Keys come from the environment only."""
 
-    name: str = Field("replay", description="provider:name, replay or stand-in.")
+    name: Name = Field(
+        "replay", description="provider:name, replay, stand-in, or a dotted path to a LangChain chat model of your own."
+    )
     base_url: str | None = Field(None, description="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1.")
     send_key: bool = Field(
         True,
@@ -320,11 +322,6 @@ def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, str) and _DOTTED_PATH.fullmatch(value) is not None
-
-
-def plain_address(url: str) -> str:
-    """An address without user name, password and query, where some servers expect a key."""
-    return _CREDENTIALS.sub("", url.split("?")[0])
 
 
 def load_settings(

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from leed_agentic.models.keys import without_keys
+from leed_agentic.credentials import without_keys
 
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)

@@ -116,11 +116,10 @@ def check_maps(settings: Settings) -> str:
 
 
 def check_key(settings: Settings) -> Check:
-    from leed_agentic.models.connect import NEEDS_NO_KEY, split_name
-    from leed_agentic.models.keys import KEY_VARIABLES, key_of, masked
+    from leed_agentic.models.providers import KEY_VARIABLES, NEEDS_NO_KEY, is_own, key_of, masked, split_name
 
     name = settings.model.name
-    if name in NEEDS_NO_KEY:
+    if name in NEEDS_NO_KEY or is_own(name):
         return Check("key", True, f"none needed for {name}")
     try:
         provider, _ = split_name(name)
@@ -137,8 +136,8 @@ def check_key(settings: Settings) -> Check:
 
 
 def check_model(settings: Settings) -> str:
-    from leed_agentic.models.connect import STAND_IN
     from leed_agentic.models.ping import ping
+    from leed_agentic.models.providers import STAND_IN
 
     pong = ping(settings.model)
     if pong.recorded_calls is not None:

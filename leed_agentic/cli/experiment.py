@@ -63,11 +63,11 @@ def run(
 
     Exit code 1: some runs failed; the report covers the others' arms as far as they are complete.
     """
+    from leed_agentic.credentials import without_anything_like_a_key
     from leed_agentic.errors import UsageError
     from leed_agentic.experiments import experiments
     from leed_agentic.experiments.experiment import Request
     from leed_agentic.experiments.study import conduct
-    from leed_agentic.models.keys import without_anything_like_a_key
 
     for option, value, least in (("--seeds", seeds, 1), ("--jobs", jobs, 1), ("--policy-episodes", policy_episodes, 0)):
         if value is not None and value < least:

@@ -28,7 +28,7 @@ def list_models(
     """The configured model with its address, key, prices and caps, then every provider that is known. Calls nothing."""
     from dataclasses import asdict
 
-    from leed_agentic.models.keys import plain_url
+    from leed_agentic.credentials import plain_address
     from leed_agentic.models.providers import key_source, providers
     from leed_agentic.settings import load_settings
 
@@ -36,7 +36,7 @@ def list_models(
     settings = load_settings(settings_file, assignments or (), given).model
     configured: dict[str, Any] = {
         "model": settings.name,
-        "base_url": plain_url(settings.base_url) if settings.base_url else None,
+        "base_url": plain_address(settings.base_url) if settings.base_url else None,
         "key": key_source(settings.name, settings.base_url),
         **settings.model_dump(
             include={"price_input", "price_output", "price_as_of", "max_calls", "max_tokens", "max_cost", "structured"}
@@ -73,8 +73,8 @@ def ping(
     """Ask one question of a few tokens. Exit code 3: the model cannot be reached or refuses the key."""
     from dataclasses import asdict
 
+    from leed_agentic.credentials import plain_address
     from leed_agentic.errors import LeedError
-    from leed_agentic.models.keys import plain_url
     from leed_agentic.models.ping import ping as ask
     from leed_agentic.models.providers import key_source
     from leed_agentic.settings import load_settings
@@ -82,7 +82,7 @@ def ping(
     settings = load_settings(settings_file, assignments or (), {"model.name": name, "model.base_url": base_url}).model
     shown = {
         "model": name,
-        "base_url": plain_url(settings.base_url) if settings.base_url else None,
+        "base_url": plain_address(settings.base_url) if settings.base_url else None,
         "key": key_source(name, settings.base_url),
     }
     try:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from leed_agentic.credentials import without_keys
 from leed_agentic.errors import UnwritableError
-from leed_agentic.models.keys import without_keys
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.credentials import plain_address, without_keys
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.experiments.comparison import AXES, Comparison
 from leed_agentic.experiments.comparison_table import (
@@ -26,7 +27,6 @@ from leed_agentic.experiments.manifest import versions
 from leed_agentic.experiments.runner import Progress, perform
 from leed_agentic.experiments.task import Task, merged
 from leed_agentic.experiments.trial import CALLS, failure_code
-from leed_agentic.models.keys import plain_url, without_keys
 from leed_agentic.runs.files import write_text
 from leed_agentic.runs.lock import alone
 
@@ -122,14 +122,14 @@ def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], c
     for combination in comparison.combinations:
         settings = combination.settings.model_dump(mode="json", exclude={"learning"})
         if settings["model"]["base_url"]:
-            settings["model"]["base_url"] = plain_url(settings["model"]["base_url"])
+            settings["model"]["base_url"] = plain_address(settings["model"]["base_url"])
         tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
         trials = [{"seed": s, "folder": folder, "done": (folder, s) in found} for s, folder in tasks]
         combinations.append({**combination.labels, "settings": settings, "trials": trials})
     prompts = {combination.labels["prompts"]: combination.prompts for combination in comparison.combinations}
     return {
         "question": _question(comparison),
-        "command": _ADDRESS.sub(lambda address: plain_url(address[0]), command),
+        "command": _ADDRESS.sub(lambda address: plain_address(address[0]), command),
         **versions(),
         "rounds": list(comparison.rounds),
         "seeds": list(comparison.seeds),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from leed_agentic import __version__
+from leed_agentic.credentials import plain_address
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.plan import check_budget, planners
@@ -19,9 +20,8 @@ from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, temp
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.task import TRIAL, Task
 from leed_agentic.models.caller import ModelCaller
-from leed_agentic.models.connect import REPLAY, STAND_IN
-from leed_agentic.models.keys import plain_url
-from leed_agentic.models.tape import RecordMode
+from leed_agentic.models.providers import REPLAY, STAND_IN
+from leed_agentic.models.recording import RecordMode
 from leed_agentic.registry import nearest
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
@@ -101,7 +101,7 @@ class Comparison:
         settings = combination.of(seed)
         policy = self.policies.get(_world(settings))
         asked = settings.model.model_dump(mode="json", exclude=_HOW_TO_REACH | _CAPS)
-        asked["base_url"] = plain_url(settings.model.base_url or "")
+        asked["base_url"] = settings.model.base_url or ""
         content = {
             "version": __version__,
             "model": asked,
@@ -200,7 +200,7 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
     named = []
     for label, file, settings in found:
         if labels.count(label) > 1 and not file:
-            label = f"{label}@{plain_url(settings.model.base_url or '')}"
+            label = f"{label}@{plain_address(settings.model.base_url or '')}"
         named.append((label, file, settings))
     labels = [label for label, _, _ in named]
     for label in labels:

@@ -11,7 +11,7 @@ import numpy as np
 from leed_agentic.experiments.comparison import AXES, Combination, Comparison
 from leed_agentic.experiments.picture import csv_text
 from leed_agentic.experiments.statistics import Estimate, mean_and_interval, share_and_interval
-from leed_agentic.models.connect import STAND_IN
+from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.usage import price_of
 from leed_agentic.settings import ModelSettings
 

@@ -14,8 +14,8 @@ from leed_agentic.errors import LeedError
 from leed_agentic.experiments.stages import advance
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.failure import RefusedError
-from leed_agentic.models.spent import Spent
-from leed_agentic.models.tape import Tape
+from leed_agentic.models.recording import ReplyCache
+from leed_agentic.models.usage import Totals
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
@@ -42,9 +42,9 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
     own = own_trajectories(Path(extras["policy"]), scenario) if extras["policy"] else None
     record, calls = extras["record"], folder / CALLS
     others = folder.parent.glob(f"{extras['twins']}/{CALLS}")
-    tape = None if record == "off" else Tape(calls, others, only=record == "only")
+    cache = None if record == "off" else ReplyCache(calls, others, only=record == "only")
     kept_in = calls if record == "auto" else None
-    caller = ModelCaller(settings.model, kept_in, made_with(settings, scenario), tape)
+    caller = ModelCaller(settings.model, kept_in, made_with(settings, scenario), cache)
     state, problem, stages = State(), None, []
     try:
         shop = open_workshop(settings, network, scenario, own=own, caller=caller)
@@ -55,10 +55,10 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
                         state = advance(shop, state, rounds)
                 except RefusedError as error:
                     # Whoever never answered is not set up right; a conversation that grows too long is a result.
-                    if not caller.spent.calls:
+                    if not caller.totals.calls:
                         raise
                     problem = str(error)
-                stages.append(_figures(shop, caller.spent, rounds))
+                stages.append(_figures(shop, caller.totals, rounds))
         finally:
             shop.env.close()
     finally:
@@ -84,7 +84,7 @@ def failure_code(folder: Path) -> int:
         return LeedError.exit_code
 
 
-def _figures(shop: Workshop, spent: Spent, rounds: int) -> dict[str, Any]:
+def _figures(shop: Workshop, totals: Totals, rounds: int) -> dict[str, Any]:
     best, plans = shop.best, shop.rounds
     judged, episode = best.critique, best.episode
     return {
@@ -97,9 +97,9 @@ def _figures(shop: Workshop, spent: Spent, rounds: int) -> dict[str, Any]:
         "reward": episode.mean_reward if episode else None,
         "arrival_rate": episode.arrival_rate if episode else None,
         "dtw": judged.mean("dtw") if judged else None,
-        "calls": spent.calls,
-        "input_tokens": spent.input_tokens,
-        "output_tokens": spent.output_tokens,
-        "seconds": round(spent.seconds, 3),
+        "calls": totals.calls,
+        "input_tokens": totals.input_tokens,
+        "output_tokens": totals.output_tokens,
+        "seconds": round(totals.seconds, 3),
         "errors": dict(sorted(Counter(finding["kind"] for plan in plans for finding in plan.findings).items())),
     }

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
-from leed_agentic.models.connect import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN, connect, effective_settings
+from leed_agentic.credentials import without_keys
+from leed_agentic.models.connect import connect, effective_settings, name_of
 from leed_agentic.models.failure import understand
-from leed_agentic.models.keys import without_keys
 from leed_agentic.models.pace import Pace
-from leed_agentic.models.recording import SAMPLING, CallLog, Recording, call_key, shipped_recording
-from leed_agentic.models.spent import Spent
-from leed_agentic.models.tape import Tape
+from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN
+from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
 from leed_agentic.models.threads import together, within
 from leed_agentic.models.tracing import check_tracing
-from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Usage, check_caps, check_first
+from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
 from leed_agentic.settings import ModelSettings
 
 if TYPE_CHECKING:
@@ -64,11 +63,13 @@ class ModelCaller:
     Args:
         calls_file: where every call is appended as a line; None keeps no record.
         made_with: scenario and settings, for the head of that file. No secrets.
-        tape: replies that need not be asked for again; their tokens and seconds are as recorded.
+        cache: replies that need not be asked for again; their tokens and seconds are as recorded.
+        chat: a chat model of one's own to ask in place of the one that the settings name; its sampling and its limit
+            on tokens are its own, and it makes its own retries, if any.
 
     Attributes:
         usage: counts so far.
-        spent: what all replies took, replayed ones as when they were made.
+        totals: what all replies took, replayed ones as when they were made.
         label: how to name the model to people, such as `replay of openai:gpt-4o-mini`.
         recording: what is played back, else None.
 
@@ -81,14 +82,18 @@ class ModelCaller:
         settings: ModelSettings,
         calls_file: Path | None,
         made_with: Mapping[str, Any],
-        tape: Tape | None = None,
+        cache: ReplyCache | None = None,
+        chat: BaseChatModel | None = None,
     ) -> None:
+        if chat is not None:
+            settings = settings.model_copy(update={"name": name_of(chat), "base_url": None, "structured": False})
         self.settings = settings
         self.pace = Pace(settings)
         self.usage = Usage()
-        self.spent = Spent()
+        self.totals = Totals()
         self.recording: Recording | None = None
-        self._tape = tape
+        self._cache = cache
+        self._chat = chat
         self._models: dict[int, BaseChatModel] = {}
         self._lock = threading.Lock()
         check_caps(settings)
@@ -98,9 +103,9 @@ class ModelCaller:
             self.model = self.recording.model
             self.label = f"replay of {_label(self.recording.model['name'])}"
         else:
-            if tape is not None and tape.only:
+            if cache is not None and cache.only:
                 # What is never called needs no key.
-                self.model = tape.model
+                self.model = cache.model
             else:
                 self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
             self.label = _label(settings.name)
@@ -118,7 +123,7 @@ class ModelCaller:
 
     @property
     def cost(self) -> float | None:
-        """What was spent so far, in the currency of the prices; None where it is unknown."""
+        """The cost so far, in the currency of the prices; None where it is unknown."""
         return self.usage.cost(self.settings)
 
     def ask(
@@ -201,7 +206,7 @@ class ModelCaller:
             call["schema"] = sent
         if self.recording is not None:
             return self._replayed(self.recording.answer(call["key"]), call)
-        recorded, kept = self._tape.take(call["key"]) if self._tape else (None, False)
+        recorded, kept = self._cache.take(call["key"]) if self._cache else (None, False)
         if recorded is not None:
             return self._replayed(recorded, call, kept)
         with self.pace.place():
@@ -213,6 +218,8 @@ class ModelCaller:
             self._log.close()
 
     def _connected(self, limit: int) -> BaseChatModel:
+        if self._chat is not None:
+            return self._chat
         # The limit goes in when the model is made, because providers agree on no word for it in a single call.
         with self._lock:
             if limit not in self._models:
@@ -290,7 +297,7 @@ class ModelCaller:
 
     def _keep(self, call: Mapping[str, Any], reply: Reply, attempt: int = 0, kept: bool = False) -> None:
         seconds = round(reply.seconds, 4)
-        self.spent.add(reply.input_tokens, reply.output_tokens, seconds)
+        self.totals.add(reply.input_tokens, reply.output_tokens, seconds)
         if reply.input_tokens is None or reply.output_tokens is None:
             self.usage.unreported_calls += 1
         sent = sum(len(m["content"]) for m in call["messages"])

@@ -3,45 +3,35 @@
 from __future__ import annotations
 
 import base64
-import difflib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from leed_agentic.credentials import plain_address
 from leed_agentic.errors import UsageError
-from leed_agentic.models.keys import KEY_VARIABLES, PLACEHOLDER, key_of, plain_url
+from leed_agentic.models.providers import (
+    KEY_VARIABLES,
+    NEEDS_NO_KEY,
+    PLACEHOLDER,
+    REPLAY,
+    STAND_IN,
+    is_own,
+    key_of,
+    split_name,
+)
+from leed_agentic.registry import Registry
 from leed_agentic.settings import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-STAND_IN = "stand-in"
-REPLAY = "replay"
-NEEDS_NO_KEY = (REPLAY, STAND_IN)
-NO_LLM = "stand-in (no LLM was called)"
-NAME_FORM = "write provider:name, such as openai:gpt-4o-mini, or one of replay and stand-in"
+models: Registry[Any] = Registry("model")
+"""By dotted path: a LangChain chat model of one's own, or a class or function without arguments that makes one."""
+
 # Ollama's client calls the limit on tokens differently and ignores the usual word.
 _OWN_WORDS = {"ollama": {"max_tokens": "num_predict"}}
 # The others refuse a request that carries a seed.
 _TAKES_SEED = {"openai", "azure_openai", "ollama"}
 _TAKES_SCHEMA = {"openai", "azure_openai"}
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Provider and model of `provider:name`; only the first colon counts (ollama:qwen2.5:7b).
-
-    Raises:
-        UsageError: there is no provider or no name, or the provider is a slip.
-    """
-    provider, colon, model = (part.strip() for part in name.partition(":"))
-    if not (provider and colon and model):
-        near = difflib.get_close_matches(name.strip(), NEEDS_NO_KEY, n=1)
-        hint = f"did you mean {near[0]!r}? Else " if near else ""
-        raise UsageError(f"Model {name!r} names no provider; {hint}{NAME_FORM}.")
-    # LangChain knows more providers than these, so only what is nearly one of them can be told to be a slip.
-    near = difflib.get_close_matches(provider, KEY_VARIABLES, n=1, cutoff=0.85)
-    if near and near[0] != provider:
-        raise UsageError(f"Unknown provider {provider!r}: did you mean {near[0]!r}? `leed models list` has them all.")
-    return provider, model
 
 
 def connect(settings: ModelSettings) -> BaseChatModel:
@@ -56,6 +46,8 @@ def connect(settings: ModelSettings) -> BaseChatModel:
         from leed_agentic.models.stand_in import StandIn
 
         return StandIn(error_rate=settings.stand_in_error_rate, seed=settings.seed or 0)
+    if is_own(settings.name):
+        return _own(settings.name)
     if settings.name == REPLAY:
         raise UsageError("replay answers from a recording and connects to nothing; name a model to call.")
     provider, model = split_name(settings.name)
@@ -65,11 +57,17 @@ def connect(settings: ModelSettings) -> BaseChatModel:
             "model openai:NAME with the server's --base-url."
         )
     if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {plain_url(settings.base_url)!r} must start with http:// or https://.")
+        raise UsageError(f"--base-url {plain_address(settings.base_url)!r} must start with http:// or https://.")
     if provider in KEY_VARIABLES and not key_of(provider) and not settings.base_url:
         variable = KEY_VARIABLES[provider][0]
         raise UsageError(f"{settings.name} has no key; set the variable {variable}, or name a server with --base-url.")
     return _openai(settings, model) if provider == "openai" else _other(settings, provider, model)
+
+
+def name_of(chat: BaseChatModel) -> str:
+    """What a chat model that somebody brought along is called in records: its class and its own word for its model."""
+    model = getattr(chat, "model_name", None) or getattr(chat, "model", None)
+    return f"{type(chat).__name__}:{model}" if isinstance(model, str) and model else type(chat).__name__
 
 
 def effective_settings(settings: ModelSettings, model: BaseChatModel) -> dict[str, Any]:
@@ -78,12 +76,31 @@ def effective_settings(settings: ModelSettings, model: BaseChatModel) -> dict[st
     structured = {"structured": True} if settings.structured and settings.name not in NEEDS_NO_KEY else {}
     return {
         "name": settings.name,
-        "base_url": plain_url(base_url) if base_url else None,
+        "base_url": plain_address(base_url) if base_url else None,
         "temperature": getattr(model, "temperature", None),
         "seed": getattr(model, "seed", None),
         "max_output_tokens": settings.max_output_tokens,
         **structured,
     }
+
+
+def _own(path: str) -> BaseChatModel:
+    """The chat model that a dotted path names, or that the class or function there makes."""
+    from langchain_core.language_models import BaseChatModel
+
+    from leed_agentic.models.failure import short
+
+    found = models.get(path)
+    if not isinstance(found, BaseChatModel) and callable(found):
+        try:
+            found = found()
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - somebody else's code, with errors of its own
+            raise UsageError(f"Model {path} cannot be set up: {short(error)}") from None
+    if not isinstance(found, BaseChatModel):
+        raise UsageError(f"Model {path}: that is no LangChain chat model (BaseChatModel), and makes none.")
+    return found
 
 
 def _openai(settings: ModelSettings, model: str) -> BaseChatModel:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from leed_agentic.credentials import without_anything_like_a_key
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
-from leed_agentic.models.keys import without_anything_like_a_key
 
 LONGEST_PAUSE = 60.0
 """Seconds; a server that asks for more (a daily quota) is tried again after this much all the same."""

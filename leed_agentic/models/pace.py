@@ -16,7 +16,6 @@ import platformdirs
 from filelock import BaseFileLock, FileLock, Timeout
 
 from leed_agentic.errors import UsageError
-from leed_agentic.models.keys import plain_url
 from leed_agentic.settings import ModelSettings
 
 LOOK_AGAIN = 0.05
@@ -40,7 +39,7 @@ class Pace:
     ) -> None:
         self._places = settings.max_concurrent_calls
         self._interval = 60.0 / settings.calls_per_minute if settings.calls_per_minute else None
-        who = f"{settings.name} {plain_url(settings.base_url or '')}"
+        who = f"{settings.name} {settings.base_url or ''}"
         account = hashlib.sha256(who.encode()).hexdigest()[:16]
         self.folder = (folder or platformdirs.user_cache_path("leed_agentic") / "pace") / account
         self._clock, self._sleep = clock, sleep

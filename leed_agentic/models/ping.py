@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leed_agentic.models.caller import ModelCaller
-from leed_agentic.models.connect import REPLAY
+from leed_agentic.models.providers import REPLAY
 from leed_agentic.models.tracing import traced
 from leed_agentic.settings import ModelSettings
 

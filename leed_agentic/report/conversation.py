@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leed_agentic.models.connect import NO_LLM, STAND_IN
+from leed_agentic.models.providers import NO_LLM, STAND_IN
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.traffic.demonstration import DemonstrationSet
 

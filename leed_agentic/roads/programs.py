@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -77,6 +77,51 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
     if done.returncode != 0:
         raise UsageError(f"{purpose}: {name} says: {_last_error(said)}")
     return said
+
+
+def run_tool(
+    script: str,
+    options: Sequence[str],
+    folder: Path,
+    purpose: str,
+    say: Callable[[str], None] = lambda _line: None,
+    log: str | None = None,
+) -> None:
+    """Run one of the Python tools of SUMO's wheel, such as assign/duaIterate.py, in a folder to its end.
+
+    Args:
+        say: called with each line that the tool prints.
+        log: the file in the folder to which it sends what the programs say that it runs.
+
+    Raises:
+        UnavailableError: the tool is missing or cannot be started.
+        UsageError: it refused its input; the message is its own last error, after `purpose`.
+    """
+    home = sumo_home()
+    file = home / "tools" / script
+    if not file.is_file():
+        raise UnavailableError(f"SUMO's tool {script} is missing from {home / 'tools'}; {_FIX}.")
+    lines: list[str] = []
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-u", str(file), *options],
+            env={**os.environ, "SUMO_HOME": str(home)},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            for line in process.stdout or ():
+                lines.append(line)
+                say(line.strip())
+    except OSError as error:
+        raise UnavailableError(f"SUMO's tool {script} cannot be started ({error}); {_FIX}.") from error
+    if process.returncode != 0:
+        if log and (folder / log).is_file():
+            lines.append((folder / log).read_text(encoding="utf-8", errors="replace"))
+        raise UsageError(f"{purpose}: {script} says: {_last_error(''.join(lines))}")
 
 
 def _last_error(output: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
-from leed_agentic.models.connect import connect, split_name
+from leed_agentic.models.connect import connect
+from leed_agentic.models.providers import split_name
 from leed_agentic.settings import ModelSettings
 
 
@@ -86,3 +87,32 @@ def test_a_slip_in_the_provider_is_told_and_no_package_is_named(name, meant):
 )
 def test_providers_without_a_key_of_ours_are_no_slips(provider):
     assert split_name(f"{provider}:model") == (provider, "model")
+
+
+def test_a_chat_model_of_ones_own_is_asked_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from langchain_core.language_models import FakeListChatModel\n"
+        "def make():\n    return FakeListChatModel(responses=['a', 'b'])\n"
+        "made = make()\nnothing = 3\n"
+        "def broken():\n    raise ValueError('no such\\ncard')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from mine import make
+
+    for caller in (
+        ModelCaller(ModelSettings(), tmp_path / "calls.jsonl", {}, chat=make()),
+        ModelCaller(ModelSettings(name="mine.make"), None, {}),
+        ModelCaller(ModelSettings(name="mine.made"), None, {}),
+    ):
+        replies = [caller.ask([{"role": "user", "content": "x"}], purpose="t", max_output_tokens=5) for _ in "ab"]
+        assert [(r.text, r.input_tokens) for r in replies] == [("a", None), ("b", None)]
+        assert caller.label in ("FakeListChatModel", "mine.make", "mine.made")
+    again = ModelCaller(ModelSettings(name="replay", replay=tmp_path / "calls.jsonl"), None, {})
+    assert again.ask([{"role": "user", "content": "x"}], purpose="t", max_output_tokens=5).text == "a"
+    for name, why in (
+        ("mine.nothing", "no LangChain chat model"),
+        ("mine.broken", "no such card"),
+        ("no.such", "Cannot import"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            connect(ModelSettings(name=name))

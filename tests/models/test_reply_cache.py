@@ -10,8 +10,7 @@ import pytest
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.models.failure import RefusedError
-from leed_agentic.models.recording import Recording
-from leed_agentic.models.tape import Tape
+from leed_agentic.models.recording import Recording, ReplyCache
 from leed_agentic.settings import ModelSettings
 from tests.model_server import Answer, ModelServer, Say
 
@@ -27,8 +26,8 @@ def caller(model_server: ModelServer, tmp_path: Path):
     def make(name: str, others: Sequence[str] = (), only: bool = False, **changes: object) -> ModelCaller:
         own = tmp_path / name
         options = {"name": "openai:tiny", "base_url": model_server.url, "retry_seconds": 0.0, **changes}
-        tape = Tape(own, [tmp_path / other for other in others], only)
-        return ModelCaller(ModelSettings.model_validate(options), None if only else own, {}, tape)
+        cache = ReplyCache(own, [tmp_path / other for other in others], only)
+        return ModelCaller(ModelSettings.model_validate(options), None if only else own, {}, cache)
 
     return make
 
@@ -48,7 +47,7 @@ def test_what_is_recorded_is_not_asked_again(caller, model_server: ModelServer, 
     again = caller("a.jsonl")
     assert asked(again, "x", "x") == ["one", "two"]
     assert (tmp_path / "a.jsonl").read_bytes() == before
-    assert (again.spent, again.usage.input_tokens) == (first.spent, 0)
+    assert (again.totals, again.usage.input_tokens) == (first.totals, 0)
     # The failed try counts for the cap on calls as it did then.
     with pytest.raises(CapReached):
         asked(caller("a.jsonl", max_calls=3), "x", "x", "x")
