@@ -46,8 +46,7 @@ class Generated:
 
 def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
     """The scenario that the settings and their seed make on this map."""
-    seconds = settings.environment.max_steps * settings.environment.step_seconds
-    return draw_scenario(network, settings.scenario, settings.seed, seconds)
+    return draw_scenario(network, settings.scenario, settings.seed, settings.environment.planned_seconds)
 
 
 def generate(

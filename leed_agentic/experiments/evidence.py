@@ -14,6 +14,7 @@ from leed_agentic.experiments.experiment import Experiment, Run
 from leed_agentic.experiments.statistics import normalised
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
 from leed_agentic.runs.log import read_csv
+from leed_agentic.settings import PAPER_STEPS
 
 LAST = 50
 """Episodes behind a final figure."""
@@ -90,7 +91,7 @@ def read_evidence(experiment: Experiment, runs: Sequence[Run], parent: Path) -> 
     members: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         members.setdefault((run.place, run.arm), []).append(run)
-        evidence.max_steps[run.place] = run.settings.environment.max_steps
+        evidence.max_steps[run.place] = run.settings.environment.max_steps or PAPER_STEPS
     for (place, arm), group in members.items():
         folders = [parent / run.key for run in group]
         evidence.groups.setdefault(place, {})[arm] = _group(group, folders, experiment.test_episodes)

@@ -53,8 +53,7 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
     if scenario is None:
-        seconds = float(settings.environment.max_steps * settings.environment.step_seconds)
-        scenario = draw_scenario(network, settings.scenario, settings.seed, seconds)
+        scenario = draw_scenario(network, settings.scenario, settings.seed, settings.environment.planned_seconds)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
     return RouteWorld(RouteEnv(network, scenario, settings.environment))

@@ -20,18 +20,21 @@ class RouteEnv(RouteChoice, ParallelEnv):
 
     Action: Discrete(m), the i-th legal successor of the agent's last chosen edge, counter-clockwise from the right; m
     is the map's largest number of successors. An agent whose info says `decides: False` is in mid-edge: its action is
-    ignored and its observation is that of its last decision. An action outside the mask is replaced by the next edge of
-    the fastest path, and the agent's next info says `illegal_action: True`.
+    ignored and its observation is that of its last decision. An action outside the mask is replaced as
+    `settings.illegal_action` says, and the agent's next info says `illegal_action: True`.
 
     Step: a step in which somebody decides again at once (a short edge was chosen) takes no simulated time; every other
-    step takes `step_seconds`. An arrival terminates the agent; `max_steps * step_seconds` simulated seconds truncate.
+    step takes `step_seconds`. An arrival terminates the agent; `max_steps * step_seconds` simulated seconds truncate,
+    `env.max_steps` being the settings', or where they name none enough for the slowest trip.
 
     What happens in a step is `RouteChoice`, by agent number; here it gets names and dicts.
 
     Args:
         network: the streets.
-        scenario: the trips, or a function from a seed to them (a new scenario at every `reset(seed=...)`).
+        scenario: the trips, or a function from a seed to them: `reset(seed=...)` draws, `reset()` goes on drawing.
         settings: see `EnvironmentSettings`.
+        redraw_every: episodes for which drawn trips stay the same.
+        seed: of the first draw.
 
     Raises:
         UsageError: unknown reward, score, distance or observation; a scenario of another map.
@@ -46,8 +49,10 @@ class RouteEnv(RouteChoice, ParallelEnv):
         network: RoadNetwork,
         scenario: Scenario | Callable[[int], Scenario],
         settings: EnvironmentSettings | None = None,
+        redraw_every: int = 1,
+        seed: int = 0,
     ) -> None:
-        super().__init__(network, scenario, settings)
+        super().__init__(network, scenario, settings, redraw_every, seed)
         self.possible_agents = [agent_name(agent) for agent in range(self.agent_count)]
         box = spaces.Box(-np.inf, np.inf, (self.observation_size,), np.float32)
         mask = spaces.Box(0, 1, (network.max_successors,), np.int8)
@@ -77,7 +82,8 @@ class RouteEnv(RouteChoice, ParallelEnv):
 
         Args:
             seed: of the scenario, where the environment was given a function, and of driver noise.
-            options: `scenario` replaces the scenario; `agents`, a list of agent numbers, leaves the others at home.
+            options: `scenario` replaces the scenario; `agents`, a list of agent numbers, leaves the others at home;
+                `routes`, edge ids by agent number, are what SUMO expects them to choose.
         """
         self.begin(seed, options)
         self._masks_then = {agent: self.action_mask(agent) for agent in self.under_way}

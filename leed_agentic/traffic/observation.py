@@ -15,6 +15,9 @@ Score = Callable[[View, int, Edge], float]
 Observation = Callable[[View, int], np.ndarray]
 Columns = Callable[[int], Iterable[int]]
 
+LONGEST_WAIT = 90.0
+"""Seconds that standing cars may add to a street: SUMO reads one car at a red light as hours."""
+
 scores: Registry[Score] = Registry("score")
 observations: Registry[Observation] = Registry("observation")
 
@@ -69,7 +72,13 @@ def _without_scores(network: RoadNetwork, edge_index: int, destination: str) -> 
 
 @scores.register("travel_time")
 def current_travel_time(env: View, agent: int, edge: Edge) -> float:
-    """Seconds the edge takes at the mean speed of the vehicles on it now (SUMO's edge travel time)."""
+    """Seconds the edge takes at the mean speed of the vehicles on it now, at most LONGEST_WAIT above free flow."""
+    return min(float(env.simulation.api.edge.getTraveltime(edge.id)), edge.travel_time + LONGEST_WAIT)
+
+
+@scores.register("sumo_travel_time")
+def sumo_travel_time(env: View, agent: int, edge: Edge) -> float:
+    """The same as SUMO reads it, to which one car at a red light is hours."""
     return float(env.simulation.api.edge.getTraveltime(edge.id))
 
 
@@ -88,4 +97,4 @@ def straight(env: View, agent: int, edge: Edge) -> float:
 @scores.register("network")
 def along_network(env: View, agent: int, edge: Edge) -> float:
     """Metres along the shortest legal path from the edge's end to the destination: with it routing is an argmin."""
-    return float(env.network.distances_to(env.scenario.agents[agent].destination)[edge.index])
+    return float(env.network.distances_to(env.scenario.agents[agent].goal)[edge.index])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import Edge
+from leed_agentic.traffic.observation import current_travel_time
 from leed_agentic.traffic.view import View
 
 
@@ -49,6 +50,34 @@ def sparse_reward(env: View, agent: int, change: Change) -> float:
     return env.settings.arrival_bonus * change.arrived - env.settings.time_penalty * change.seconds
 
 
+@rewards.register("time")
+def time_reward(env: View, agent: int, change: Change) -> float:
+    """Minus the agent's own seconds, and nothing else."""
+    return -env.settings.time_penalty * change.seconds
+
+
+@rewards.register("fleet")
+def fleet_reward(env: View, agent: int, change: Change) -> float:
+    """Minus the mean seconds of all agents in the same step, those at home counting 0: what all together want."""
+    return -env.settings.time_penalty * sum(env.seconds.values()) / len(env.scenario.agents)
+
+
+@rewards.register("marginal")
+def marginal_reward(env: View, agent: int, change: Change) -> float:
+    """Minus the agent's own seconds and those that it costs the others.
+
+    Taken as if the delay on a street grew in proportion to the vehicles on it: one more vehicle then adds to the others
+    what it loses itself, so of its seconds the share that is delay (1 - free flow / current travel time, with the
+    travel time cut as in the score) counts twice.
+    """
+    vehicle = env.fleet.vehicles[agent]
+    if not change.seconds or change.arrived:
+        return -env.settings.time_penalty * change.seconds
+    street = vehicle.chosen[min(vehicle.position, len(vehicle.chosen) - 1)]
+    takes = max(current_travel_time(env, agent, street), street.travel_time)
+    return -env.settings.time_penalty * change.seconds * (2.0 - street.travel_time / takes)
+
+
 @distances.register("straight")
 def straight(env: View, agent: int, edge: Edge) -> float:
     """Metres as the crow flies from the edge's end."""
@@ -58,10 +87,10 @@ def straight(env: View, agent: int, edge: Edge) -> float:
 @distances.register("network")
 def along_network(env: View, agent: int, edge: Edge) -> float:
     """Metres along the shortest legal path from the edge's end."""
-    return float(env.network.distances_to(env.scenario.agents[agent].destination)[edge.index])
+    return float(env.network.distances_to(env.scenario.agents[agent].goal)[edge.index])
 
 
 @distances.register("travel_time")
 def free_flow_time(env: View, agent: int, edge: Edge) -> float:
     """Free-flow seconds along the fastest legal path from the edge's end."""
-    return float(env.network.times_to(env.scenario.agents[agent].destination)[edge.index])
+    return float(env.network.times_to(env.scenario.agents[agent].goal)[edge.index])

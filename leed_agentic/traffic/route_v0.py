@@ -27,11 +27,8 @@ def parallel_env(map: str = "braunschweig", agents: int = 10, seed: int = 0, **e
     values = {f"environment.{name}": value for name, value in environment.items()}
     settings = load_settings(overrides={"map.name": map, "scenario.agents": agents, "seed": seed, **values})
     network = open_map(settings.map.name, settings.map)
-    seconds = settings.environment.max_steps * settings.environment.step_seconds
-    draw = partial(draw_scenario, network, settings.scenario, episode_seconds=seconds)
-    env = RouteEnv(network, draw, settings.environment)
-    env.scenario = draw(settings.seed)
-    return env
+    draw = partial(draw_scenario, network, settings.scenario, episode_seconds=settings.environment.planned_seconds)
+    return RouteEnv(network, draw, settings.environment, seed=settings.seed)
 
 
 if ID not in pettingzoo.parallel_registry:

@@ -14,11 +14,10 @@ from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import write_text
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
+from leed_agentic.traffic.observation import LONGEST_WAIT
 
 FORMAT = "leed-trajectories"
 FORMAT_VERSION = 1
-LONGEST_WAIT = 90.0
-"""Seconds that standing cars may add to a street: SUMO reads one car at a red light as hours."""
 
 Choose = Callable[[RouteEnv, int, np.ndarray, np.ndarray], int]
 """A policy: (environment, agent, observation, action mask) -> action."""
@@ -79,7 +78,8 @@ class Episode:
 
 def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mapping[str, Any] | None = None) -> Episode:
     """One episode in which `choose` decides for every agent: Env(pi | s_0, P), equations (1) and (2)."""
-    env.begin(seed, options)
+    known = {"routes": choose.routes} if isinstance(choose, Follow) else {}
+    env.begin(seed, {**known, **(options or {})})
     agents = env.under_way
     decisions: dict[int, list[Decision]] = {agent: [] for agent in agents}
     rewards: dict[int, list[float]] = {agent: [] for agent in agents}
@@ -128,15 +128,26 @@ def positions_of(env: RouteEnv, route: Sequence[str]) -> np.ndarray:
     return env.network.end_points[[env.network.edge(e).index for e in route]].reshape(-1, 2)
 
 
-def follow(routes: Mapping[int, Sequence[str]]) -> Choose:
-    """A policy that drives fixed routes (an expert's); off its route an agent takes the fastest path."""
+@dataclass(frozen=True)
+class Follow:
+    """A policy that drives fixed routes (an expert's); off its route an agent takes the fastest path.
 
-    def choose(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-        done, route = env.route(agent), routes.get(agent, ())
-        on_route = list(route[: len(done)]) == done and len(route) > len(done)
-        return env.action_of(agent, route[len(done)] if on_route else env.fleet.fallback(agent))
+    `drive` hands SUMO the whole routes at the start, so that the vehicles drive as in plain SUMO.
+    """
 
-    return choose
+    routes: Mapping[int, Sequence[str]]
+
+    def __call__(self, env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        done, route = env.fleet.vehicles[agent].chosen, self.routes.get(agent, ())
+        on_route = len(route) > len(done) and all(edge.id == e for edge, e in zip(done, route, strict=False))
+        if on_route and route[len(done)] in done[-1].successors:
+            action = env.action_of(agent, route[len(done)])
+            if mask[action]:
+                return action
+        return env.action_of(agent, env.fleet.fallback(agent))
+
+
+follow = Follow
 
 
 def fastest_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
@@ -150,7 +161,7 @@ def replanned_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.
     now = np.array([ask(edge.id) for edge in network.edges])
     costs = np.clip(now, network.travel_times, network.travel_times + LONGEST_WAIT)
     trip = env.scenario.agents[agent]
-    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.destination, costs)[1])
+    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.goal, costs)[1])
 
 
 def random_policy(seed: int) -> Choose:

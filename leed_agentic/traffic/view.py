@@ -38,6 +38,8 @@ class View(Protocol):
     """Seconds since the episode began."""
     under_way: list[int]
     """Agents that neither arrived nor were cut off."""
+    seconds: dict[int, float]
+    """How long each agent was on its way in the step whose rewards are asked for."""
 
     @property
     def fleet(self) -> FleetView: ...

@@ -91,7 +91,15 @@ def until_some_decide(env: RouteEnv, fits) -> tuple[int, dict[str, int]]:
         _, _, _, _, infos = env.step(actions)
 
 
-def test_illegal_action_takes_the_fastest_path_and_is_reported(env):
+def test_illegal_action_may_be_replaced_by_the_fastest_path_and_is_reported():
+    env = make(illegal_action="fastest")
+    try:
+        _check_replacement(env)
+    finally:
+        env.close()
+
+
+def _check_replacement(env):
     m = env.network.max_successors
     agent, actions = until_some_decide(env, lambda a: len(env.current_edge(a).successors) < m)
     expected, taken = env.fleet.fallback(agent), len(env.route(agent))
@@ -131,7 +139,7 @@ def test_cap_truncates(env):
     env = env
     observations, infos = env.reset(seed=0)
     policy, steps = random_policy(0), 0
-    short = env.settings.max_steps * env.settings.step_seconds
+    short = env.max_steps * env.settings.step_seconds
     while env.agents:
         actions = {
             name: policy(env, int(name[6:]), observations[name], infos[name]["action_mask"])
