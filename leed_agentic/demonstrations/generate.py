@@ -24,9 +24,10 @@ from leed_agentic.roads.picture import draw_map
 from leed_agentic.runs.files import copy_file, write_json
 from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
 from leed_agentic.traffic.environment import RouteEnv
-from leed_agentic.traffic.scenario import Scenario, draw_scenario
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
 from leed_agentic.versions import package_versions
 
@@ -46,7 +47,7 @@ class Generated:
 
 def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
     """The scenario that the settings and their seed make on this map."""
-    return draw_scenario(network, settings.scenario, settings.seed, settings.environment.planned_seconds)
+    return scenario_for(network, settings)
 
 
 def generate(

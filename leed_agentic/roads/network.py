@@ -114,6 +114,7 @@ class RoadNetwork:
             self._ending[edge.to_junction].append(edge.index)
         self._allowed = {s.id: s.allowed for s in net.streets.values()}
         self._turns = net.turns
+        self._location = (net.projection, net.offset)
         self._searches: dict[tuple[Destination, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def __repr__(self) -> str:
@@ -161,6 +162,17 @@ class RoadNetwork:
             raise UsageError(
                 f"Map {self.name} has no junction {junction_id!r}; {nearest_id(junction_id, self._junction_by_id)}"
             ) from None
+
+    def point(self, lon: float, lat: float) -> tuple[float, float] | None:
+        """Network coordinates of a longitude and latitude, metres; None for a network without projection."""
+        projection, (x0, y0) = self._location
+        if projection is None:
+            return None
+        import pyproj
+
+        # Checked when the junctions' own places were computed with it.
+        x, y = pyproj.Proj(projection)(lon, lat)
+        return x + x0, y + y0
 
     def has_junction(self, junction_id: str) -> bool:
         return junction_id in self._junction_by_id

@@ -9,13 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from leed_agentic.errors import UsageError
 from leed_agentic.traffic.scenario import VEHICLE_TYPE, AgentTrip, BackgroundTrip, Scenario, VehicleType
 
 REROUTING_OPTIONS = ("--device.rerouting.period", "60")
 """Of the others that look for a faster way; SUMO's own adaptation interval is the better one."""
 _MEAN = re.compile(r"^\s*norm\w*\(\s*([0-9.]+)")
-_VEHICLE = ("departLane", "departPos", "departSpeed", "arrivalLane", "arrivalPos", "arrivalSpeed")
+VEHICLE_ATTRIBUTES = ("departLane", "departPos", "departSpeed", "arrivalLane", "arrivalPos", "arrivalSpeed")
 
 Phases = Sequence[tuple[float, str]]
 """Seconds and state of each phase of a traffic light."""
@@ -41,7 +40,7 @@ def additional_text(
     """
     root = Element("additional")
     given = {kind.id: kind for kind in scenario.types}
-    for kind in (given.get(VEHICLE_TYPE, VehicleType(VEHICLE_TYPE, {"sigma": "0", "speedDev": "0"})), *given.values()):
+    for kind in (given.get(VEHICLE_TYPE, VehicleType(VEHICLE_TYPE)), *given.values()):
         if kind.id != VEHICLE_TYPE or root.find("vType") is None:
             _add_type(root, kind, driver_noise, rerouting=False)
     if scenario.rerouting:
@@ -83,8 +82,8 @@ def _add_type(root: Element, kind: VehicleType, driver_noise: float | None, rero
 
 def vehicle_attributes(attributes: Mapping[str, str]) -> dict[str, str]:
     """Those of a vehicle's attributes that the environment drives by, with SUMO's defaults for the others."""
-    defaults = dict(zip(_VEHICLE, ("first", "base", "0", "current", "max", "current"), strict=True))
-    return {**defaults, **{name: value for name, value in attributes.items() if name in _VEHICLE}}
+    defaults = dict(zip(VEHICLE_ATTRIBUTES, ("first", "base", "0", "current", "max", "current"), strict=True))
+    return {**defaults, **{name: value for name, value in attributes.items() if name in VEHICLE_ATTRIBUTES}}
 
 
 def in_order(scenario: Scenario) -> list[AgentTrip | BackgroundTrip]:
@@ -96,42 +95,30 @@ def in_order(scenario: Scenario) -> list[AgentTrip | BackgroundTrip]:
 def is_exact(scenario: Scenario, driver_noise: float | None) -> bool:
     """Whether a cleared network is the state of a fresh one: no chance, no closure, no device that learns."""
     chance = any("random" in value for trip in scenario.vehicles for value in trip.attributes.values())
-    drivers = driver_noise == 0 or (driver_noise is None and all(_without_noise(kind) for kind in scenario.types))
-    return drivers and not (chance or scenario.closures or scenario.rerouting)
-
-
-def _without_noise(kind: VehicleType) -> bool:
-    words = kind.attributes
-    factor = words.get("speedFactor", "1")
-    return words.get("sigma") == "0" and "(" not in factor and words.get("speedDev") == "0"
+    return driver_noise == 0 and not (chance or scenario.closures or scenario.rerouting)
 
 
 def driven_routes_text(
     scenario: Scenario, routes: Mapping[int, Sequence[str]], others: Mapping[str, Sequence[str]]
 ) -> str:
-    """A SUMO route file of what is driven: agents on their routes, the others on theirs, in the order of insertion.
+    """A SUMO route file of what is driven, in the order of insertion; a vehicle without a route is not in it.
+
+    Every attribute is written out: to SUMO departSpeed="0" is not the same as none, and the environment says 0.
 
     Args:
-        routes: edge ids by agent number; an agent without one stays at home.
+        routes: edge ids by agent number.
         others: edge ids by the id of the background vehicle.
-
-    Raises:
-        UsageError: a background vehicle has no route.
     """
     root = Element("routes")
     for trip in in_order(scenario):
         if isinstance(trip, AgentTrip):
-            if trip.agent not in routes:
-                continue
-            edges, kind = routes[trip.agent], trip.type
+            edges, kind = routes.get(trip.agent), trip.type
         else:
-            if trip.id not in others:
-                raise UsageError(f"There is no route of vehicle {trip.id!r}; drive the scenario first.")
-            edges, kind = others[trip.id], type_of(trip.type, scenario.rerouting)
-        words = {name: value for name, value in trip.attributes.items() if name in _VEHICLE}
-        vehicle = SubElement(
-            root, "vehicle", {"id": trip.id, "type": kind, "depart": f"{trip.departure:.10g}", **words}
-        )
+            edges, kind = others.get(trip.id), type_of(trip.type, scenario.rerouting)
+        if edges is None:
+            continue
+        words = {"id": trip.id, "type": kind, "depart": f"{trip.departure:.10g}"}
+        vehicle = SubElement(root, "vehicle", words | vehicle_attributes(trip.attributes))
         SubElement(vehicle, "route", edges=" ".join(edges))
     indent(root)
     return tostring(root, encoding="unicode") + "\n"

@@ -116,6 +116,11 @@ class OpenStreets:
             self._paths[key] = self.network.shortest_path(start_edge, destination, self._costs_of(met))
         return list(self._paths[key])
 
+    def blocks(self, route: Sequence[str], now: float) -> bool:
+        """Whether a driver at `now` knows that a street of the route is closed."""
+        shut = [self.closures[k] for k in self._met(now) if self.closures[k].speed is None]
+        return any(not set(closure.edges).isdisjoint(route) for closure in shut)
+
     def closed(self, now: float) -> frozenset[str]:
         """Edges that nobody may choose at `now`."""
         if not self.closures:

@@ -199,7 +199,7 @@ class Fleet:
         while self._waiting and (self._waiting[0].departure < until or self.scenario.rerouting):
             trip = self._waiting.popleft()
             if isinstance(trip, BackgroundTrip):
-                route = list(trip.route) or self.streets.path(trip.start_edge, trip.goal, max(trip.departure, now))
+                route = self._others_route(trip, max(trip.departure, now))
                 kind = type_of(trip.type, self.scenario.rerouting)
                 self.others[trip.id] = route
                 self.simulation.add(trip.id, route, max(trip.departure, now), kind, trip.attributes)
@@ -209,6 +209,19 @@ class Fleet:
                 route = [edge.id for edge in vehicle.chosen] + vehicle.tail
                 self.simulation.add(vehicle.name, route, max(trip.departure, now), trip.type, trip.attributes)
                 vehicle.inserted = vehicle.rerouted = True
+
+    def _others_route(self, trip: BackgroundTrip, now: float) -> list[str]:
+        if trip.route and not self.streets.blocks(trip.route[1:], now):
+            return list(trip.route)
+        if trip.route and not all(map(self.network.has_edge, (trip.route[0], trip.route[-1]))):
+            # It uses streets that we know no way on; it waits where its own is closed.
+            return list(trip.route)
+        last = self.network.edge(trip.route[-1]) if trip.route else None
+        goal = Goal(last.to_junction, last.id) if last else trip.goal
+        try:
+            return self.streets.path(trip.start_edge, goal, now)
+        except UsageError:
+            return list(trip.route) or self.network.shortest_path(trip.start_edge, goal)
 
     def _plan_tail(self, vehicle: Vehicle) -> None:
         if vehicle.planned:

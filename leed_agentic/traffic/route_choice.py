@@ -287,6 +287,14 @@ class RouteChoice:
         vehicle = self.fleet.vehicles[agent]
         return None if vehicle.arrived_at is None else vehicle.arrived_at - vehicle.trip.departure
 
+    def arrival(self, agent: int) -> float | None:
+        """The second that SUMO gives as its arrival; None while under way.
+
+        SUMO names a second by its start, we count it in: this is one less than departure plus travel time.
+        """
+        at = self.fleet.vehicles[agent].arrived_at
+        return None if at is None else at - 1.0
+
     @property
     def counters(self) -> Counters:
         """Teleports, collisions, missed choices and illegal actions of this episode."""

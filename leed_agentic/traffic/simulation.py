@@ -74,10 +74,9 @@ class Simulation:
     # -- life cycle ----------------------------------------------------------------------------------------------------
     @property
     def options(self) -> list[str]:
-        """SUMO's options but for its files, clock and seed: option and value by turns."""
+        """What sumo_run.drive_routes needs beside its own options to drive as here: option and value by turns."""
         return [
-            *("--step-length", "1", "--default.speeddev", "0"),
-            *("--time-to-teleport", str(self.settings.teleport_seconds), "--collision.action", "warn"),
+            *(() if self.settings.driver_noise is None else ("--default.speeddev", "0")),
             *(REROUTING_OPTIONS if self._scenario.rerouting else ()),
         ]
 
@@ -86,7 +85,8 @@ class Simulation:
         file.write_text(self.additional, encoding="utf-8")
         return [
             *("--net-file", plain_name(self.network.net_file), "--additional-files", str(file)),
-            *("--begin", f"{self._scenario.begin:.10g}", "--seed", str(self.seed % SUMO_SEEDS)),
+            *("--begin", f"{self._scenario.begin:.10g}", "--seed", str(self.seed % SUMO_SEEDS), "--step-length", "1"),
+            *("--time-to-teleport", str(self.settings.teleport_seconds), "--collision.action", "warn"),
             *(*self.options, "--no-step-log", "true", "--no-warnings", "true"),
         ]
 

@@ -52,6 +52,8 @@ class Trajectory:
     """Shape (d,), float32: o_T, what it would decide on next; a cut-off return bootstraps from it (4)."""
     last_mask: np.ndarray | None = None
     """Shape (m,), int8: what is legal there, which a bootstrap from action values must know; None: not recorded."""
+    arrival: float | None = None
+    """The second of the scenario's clock that SUMO gives as its arrival."""
 
     @property
     def total_reward(self) -> float:
@@ -114,6 +116,7 @@ def _trajectory(env: RouteEnv, agent: int, decisions: list[Decision], rewards: l
         travel_seconds=env.travel_seconds(agent),
         last_observation=env.observe(agent),
         last_mask=env.action_mask(agent),
+        arrival=env.arrival(agent),
     )
 
 
@@ -183,6 +186,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
             "route": list(t.route),
             "arrived": t.arrived,
             "travel_seconds": t.travel_seconds,
+            "arrival": t.arrival,
             "actions": t.actions.tolist(),
             "rewards": t.rewards.tolist(),
             "times": t.times.tolist(),
@@ -224,6 +228,7 @@ def _from_row(row: Mapping[str, Any]) -> Trajectory:
         arrived=bool(row["arrived"]),
         travel_seconds=None if row["travel_seconds"] is None else float(row["travel_seconds"]),
         last_observation=np.array(row["last_observation"], dtype=np.float32),
+        arrival=None if row.get("arrival") is None else float(row["arrival"]),
         # Files of before it was recorded lack it.
         last_mask=None if row.get("last_mask") is None else np.array(row["last_mask"], dtype=np.int8),
     )
