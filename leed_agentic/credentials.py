@@ -24,6 +24,7 @@ _LOOKS_LIKE_A_KEY = re.compile(
 )
 # Path segments that say which interface it is; any other may be a key.
 _OF_AN_API = re.compile(r"v\d{1,2}(?:(?:alpha|beta)\d{0,2})?|api|openai|chat|completions|inference|compatible-mode")
+_LIKE_A_KEY_IN_A_PATH = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[^\s/]{16,}")
 _HOST = re.compile(r"[\w.\-]+|\[[0-9A-Fa-f:.]+\]")
 
 _named: set[str] = set()
@@ -66,31 +67,37 @@ def without_anything_like_a_key(text: str) -> str:
     return _LOOKS_LIKE_A_KEY.sub(REMOVED, without_keys(text))
 
 
-def without_secret_fields(value: Any) -> Any:
-    """JSON-able data with the values of fields that are called like a secret taken out, and all known secrets."""
+def without_secret_fields(value: Any, secret: bool = False) -> Any:
+    """JSON-able data with the values of fields that are called like a secret taken out, and all known secrets.
+
+    Args:
+        secret: the whole of it is a secret.
+    """
     if isinstance(value, Mapping):
-        return {
-            key: REMOVED if isinstance(item, str | int) and _KEY_WORD.search(str(key)) else without_secret_fields(item)
-            for key, item in value.items()
-        }
+        return {k: without_secret_fields(v, secret or _is_secret(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secret_fields(item) for item in value]
+        return [without_secret_fields(item, secret) for item in value]
+    if secret and _may_be_secret(value):
+        return REMOVED
     return without_anything_like_a_key(value) if isinstance(value, str) else value
 
 
-def secret_fields(value: Any) -> list[str]:
+def secret_fields(value: Any, secret: bool = False) -> list[str]:
     """The values that `without_secret_fields` takes out because of their fields' names."""
-    found: list[str] = []
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(item, str | int) and _KEY_WORD.search(str(key)):
-                found.append(str(item))
-            else:
-                found += secret_fields(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            found += secret_fields(item)
-    return found
+        return [found for k, v in value.items() for found in secret_fields(v, secret or _is_secret(k))]
+    if isinstance(value, list | tuple):
+        return [found for item in value for found in secret_fields(item, secret)]
+    return [str(value)] if secret and _may_be_secret(value) else []
+
+
+def _is_secret(name: object) -> bool:
+    return _KEY_WORD.search(str(name)) is not None
+
+
+def _may_be_secret(value: object) -> bool:
+    """Not the number in max_tokens: 400."""
+    return isinstance(value, str) or (type(value) is int and abs(value) >= 10 ** (_SHORTEST_KEY - 1))
 
 
 def plain_address(url: str) -> str:
@@ -121,7 +128,8 @@ def secrets_of(url: str) -> list[str]:
         return []
     signed_on = parts.netloc.rpartition("@")[0]
     pieces = [*signed_on.split(":", 1), *(value for _, value in parse_qsl(parts.query)), parts.fragment]
-    pieces += [segment for segment in parts.path.split("/") if not _OF_AN_API.fullmatch(segment)]
+    # The name of a deployment is no secret; a long one of letters and digits is taken for one.
+    pieces += [segment for segment in parts.path.split("/") if _LIKE_A_KEY_IN_A_PATH.fullmatch(segment)]
     if signed_on:
         pieces.append(base64.b64encode(unquote(signed_on).encode()).decode())
     return [piece for written in pieces if written for piece in {written, unquote(written)}]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from leed_agentic.credentials import plain_address
+from leed_agentic.credentials import keep_secret, plain_address, secret_fields, secrets_of, without_secret_fields
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
@@ -154,9 +154,15 @@ class ModelSettings(_Group):
         True,
         description="Whether base_url gets this machine's key; off where a file named it and the user did not again.",
     )
-    temperature: float = Field(0.0, ge=0, description="Sampling temperature.")
-    seed: int | None = Field(0, description="Sampling seed, where the server honours it.")
-    max_output_tokens: int = Field(4096, ge=1, description="Longest reply, in tokens.")
+    temperature: float | None = Field(0.0, ge=0, description="Sampling temperature; null: not sent.")
+    seed: int | None = Field(0, description="Sampling seed, where the server honours it; null: not sent.")
+    max_output_tokens: int | None = Field(4096, ge=1, description="Longest reply, in tokens; null: not sent.")
+    limit_word: Literal["auto", "max_tokens", "max_completion_tokens"] = Field(
+        "auto", description="What that limit is called in requests; auto: as OpenAI or other servers know it."
+    )
+    extra_body: dict[str, Any] = Field(
+        {}, description="Further fields of each request to an OpenAI-compatible server, such as {top_k: 1}."
+    )
     timeout_seconds: float = Field(120.0, gt=0, description="Longest wait for one reply.")
     retries: int = Field(2, ge=0, description="Further tries after a 429, a 5xx, a timeout or a broken connection.")
     retry_seconds: float = Field(
@@ -193,6 +199,19 @@ class ModelSettings(_Group):
     stand_in_error_rate: float = Field(
         0.3, ge=0, le=1, description="Share of agents for which the stand-in's first route is wrong on purpose."
     )
+
+    @model_validator(mode="after")
+    def _keep_secrets(self) -> ModelSettings:
+        """Whatever is shown or written from here on is cleared of them."""
+        keep_secret(*(secrets_of(self.base_url) if self.base_url else ()), *secret_fields(self.extra_body))
+        return self
+
+    def for_file(self) -> dict[str, Any]:
+        """As JSON, fit to be written: no user name, password or query in the address, no secret in `extra_body`."""
+        tree = self.model_dump(mode="json")
+        tree["base_url"] = plain_address(self.base_url) if self.base_url else None
+        tree["extra_body"] = without_secret_fields(tree["extra_body"])
+        return tree
 
 
 class DemonstrationSettings(_Group):
@@ -361,11 +380,8 @@ class Settings(_Group):
         return list(_code_in(self))
 
     def for_file(self) -> dict[str, Any]:
-        """The tree as JSON, fit to be written: the server's address without user name, password and query."""
-        tree = self.model_dump(mode="json")
-        if self.model.base_url:
-            tree["model"]["base_url"] = plain_address(self.model.base_url)
-        return tree
+        """The tree as JSON, fit to be written: no secrets of the model's."""
+        return {**self.model_dump(mode="json"), "model": self.model.for_file()}
 
 
 def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:

@@ -50,14 +50,15 @@ def compare(
 ) -> None:
     """Compare models, prompts and ways of planning; tables and a picture go to --out. Call it again to go on.
 
-    Exit code 1: some trials failed; the tables cover the others.
+    Exit code 1: some trials failed; the tables cover the others. 2 and 3: a model was never asked, as its name is
+    wrong or it cannot be reached; likewise.
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
     done = "Stopped before anything was asked."
     try:
         with err.status("reading settings") as status:
-            from leed_agentic.experiments.compare import compare as conduct
+            from leed_agentic.experiments.compare import compare as make_comparison
             from leed_agentic.experiments.comparison import Wanted, plan_comparison
 
             wanted = Wanted(
@@ -77,12 +78,13 @@ def compare(
             comparison = plan_comparison(wanted, status.update)
             done = "Stopped; what was done and recorded is kept: the same command goes on."
 
-            def told(progress: Progress) -> None:
+            def on_progress(progress: Progress) -> None:
                 err.print(progress.line, markup=False, highlight=False)
                 status.update(progress.counts)
 
             command = shlex.join(["leed", *sys.argv[1:]])
-            result = conduct(comparison, out_folder, jobs or os.cpu_count() or 1, command, told, status.update)
+            at_once = jobs or os.cpu_count() or 1
+            result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
     except KeyboardInterrupt:
         raise StoppedError(done) from None
     if as_json:
@@ -90,6 +92,8 @@ def compare(
         print_json({"rows": rows, "failed": result.failed, "files": [str(file) for file in result.files]})
     else:
         _show(comparison, result)
+    if result.silent:
+        raise result.silent
     if result.failed:
         raise typer.Exit(1)
 
@@ -99,19 +103,18 @@ def _show(comparison: Comparison, result: Compared) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from leed_agentic.experiments.comparison_table import SHORT, cell, varied
-    from leed_agentic.experiments.statistics import Estimate
+    from leed_agentic.experiments.comparison_table import FIGURES, SHORT, varied
 
     axes = varied(comparison)
     known = [name for name in SHORT if any(row.figures[name] for row in result.rows)]
-    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column(", ".join(axes))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(", ".join(axes))
     for title in ("ref.", *(SHORT[name] for name in known)):
-        shown.add_column(title, justify="right", no_wrap=True)
+        table.add_column(title, justify="right", no_wrap=True)
     for row in result.rows:
-        means = [e and Estimate(e.mean, None, None) for e in (row.figures[name] for name in known)]
-        shown.add_row(row.label(axes), str(row.rounds), *map(cell, known, means))
-    out.print(shown)
+        means = [FIGURES[name].cell(row.figures[name], interval=False) for name in known]
+        table.add_row(row.label(axes), str(row.rounds), *means)
+    out.print(table)
     last = [row for row in result.rows if row.rounds == comparison.rounds[-1]]
     for row in last:
         if row.errors:
@@ -127,7 +130,7 @@ def _show(comparison: Comparison, result: Compared) -> None:
 def _words(option: str, text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    words = tuple(part.strip() for part in text.split(",") if part.strip())
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
     if not words:
         raise UsageError(f"{option} is empty; name at least one, or leave it out.")
     return words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,13 @@ def print_json(data: Any) -> None:
 def complain(sentence: str) -> None:
     """One sentence on stderr; text from outside (paths, replies) is never read as markup, and no key is shown."""
     err.print(Text.assemble(("Error: ", "bold red"), without_keys(sentence)), highlight=False)
+
+
+class Warnings(logging.Handler):
+    """Shows what the package logs as `warn` does."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
 
 
 def warn(line: str) -> None:

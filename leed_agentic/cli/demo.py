@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.review import Reviewer
@@ -15,6 +16,7 @@ from leed_agentic.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
+app.command()(check)
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 
@@ -101,48 +103,6 @@ def show(
     except (OSError, ValueError) as error:
         raise UsageError(f"{run} is not a finished run ({error}); give a folder of `leed demo generate`.") from error
     print_json(summary) if as_json else _show_run(run, demonstrations, summary)
-
-
-@app.command()
-def check(
-    file: Path = typer.Argument(help="demonstrations.json, a .rou.xml, or JSON of the form {agent: [edge, ...]}."),
-    map: str | None = typer.Option(None, "--map", help="A named map or a network file."),
-    settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
-    assignments: list[str] | None = Assignments,
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
-) -> None:
-    """Validate any route file against any map. Exit code 1: a route cannot be driven."""
-    from leed_agentic.demonstrations.route_file import check_routes, read_route_file
-    from leed_agentic.roads.catalogue import open_map
-    from leed_agentic.settings import load_settings
-
-    settings = load_settings(settings_file, assignments or (), {"map.name": map})
-    network = open_map(settings.map.name, settings.map)
-    routes = read_route_file(file)
-    findings = check_routes(network, routes)
-    invalid = {finding.agent for finding in findings}
-    if as_json:
-        print_json(
-            {
-                "file": str(file),
-                "map": network.name,
-                "routes": len(routes.routes),
-                "valid": len(routes.routes) - len(invalid),
-                "findings": [vars(finding) for finding in findings],
-            }
-        )
-    else:
-        elsewhere = len({f.agent for f in findings if f.kind == "unknown_edge"}) == len(routes.routes) > 0
-        shown = findings[:1] if elsewhere else findings
-        for finding in shown:
-            out.print(finding.message, markup=False, highlight=False)
-        if len(shown) < len(findings):
-            out.print(f"... and {len(findings) - len(shown)} more; --json gives all.")
-        out.print(f"{len(routes.routes) - len(invalid)} of {len(routes.routes)} routes valid on {network.name}.")
-        if elsewhere:
-            out.print(f"Every route has edges that {network.name} lacks; was the file made for another --map?")
-    if findings:
-        raise typer.Exit(1)
 
 
 def _warn_of_unused_templates(settings: Any) -> None:

@@ -35,14 +35,18 @@ def list_experiments(as_json: bool = typer.Option(False, "--json", help="Print o
 def run(
     name: str = typer.Argument(help="One of `leed experiment list`."),
     maps: str | None = typer.Option(None, help="Maps, separated by commas; unset: the experiment's own."),
-    arms: list[str] | None = typer.Option(None, "--arm", help="Only this arm; give it again for further ones."),
+    arms: list[str] | None = typer.Option(
+        None,
+        "--arm",
+        help="Only this arm; give it again for more. Also yours: a dotted path, or a YAML file of labels and settings.",
+    ),
     seeds: int | None = typer.Option(
         None, help="Independent runs of each arm, seeded 0, 1, 2 ...; unset: as in the paper, 5 (table2: 10)."
     ),
     episodes: int | None = typer.Option(None, help="Episodes of each training run."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas, are compared."),
     source: str | None = typer.Option(None, help="Of demonstrations, for the arms that do not set it."),
-    model: str = typer.Option("stand-in", help="Of source graph; the default calls no LLM."),
+    model: str | None = typer.Option(None, help="Of source graph; unset: stand-in, which calls no LLM."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     policy_episodes: int = typer.Option(
         0, help="table2: episodes that the agents learn before demonstrations are compared with them."
@@ -61,13 +65,14 @@ def run(
 ) -> None:
     """Make the runs that are missing, then write tables, curves and pictures. Call it again to go on after a stop.
 
-    Exit code 1: some runs failed; the report covers the others' arms as far as they are complete.
+    Exit code 1: some runs failed; the report covers the others' arms as far as they are complete. 2 and 3: a wrong
+    name, or a model that cannot be reached, ends the experiment without a report.
     """
     from leed_agentic.credentials import without_anything_like_a_key
     from leed_agentic.errors import UsageError
     from leed_agentic.experiments import experiments
-    from leed_agentic.experiments.experiment import Request
-    from leed_agentic.experiments.study import conduct
+    from leed_agentic.experiments.run import Request
+    from leed_agentic.experiments.runner import run_experiment
 
     for option, value, least in (("--seeds", seeds, 1), ("--jobs", jobs, 1), ("--policy-episodes", policy_episodes, 0)):
         if value is not None and value < least:
@@ -80,7 +85,7 @@ def run(
         "model.name": model,
         "model.base_url": base_url,
     }
-    study = experiments.get(name)
+    experiment = experiments.get(name)
     request = Request(
         _words(maps),
         seeds,
@@ -93,18 +98,19 @@ def run(
     command = without_anything_like_a_key(shlex.join(["leed", *sys.argv[1:]]))
     with err.status("looking at what there is") as status:
 
-        def told(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             err.print(progress.line, markup=False, highlight=False)
             status.update(progress.counts)
 
-        result = conduct(study, request, out_folder, jobs or os.cpu_count() or 1, backend, command, told, status.update)
+        at_once = jobs or os.cpu_count() or 1
+        result = run_experiment(experiment, request, out_folder, at_once, backend, command, on_progress, status.update)
     if as_json:
         failed = {"runs": sum(task.work == "train" for task in result.tasks), "failed": result.failed}
-        parts = {
-            part: {**outcome.data, "files": [str(file) for file in outcome.files]}
-            for part, outcome in result.outcomes.items()
+        members = {
+            member: {**outcome.data, "files": [str(file) for file in outcome.files]}
+            for member, outcome in result.outcomes.items()
         }
-        print_json({"experiment": name, **failed, **(parts.get(name) or {"parts": parts})})
+        print_json({"experiment": experiment.name, **failed, **(members.get(experiment.name) or {"members": members})})
     else:
         for outcome in result.outcomes.values():
             out.print(outcome.text, markup=False, highlight=False)
@@ -113,8 +119,27 @@ def run(
         raise typer.Exit(1)
 
 
+@app.command()
+def report(
+    folder: Path = typer.Argument(help="The folder of an experiment's report, with its table.csv."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Write an experiment's tables again from the CSV beside them, with today's intervals; it needs no run.
+
+    Means stay as they are. Of training runs the intervals of shares are made anew, of table2 all.
+    """
+    from leed_agentic.experiments.report import rewrite
+    from leed_agentic.experiments.table2 import Table2
+
+    files = Table2().rewrite(folder) if (folder / "prompts.csv").is_file() else rewrite(folder)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+    else:
+        out.print("\n".join(map(str, files)), markup=False, highlight=False)
+
+
 def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _numbers(text: str | None) -> tuple[int, ...]:

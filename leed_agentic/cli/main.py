@@ -12,9 +12,11 @@ import typer
 from leed_agentic import __version__
 from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
-from leed_agentic.cli.console import complain, err, warn
+from leed_agentic.cli.console import Warnings, complain, err
 from leed_agentic.cli.doctor import doctor
+from leed_agentic.cli.drive import drive
 from leed_agentic.cli.evaluate import evaluate
+from leed_agentic.cli.export import export
 from leed_agentic.cli.report import report
 from leed_agentic.cli.train import train
 from leed_agentic.errors import LeedError, StoppedError, UnwritableError
@@ -37,7 +39,9 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(prompts.app, name="prompts")
 app.command("doctor")(doctor)
 app.command("train")(train)
+app.command("drive")(drive)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("report")(report)
 
 
@@ -55,20 +59,13 @@ def _root(
     """LLM-planned expert demonstrations for multi-agent reinforcement learning on real streets."""
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-class _Warnings(logging.Handler):
-    """What the package logs as a warning or worse, where a person sees it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        warn(record.getMessage())
+    logger = logging.getLogger("leed_agentic")
+    if not any(isinstance(handler, Warnings) for handler in logger.handlers):
+        logger.addHandler(Warnings(logging.WARNING))
 
 
 def main() -> None:
     """Run the command line; a LeedError becomes one sentence and its exit code, never a traceback."""
-    log = logging.getLogger("leed_agentic")
-    if not log.handlers:
-        log.addHandler(_Warnings(logging.WARNING))
     try:
         app()
     except StoppedError as stopped:

@@ -10,7 +10,7 @@ from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.junction import options, question
 from leed_agentic.demonstrations.plan import check_budget, first_question, fleet_groups, planners
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.models.caller import Message
+from leed_agentic.models.caller import LONGEST_REPLY, Message
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json, write_text
@@ -46,7 +46,7 @@ def write_prompts(
             messages = first_question(prompts, network, scenario, "agent", [trip.agent], settings.demonstration)
             written[f"agent_{trip.agent}"] = messages
     else:
-        limit = settings.model.max_output_tokens
+        limit = settings.model.max_output_tokens or LONGEST_REPLY
         groups = fleet_groups(prompts, network, scenario, settings.demonstration, limit)
         for number, agents in enumerate(groups, 1):
             name = "fleet" if len(groups) == 1 else f"fleet_{number}"

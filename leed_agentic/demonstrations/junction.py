@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from leed_agentic.demonstrations.answer import without_thoughts
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.schema import choice_schema
 from leed_agentic.demonstrations.validate import Finding, Kind
@@ -82,8 +83,8 @@ def walk(
         if not choices:
             return _ended(memory, trip, route, "does_not_reach_goal", "no street is left to try")
         chosen = choices[0] if len(choices) == 1 else _ask(caller, prompts, trip, choices)
-        if chosen is None:
-            return _ended(memory, trip, route, "unreadable", "the reply holds no number of a street")
+        if isinstance(chosen, str):
+            return _ended(memory, trip, route, "unreadable", f"the reply holds no number of a street{chosen}")
         route.append(chosen.edge)
         used.add(chosen.edge.id)
         if chosen.edge.to_junction == trip.destination:
@@ -141,14 +142,15 @@ def direction(before: Edge, after: Edge) -> str:
     return "left" if angle > 0 else "right"
 
 
-def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> Option | None:
+def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> Option | str:
+    """The choice, or what the server says of a reply that made none."""
     messages = question(prompts, trip, choices)
     schema = choice_schema(choice.left for choice in choices)
     room = STRUCTURED_TOKENS if caller.structured else ANSWER_TOKENS
     for _ in range(TRIES):
         purpose = f"junction, agent {trip.agent}"
         reply = caller.ask(messages, purpose=purpose, max_output_tokens=room, schema=schema)
-        for number in _NUMBER.findall(reply.text):
+        for number in _NUMBER.findall(without_thoughts(reply.text)[:LONGEST_ANSWER]):
             for choice in choices:
                 if float(number) == float(choice.left):
                     return choice
@@ -158,7 +160,8 @@ def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequ
             {"role": "assistant", "content": reply.text[:LONGEST_ANSWER]},
             {"role": "user", "content": f"Answer with one of these numbers only: {wanted}"},
         ]
-    return None
+    # A reply of a few tokens is nearly always cut.
+    return f" ({reply.trouble.rstrip('.')})" if reply.trouble and reply.finish_reason != "length" else ""
 
 
 def _distance(network: RoadNetwork, edge: Edge, destination: str, settings: DemonstrationSettings) -> float:

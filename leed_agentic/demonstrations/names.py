@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
 
 MAX_ID = 1000
+_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\ufe58\ufe63\uff0d")
 _NOT_IN_IDS = frozenset(" ,;'\"`|\\<>")
 _ALIAS = re.compile(r"(?:(?:edge|street|junction|node)[\s_:#]+)?([ej])(\d{1,7})", re.IGNORECASE)
 # A word of a remark and what says which kind of number it is: "agent 12", "junction 12" and "12 m" are no edges.
@@ -34,19 +36,26 @@ class Names:
         return f"j{self.network.junction(junction_id).index}" if self.aliases else _one_word(junction_id)
 
     def ids(self, words: Sequence[str]) -> list[str]:
-        """A route as the model wrote it, in the network's ids; what is no alias stays, for the findings to quote."""
-        return [self._id(word) for word in words] if self.aliases else list(words)
+        """A route as the model wrote it, in the network's ids; what is none of them stays, for the findings to quote.
+
+        Typographic dashes, no-break and zero-width characters are plain ones only where that makes an id that exists.
+        """
+        return [self._id(word) for word in words]
 
     def told(self, remark: str) -> str:
         """A remark with the names that the prompt uses."""
         return _WORD.sub(self._renamed, remark) if self.aliases else remark
 
     def _id(self, word: str) -> str:
-        alias = _ALIAS.fullmatch(word)
+        plain = folded(word)
+        alias = _ALIAS.fullmatch(plain) if self.aliases else None
         if alias is None:
-            return word
+            return plain if self._is_known(plain) and not self._is_known(word) else word
         number, known = int(alias[2]), self.network.edges if alias[1] in "eE" else self.network.junctions
         return known[number].id if number < len(known) else word
+
+    def _is_known(self, name: str) -> bool:
+        return self.network.has_edge(name) or self.network.has_junction(name)
 
     def _renamed(self, match: re.Match[str]) -> str:
         kind, word = match["kind"] or "", match["word"]
@@ -58,6 +67,15 @@ class Names:
         if self.network.has_edge(stem):
             return kind + self.edge(stem) + word[len(stem) :]
         return match[0]
+
+
+def folded(word: str) -> str:
+    """A word in plain characters: compatibility forms resolved, dashes as -, nothing invisible, no space around it."""
+    if word.isascii():
+        return word.strip()
+    plain = unicodedata.normalize("NFKC", word)
+    visible = "".join("-" if c in _DASHES else "" if unicodedata.category(c) == "Cf" else c for c in plain)
+    return visible.strip()
 
 
 def _one_word(name: str) -> str:

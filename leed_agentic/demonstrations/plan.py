@@ -81,7 +81,7 @@ def plan_fleet(desk: Desk) -> Planned:
     """One prompt, one reply with every agent's route: the paper's way. A fleet too large for one prompt has several,
     each for agents whose corridors overlap."""
     if not desk.memory.groups:
-        limit = int(desk.caller.model["max_output_tokens"])
+        limit = desk.caller.longest_reply
         desk.memory.groups = fleet_groups(desk.prompts, desk.network, desk.scenario, desk.settings, limit)
     shared, wanted = desk.memory.groups, set(desk.agents)
     topics = {}
@@ -216,15 +216,10 @@ def _converse(desk: Desk, template: str, topics: Mapping[str, list[int]]) -> Pla
         for (topic, messages), reply in zip(questions.items(), replies, strict=False):
             desk.progress(f"answered: {topic}")
             desk.memory.conversations[topic] = [*messages, {"role": "assistant", "content": reply.text[:longest]}]
-            parsed = read_reply(reply.text, topics[topic], desk.network, desk.scenario, names)
+            trips = (desk.network, desk.scenario, names)
+            parsed = read_reply(reply.text, topics[topic], *trips, trouble=reply.trouble)
             planned.routes.update(parsed.routes)
-            problems = parsed.problems
-            if reply.finish_reason == "length":
-                # That it cannot be read follows from it.
-                problems = [p for p in problems if p.agent is not None or p.kind != "unreadable"]
-                message = "The reply was cut at the token limit; raise model.max_output_tokens or ask for fewer agents."
-                problems.append(Finding(None, "unreadable", message))
-            planned.problems.extend(problems)
+            planned.problems.extend(parsed.problems)
     except CapReached as reached:
         planned.stopped = str(reached)
     return planned

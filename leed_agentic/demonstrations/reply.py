@@ -1,21 +1,19 @@
 """A model's text into routes, {agent: [edge ids]}: whatever the text is, routes or findings come out, never a crash.
 
-Nothing is evaluated. Accepted anywhere in the text, fenced or not: an object as JSON or as a Python dictionary with a
-list of edge ids per agent, rows {"routes": [{"agent": 0, "edges": [...]}]}, and the paper's instructions
-[command, parameter, agent id].
+Accepted anywhere in the text, fenced or not: an object with a list of edge ids per agent, rows
+{"routes": [{"agent": 0, "edges": [...]}]}, the paper's instructions [command, parameter, agent id], and these wrapped
+in objects, tool calls or texts of their own, under the names that models use.
 """
 
 from __future__ import annotations
 
-import ast
-import itertools
-import json
 import re
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
+from leed_agentic.demonstrations.answer import Broken, Pairs, strict, values, without_thoughts
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.validate import Finding, unexpected_agents
 from leed_agentic.roads.network import RoadNetwork
@@ -23,18 +21,39 @@ from leed_agentic.traffic.scenario import Scenario
 
 MAX_CHARACTERS = 2_000_000
 """A longer reply is not read. 1000 agents with 50 edges each are about 800,000 characters."""
-MAX_LITERAL_CHARACTERS = 200_000
-"""Python's parser takes far more memory per character than the JSON one."""
-MAX_DEPTH = 20
-MAX_BLOCKS = 2000
-MAX_RESTARTS = 8
 MAX_ID = 1000
+MAX_WRAPPERS = 6
+"""Objects and texts around an answer."""
+MAX_ROWS = 100_000
+MAX_NAME = 60
 
-_TOKENS = re.compile(r"""["'\[\]{}\n]|\\.""", re.DOTALL)
-_AGENT = re.compile(r"\s*(?:agent|vehicle|car)?[\s_#:-]*(\d{1,9})\s*", re.IGNORECASE)
-_MOVE = re.compile(r"\s*(?:move|go|drive|turn|take|enter|proceed|follow|head)\b", re.IGNORECASE)
-_STEP = re.compile(r"\s*(?:junction|node|edge|street)[\s_:#]+(.+?)\s*", re.IGNORECASE)
-_OPEN = {"{": "}", "[": "]"}
+_AGENT = re.compile(r"(?:(?:agent|vehicle|car|veh)[\s_#:.-]{0,3})?#?([0-9]{1,9})", re.IGNORECASE)
+_MOVE = re.compile(r"(?:move|go|drive|turn|take|enter|proceed|follow|head)\b", re.IGNORECASE)
+_STEP = re.compile(r"(?:junction|node|edge|street)[\s_:#]+(.+)", re.IGNORECASE)
+_NO_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ARROWS = re.compile(r"->|=>|→|➔|⟶|,|;")
+_AGENT_WORDS = {"agent", "agent_id", "agentid", "agent_number", "id", "vehicle", "vehicle_id", "car", "car_id", "name"}
+_ROUTE_WORDS = {
+    *(
+        "edges",
+        "route",
+        "path",
+        "edge_ids",
+        "edgeids",
+        "edge_list",
+        "edge_sequence",
+        "streets",
+        "street_ids",
+        "sequence",
+    ),
+    *("steps", "plan", "roads", "road_ids", "links", "segments", "itinerary", "waypoints"),
+}
+_EDGE_WORDS = {"edge", "edge_id", "edgeid", "id", "street", "street_id", "road", "link", "segment", "name"}
+_ANSWER_WORDS = {"answer", "final", "final_answer", "routes", "result", "output", "arguments", "response", "solution"}
+_THOUGHT_WORDS = {
+    *("thought", "thoughts", "thinking", "reasoning", "analysis", "scratchpad", "draft", "drafts", "notes", "example"),
+    *("explanation", "rationale", "reflection"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,50 +66,56 @@ class ParsedReply:
     """Per agent, the parameters of its instructions in order: junction or edge ids."""
 
 
-class _Object(list[tuple[Any, Any]]):
-    """A parsed object as its pairs: a dictionary would silently keep the last of two equal keys."""
-
-
 def read_reply(
-    text: str, agents: Sequence[int], network: RoadNetwork, scenario: Scenario, names: Names | None = None
+    text: str,
+    agents: Sequence[int],
+    network: RoadNetwork,
+    scenario: Scenario,
+    names: Names | None = None,
+    trouble: str | None = None,
 ) -> ParsedReply:
     """`parse_reply` in the network's ids, whatever names the prompt used, with instructions resolved into edges."""
-    parsed, names = parse_reply(text, agents), names or Names(network)
-    written = {agent: names.ids(route) for agent, route in parsed.routes.items()}
-    steps = {agent: names.ids(parameters) for agent, parameters in parsed.steps.items()}
+    read, names = parse_reply(text, agents, trouble), names or Names(network)
+    written = {agent: names.ids(route) for agent, route in read.routes.items()}
+    steps = {agent: names.ids(parameters) for agent, parameters in read.steps.items()}
     routes, problems = resolve_steps(steps, network, scenario)
-    return ParsedReply({**written, **routes}, [*parsed.problems, *problems])
+    return ParsedReply({**written, **routes}, [*read.problems, *problems])
 
 
-def parse_reply(text: str, agents: Sequence[int]) -> ParsedReply:
+def parse_reply(text: str, agents: Sequence[int], trouble: str | None = None) -> ParsedReply:
     """Routes or instructions for the given agents, from the text alone.
 
     A reply may hold several blocks, such as a draft and a correction: agent by agent, the later block counts.
+
+    Args:
+        trouble: what the server says went wrong with the reply; the finding where the text cannot be read.
     """
     if len(text) > MAX_CHARACTERS:
-        return _nothing(f"The reply has {len(text)} characters; answer with the routes alone.")
-    answer = text.rpartition("</think>")[2].partition("<think>")[0]
+        return _nothing(trouble or f"The reply has {len(text)} characters; answer with the routes alone.")
+    answer = without_thoughts(text)
     if not answer.strip():
-        return _nothing("The reply holds no answer; answer with {agent: [edge ids]} as JSON.")
+        held = "holds thoughts only and no answer" if text.strip() else "is empty"
+        return _nothing(trouble or f"The reply {held}; answer with {{agent: [edge ids]}} as JSON.")
     wanted = set(agents)
     merged = ParsedReply()
     why = "there is no { or [ in it"
     read_any = False
-    for block in itertools.islice(_blocks(answer), MAX_BLOCKS):
+    for block in values(answer):
         if isinstance(block, Finding):
             merged.problems.append(block)
             continue
-        value, trouble = _parse(block)
-        if trouble:
-            why = trouble
-            continue
-        reading = _read(value, wanted)
+        value, wrong = block
+        reading = None if wrong else _read(value, wanted)
         if reading is None:
-            why = "it holds no list of edge ids per agent"
+            why = wrong or "it holds no list of edge ids per agent"
             continue
         read_any = True
         _merge(merged, reading)
-    if not read_any and not merged.problems:
+    if trouble:
+        # That it cannot be read follows from it.
+        merged.problems[:] = [p for p in merged.problems if p.agent is not None or p.kind != "unreadable"]
+        merged.problems.append(Finding(None, "unreadable", trouble))
+    elif not read_any and not merged.problems:
         return _nothing(
             f"The reply cannot be read ({why}); answer with {{agent: [edge ids]}} as JSON and nothing else."
         )
@@ -137,7 +162,7 @@ def resolve_steps(
 
 def _id_of(parameter: str, network: RoadNetwork) -> str:
     """The id in a parameter such as junction_5, unless the network knows it as it is."""
-    named = _STEP.fullmatch(parameter)
+    named = _STEP.fullmatch(parameter.strip())
     known = network.has_edge(parameter) or network.has_junction(parameter)
     return named.group(1) if named and not known else parameter
 
@@ -158,110 +183,34 @@ def _merge(into: ParsedReply, later: ParsedReply) -> None:
     into.problems.extend(later.problems)
 
 
-# -- from text to values -----------------------------------------------------------------------------------------------
-def _blocks(text: str) -> Iterator[str | Finding]:
-    """Every outermost balanced {...} or [...]; one pass, and at most MAX_RESTARTS more after a bracket never closed.
-
-    What a reply that was cut off says before the cut is closed and counts.
-    """
-    position, restarts = 0, 0
-    while restarts <= MAX_RESTARTS:
-        stack: list[str] = []
-        quote, kept = "", ""
-        start = deepest = until = 0
-        for token in _TOKENS.finditer(text, position):
-            character = token.group()
-            if quote:
-                # Neither JSON nor Python lets a string run over the end of a line; an apostrophe in prose ends there.
-                if character in (quote, "\n"):
-                    if character == quote and stack[-1] == "]" and len(stack) <= MAX_DEPTH:
-                        until, kept = token.end(), "".join(reversed(stack))
-                    quote = ""
-            elif character in _OPEN:
-                if not stack:
-                    start, deepest = token.start(), 0
-                stack.append(_OPEN[character])
-                deepest = max(deepest, len(stack))
-            elif stack and character in "\"'":
-                quote = character
-            elif stack and character == stack[-1]:
-                stack.pop()
-                if len(stack) <= MAX_DEPTH:
-                    until, kept = token.end(), "".join(reversed(stack))
-                if not stack:
-                    if deepest > MAX_DEPTH:
-                        yield Finding(None, "unreadable", f"The reply nests brackets {deepest} levels deep; use two.")
-                    else:
-                        yield text[start : token.end()]
-            elif stack and character in "]}":
-                break
-        else:
-            if kept:
-                yield text[start:until] + kept
-        if not stack:
-            return
-        restarts += 1
-        further = re.compile(r"[\[{]").search(text, start + 1)
-        if len(stack) > MAX_DEPTH or further is None or restarts > MAX_RESTARTS:
-            yield Finding(None, "unreadable", "The reply ends before its brackets are closed; give shorter routes.")
-            return
-        position = further.start()
-
-
-def _parse(block: str) -> tuple[Any, str]:
-    """The block's value with objects as pairs, or why it has none."""
-    try:
-        return json.loads(block, object_pairs_hook=_Object), ""
-    except (ValueError, RecursionError) as error:
-        trouble = f"not valid JSON: {str(error)[:80]}"
-    if len(block) > MAX_LITERAL_CHARACTERS:
-        return None, trouble
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)
-            return _literal(ast.parse(block, mode="eval").body), ""
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None, trouble
-
-
-def _literal(node: ast.expr) -> Any:
-    """Constants, lists, tuples and dictionaries only: what `ast.literal_eval` takes, with a dictionary's pairs kept."""
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.List | ast.Tuple):
-        return [_literal(item) for item in node.elts]
-    if isinstance(node, ast.Dict):
-        keys = [_literal(key) if key is not None else None for key in node.keys]
-        return _Object(zip(keys, map(_literal, node.values), strict=True))
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
-        value = node.operand.value
-        if type(value) is int:
-            return -value
-    raise ValueError(f"a {type(node).__name__} is not data")
-
-
 # -- from values to routes ---------------------------------------------------------------------------------------------
-def _read(value: Any, wanted: set[int]) -> ParsedReply | None:
+def _read(value: Any, wanted: set[int], depth: int = 0) -> ParsedReply | None:
     """What a block says, or None when it is not an answer (a remark in brackets, an example without edges)."""
-    if isinstance(value, _Object):
-        inner = [v for key, v in value if key == "routes" and isinstance(v, list)]
-        if inner:
-            return _read(inner[-1], wanted)
-        row = _row(value)
-        if row:
-            return _collect([row], wanted)
-        pairs = [(key, v) for key, v in value if _agent(key) is not None or isinstance(v, list)]
-        return _collect(pairs, wanted) if pairs else None
+    if depth > MAX_WRAPPERS:
+        return None
+    if isinstance(value, str):
+        # Arguments of a tool call are JSON within JSON.
+        inner, trouble = strict(value) if value.lstrip()[:1] in ("{", "[") else (None, "no data")
+        return None if trouble else _read(inner, wanted, depth + 1)
+    if isinstance(value, Pairs):
+        return _read_object(value, wanted, depth)
     if not isinstance(value, list) or not value:
         return None
-    rows = [_row(item) for item in value if isinstance(item, _Object)]
-    if rows and len(rows) == len(value):
-        if all(rows):
-            return _collect([row for row in rows if row], wanted)
-        return _collect([pair for item in value for pair in item], wanted)
-    if all(isinstance(item, list) and len(item) == 3 and not isinstance(item, _Object) for item in value):
+    if all(isinstance(item, Pairs) for item in value):
+        if len(value) > MAX_ROWS:
+            return None
+        rows = list(takewhile(bool, map(_row, value)))
+        if len(rows) == len(value):
+            return _collect((row for row in rows if row), wanted)
+        if len(wanted) == 1 and isinstance(ids := _ids(value), list) and ids:
+            return _collect([(next(iter(wanted)), value)], wanted)
+        inner_ones = [reading for item in value if (reading := _read(item, wanted, depth + 1)) is not None]
+        return _joined(inner_ones, wanted)
+    if all(isinstance(item, list) and len(item) == 3 and not isinstance(item, Pairs) for item in value):
         return _instructions(value, wanted)
-    if len(value) == 3 and isinstance(value[0], str) and _MOVE.match(value[0]) and _agent(value[2]) is not None:
+    if all(_is_pair(item) for item in value):
+        return _collect(((item[0], item[1]) for item in value), wanted)
+    if len(value) == 3 and isinstance(value[0], str) and _MOVE.match(value[0].strip()) and _agent(value[2]) is not None:
         return _instructions([value], wanted)
     if len(wanted) == 1 and all(isinstance(item, str) for item in value):
         # Asked about one agent only, models leave its number out.
@@ -269,36 +218,84 @@ def _read(value: Any, wanted: set[int]) -> ParsedReply | None:
     return None
 
 
-def _row(item: _Object) -> tuple[Any, Any] | None:
-    """{"agent": 0, "edges": [...]} as (0, [...])."""
-    agents = [v for key, v in item if key == "agent"]
-    edges = [v for key, v in item if key in ("edges", "route")]
-    return (agents[0], edges[0]) if len(agents) == 1 and len(edges) == 1 else None
+def _read_object(value: Pairs, wanted: set[int], depth: int) -> ParsedReply | None:
+    row = _row(value)
+    if row:
+        return _collect([row], wanted)
+    if any(_agent(key) is not None for key, _ in value):
+        return _collect((pair for pair in value if _agent(pair[0]) is not None or isinstance(pair[1], list)), wanted)
+    inside = [(key.strip().lower(), item) for key, item in value if isinstance(item, list | str) and item]
+    inside = [(key, item) for key, item in inside if not isinstance(item, str) or item.lstrip()[:1] in ("{", "[")]
+    answers = [item for key, item in inside if key in _ANSWER_WORDS]
+    for candidates in (answers, [item for key, item in inside if key not in _THOUGHT_WORDS]):
+        found = [reading for item in candidates if (reading := _read(item, wanted, depth + 1)) is not None]
+        # The last one counts, as it does among blocks.
+        if found:
+            return found[-1]
+    routes = [item for key, item in value if key.strip().lower() in _ROUTE_WORDS and isinstance(item, list | str)]
+    if len(wanted) == 1 and len(routes) == 1:
+        return _collect([(next(iter(wanted)), routes[0])], wanted)
+    lists = [pair for pair in value if isinstance(pair[1], list) and not isinstance(pair[1], Pairs)]
+    return _collect(lists, wanted) if lists and depth == 0 else None
+
+
+def _joined(readings: Sequence[ParsedReply], wanted: set[int]) -> ParsedReply | None:
+    """Objects of one list, each about other agents; two different routes for one agent are none."""
+    if not readings:
+        return None
+    pairs = [(agent, route) for reading in readings for agent, route in reading.routes.items()]
+    joined = _collect(pairs, wanted)
+    for reading in readings:
+        joined.problems.extend(reading.problems)
+        joined.steps.update(reading.steps)
+    return joined
+
+
+def _is_pair(item: Any) -> bool:
+    """[0, ["a", "b"]]"""
+    plain = isinstance(item, list) and not isinstance(item, Pairs) and len(item) == 2
+    return plain and _agent(item[0]) is not None and isinstance(item[1], list)
+
+
+def _row(item: Pairs) -> tuple[Any, Any] | None:
+    """{"agent": 0, "edges": [...]}, or other words for the two, as (0, [...])."""
+    agents, routes = [], []
+    for key, value in item:
+        word = key.strip().lower()
+        if word in _AGENT_WORDS and isinstance(value, str) and _agent(value) is not None:
+            agents.append(value)
+        elif word in _ROUTE_WORDS or (word not in _THOUGHT_WORDS and isinstance(value, list)):
+            routes.append((word in _ROUTE_WORDS, value))
+    named = [value for known, value in routes if known] or [value for _, value in routes]
+    return (agents[0], named[0]) if len(agents) == 1 and len(named) == 1 else None
 
 
 def _agent(name: Any) -> int | None:
     if type(name) is int:
-        return name if 0 <= name < 10**9 else None
-    match = _AGENT.fullmatch(name[:MAX_ID]) if isinstance(name, str) else None
-    return int(match.group(1)) if match else None
+        return name
+    match = _AGENT.fullmatch(name.strip()) if isinstance(name, str) and len(name) <= MAX_ID else None
+    return int(match[1]) if match else None
 
 
-def _collect(pairs: Sequence[tuple[Any, Any]], wanted: set[int]) -> ParsedReply:
-    said: dict[int, list[Any]] = {}
+def _collect(pairs: Iterable[tuple[Any, Any]], wanted: set[int]) -> ParsedReply:
+    said: dict[int, Any] = {}
+    differing: set[int] = set()
     strangers: dict[str, None] = {}
     for name, route in pairs:
         agent = _agent(name)
         if agent is None or agent not in wanted:
             strangers[str(agent) if agent is not None else ascii(str(name)[:MAX_ID])] = None
-        elif route not in said.setdefault(agent, []):
-            said[agent].append(route)
+        elif agent not in said:
+            said[agent] = route
+        elif agent not in differing and said[agent] != route:
+            differing.add(agent)
     reading = ParsedReply()
-    for agent, answers in said.items():
-        if len(answers) > 1:
-            message = f"Agent {agent}: the reply has {len(answers)} different routes; give exactly one."
+    for agent, answer in said.items():
+        if agent in differing:
+            message = f"Agent {agent}: the reply has several different routes; give exactly one."
             reading.problems.append(Finding(agent, "duplicate_agent", message))
             continue
-        route = _ids(answers[0])
+        route = _ids(answer)
         if isinstance(route, str):
             reading.problems.append(_unreadable(agent, route))
         else:
@@ -310,15 +307,32 @@ def _collect(pairs: Sequence[tuple[Any, Any]], wanted: set[int]) -> ParsedReply:
 
 def _ids(value: Any) -> list[str] | str:
     """Edge ids, or what is wrong with them. SUMO ids are often bare numbers, and models leave the quotes off."""
-    if not isinstance(value, list) or isinstance(value, _Object):
+    for _ in range(MAX_WRAPPERS):
+        # {"edges": [...]}, with or without remarks beside it.
+        if isinstance(value, Pairs):
+            lists = [v for k, v in value if k.strip().lower() in _ROUTE_WORDS]
+            value = lists[0] if len(lists) == 1 and len(value) <= 20 else None
+    if type(value) is str and _ARROWS.search(value):
+        value = [part.strip(" \t'\"[]") for part in _ARROWS.split(value)]
+    if not isinstance(value, list) or isinstance(value, Pairs):
         return "its route is not a list of edge ids"
     ids = []
     for item in value:
-        text = str(item) if type(item) is int and abs(item) < 10**30 else item
-        if not isinstance(text, str) or len(text) > MAX_ID or not text.isprintable():
-            return f"{ascii(item)[:60] if isinstance(item, str | int | float) else type(item).__name__} is no edge id"
+        text = _edge_in(item) if isinstance(item, Pairs) else item
+        if not isinstance(text, str) or isinstance(text, Broken) or len(text) > MAX_ID or _NO_ID.search(text):
+            return f"{ascii(item[:MAX_NAME])[:MAX_NAME] if isinstance(item, str) else _called(item)} is no edge id"
         ids.append(text.strip())
     return ids
+
+
+def _edge_in(item: Pairs) -> Any:
+    """{"edge": "a", "length": 20} as "a"."""
+    named = [value for key, value in item if key.strip().lower() in _EDGE_WORDS and isinstance(value, str)]
+    return named[0] if named else None
+
+
+def _called(item: Any) -> str:
+    return "null" if item is None else type(item).__name__ if not isinstance(item, Pairs) else "object"
 
 
 def _instructions(rows: Sequence[Any], wanted: set[int]) -> ParsedReply | None:
@@ -334,8 +348,8 @@ def _instructions(rows: Sequence[Any], wanted: set[int]) -> ParsedReply | None:
             strangers[str(agent)] = None
             continue
         ids = _ids([parameter])
-        if not _MOVE.match(command.replace("_", " ")):
-            refused.setdefault(agent, f"{ascii(command)[:60]} is no known command; use 'move to'")
+        if not _MOVE.match(command[:MAX_ID].strip().replace("_", " ")):
+            refused.setdefault(agent, f"{ascii(command[:MAX_NAME])[:MAX_NAME]} is no known command; use 'move to'")
         elif isinstance(ids, str):
             refused.setdefault(agent, ids)
         else:

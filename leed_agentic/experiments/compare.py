@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.credentials import plain_address, without_keys
-from leed_agentic.errors import LeedError, UnavailableError, UsageError
+from leed_agentic.errors import LeedError
 from leed_agentic.experiments.comparison import AXES, Comparison
 from leed_agentic.experiments.comparison_table import (
     FIGURES,
-    Found,
     Row,
+    Trials,
     markdown,
     rows_of,
     table_csv,
     trials_csv,
     varied,
 )
-from leed_agentic.experiments.dots import Column, draw_dots
-from leed_agentic.experiments.manifest import versions
+from leed_agentic.experiments.picture import Column, draw_dots
 from leed_agentic.experiments.runner import Progress, perform
-from leed_agentic.experiments.task import Task, merged
-from leed_agentic.experiments.trial import CALLS, failure_code
+from leed_agentic.experiments.task import CALLS, Failure, Task, merged, read_stages
 from leed_agentic.runs.files import write_text
 from leed_agentic.runs.lock import alone
+from leed_agentic.versions import package_versions
 
 TRIALS = "trials"
 DRAWN = ("validity", "travel_time_ratio", "reward", "input_tokens")
@@ -43,6 +43,8 @@ class Compared:
     failed: dict[str, str]
     """A trial in words, and why it failed."""
     files: list[Path]
+    silent: LeedError | None = None
+    """Why a combination has no figure at all, as a wrong name of its model; None: each has some."""
 
 
 def compare(
@@ -50,8 +52,8 @@ def compare(
     out: Path,
     jobs: int,
     command: str = "",
-    told: Callable[[Progress], Any] = lambda progress: None,
-    note: Callable[[str], Any] = lambda line: None,
+    on_progress: Callable[[Progress], Any] = lambda progress: None,
+    status: Callable[[str], Any] = lambda line: None,
 ) -> Compared:
     """Make the trials that are missing in `out`/trials and write the report of all that are done.
 
@@ -63,33 +65,44 @@ def compare(
     parent = out / TRIALS
     with alone(out):
         tasks = merged(comparison.tasks())
-        note(f"{sum(not task.done(parent) for task in tasks)} trials to make of {len(tasks)}")
-        reasons = perform(tasks, parent, jobs, "processes", told, lambda running: note(_under_way(running, parent)))
-        note("writing the report")
-        found = {
-            (task.folder, task.settings.seed): _read(parent / task.folder / task.files[0])
+        status(f"{sum(not task.done(parent) for task in tasks)} trials to make of {len(tasks)}")
+        failures = perform(
+            tasks, parent, jobs, "processes", on_progress, lambda running: status(_under_way(running, parent))
+        )
+        status("writing the report")
+        trials = {
+            (task.folder, task.settings.seed): read_stages(parent / task.folder / task.files[0])
             for task in tasks
-            if task.folder not in reasons
+            if task.folder not in failures
         }
-        if not found:
-            raise _nothing(reasons, parent)
-        failed = {task.label: reasons[task.folder] for task in tasks if task.folder in reasons}
-        rows = rows_of(comparison, found)
+        if not trials:
+            raise _nothing(list(failures.values()), "No trial is complete; the first failure: ")
+        failed = {task.label: failures[task.folder].problem for task in tasks if task.folder in failures}
+        rows = rows_of(comparison, trials)
         problems = [
             f"{task.label}: {problem}"
             for task in tasks
-            if (problem := found.get((task.folder, task.settings.seed), {}).get("problem"))
+            if (problem := trials.get((task.folder, task.settings.seed), {}).get("problem"))
         ]
         texts = {
             "table.md": markdown(comparison, rows, failed, problems),
             "table.csv": table_csv(comparison, rows),
-            "trials.csv": trials_csv(comparison, found),
-            "manifest.json": json.dumps(_manifest(comparison, found, failed, command), indent=1) + "\n",
+            "trials.csv": trials_csv(comparison, trials),
+            "manifest.json": json.dumps(_manifest(comparison, trials, failed, command), indent=1) + "\n",
         }
         for name, text in texts.items():
             write_text(out / name, without_keys(text))
         pictures = draw_dots(*_picture(comparison, rows), out / "figure")
-    return Compared(rows, failed, [*(out / name for name in texts), *pictures])
+    return Compared(rows, failed, [*(out / name for name in texts), *pictures], _silent(comparison, failures))
+
+
+def _silent(comparison: Comparison, failures: Mapping[str, Failure]) -> LeedError | None:
+    """The failure of the first combination of which every trial failed."""
+    for combination in comparison.combinations:
+        folders = [comparison.task(combination, seed).folder for seed in comparison.seeds]
+        if all(folder in failures for folder in folders):
+            return _nothing([failures[folder] for folder in folders], f"No trial of {combination} is complete: ")
+    return None
 
 
 def _under_way(running: Sequence[Task], parent: Path) -> str:
@@ -100,37 +113,26 @@ def _under_way(running: Sequence[Task], parent: Path) -> str:
     return f"{names}: {calls} calls recorded so far"
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(data["stages"], list):
-            raise ValueError("no stages")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is damaged ({error}); delete it and call again.") from error
-    return data
+def _nothing(failures: Sequence[Failure], before: str) -> LeedError:
+    """The first failure's sentence, with the exit code that all share, else 1."""
+    codes = {failure.exit_code for failure in failures}
+    code = codes.pop() if len(codes) == 1 else LeedError.exit_code
+    return Failure(failures[0].problem, code).error(before)
 
 
-def _nothing(reasons: Mapping[str, str], parent: Path) -> LeedError:
-    kinds = {kind.exit_code: kind for kind in (LeedError, UsageError, UnavailableError)}
-    codes = {failure_code(parent / folder) for folder in reasons}
-    kind = kinds.get(codes.pop(), LeedError) if len(codes) == 1 else LeedError
-    return kind(f"No trial is complete; the first failure: {next(iter(reasons.values()))}")
-
-
-def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], command: str) -> dict[str, Any]:
+def _manifest(comparison: Comparison, trials: Trials, failed: Mapping[str, str], command: str) -> dict[str, Any]:
     combinations = []
     for combination in comparison.combinations:
-        settings = combination.settings.model_dump(mode="json", exclude={"learning"})
-        if settings["model"]["base_url"]:
-            settings["model"]["base_url"] = plain_address(settings["model"]["base_url"])
+        settings = {group: tree for group, tree in combination.settings.for_file().items() if group != "learning"}
         tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
-        trials = [{"seed": s, "folder": folder, "done": (folder, s) in found} for s, folder in tasks]
-        combinations.append({**combination.labels, "settings": settings, "trials": trials})
+        made = [{"seed": s, "folder": folder, "done": (folder, s) in trials} for s, folder in tasks]
+        combinations.append({**combination.labels, "settings": settings, "trials": made})
     prompts = {combination.labels["prompts"]: combination.prompts for combination in comparison.combinations}
     return {
         "question": _question(comparison),
         "command": _ADDRESS.sub(lambda address: plain_address(address[0]), command),
-        **versions(),
+        "versions": package_versions(),
+        "python": platform.python_version(),
         "rounds": list(comparison.rounds),
         "seeds": list(comparison.seeds),
         "record": comparison.record,
@@ -142,12 +144,12 @@ def _manifest(comparison: Comparison, found: Found, failed: Mapping[str, str], c
 
 def _question(comparison: Comparison) -> str:
     """What was compared, in a line."""
-    parts = []
+    phrases = []
     for axis in AXES:
         words = list(dict.fromkeys(combination.labels[axis] for combination in comparison.combinations))
         if len(words) > 1 or axis in ("model", "map"):
-            parts.append(f"{axis} {', '.join(words)}" if axis != "map" else f"on {', '.join(words)}")
-    return f"Planning compared: {'; '.join(parts)}"
+            phrases.append(f"{axis} {', '.join(words)}" if axis != "map" else f"on {', '.join(words)}")
+    return f"Planning compared: {'; '.join(phrases)}"
 
 
 def _picture(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[Column], list[str], list[str], str]:

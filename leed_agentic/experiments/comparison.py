@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -18,7 +17,8 @@ from leed_agentic.demonstrations.generate import scenario_of
 from leed_agentic.demonstrations.plan import check_budget, planners
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, template_folder
 from leed_agentic.errors import UsageError
-from leed_agentic.experiments.task import TRIAL, Task
+from leed_agentic.experiments.run import demonstration_content, digest, model_content, world_content
+from leed_agentic.experiments.task import REFINEMENT, Task
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.providers import REPLAY, STAND_IN
 from leed_agentic.models.recording import RecordMode
@@ -31,12 +31,6 @@ from leed_agentic.traffic.trajectory import load_trajectories
 
 AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
-_HOW_TO_REACH = {
-    *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
-    *("concurrent_calls", "base_url", "replay"),
-    *("price_input", "price_output", "price_as_of", "tracing"),
-}
-"""Settings of a model that change no reply."""
 _CAPS = {"max_calls", "max_tokens", "max_cost"}
 
 
@@ -100,19 +94,17 @@ class Comparison:
         """The trial of a combination with this seed. Equal folders are the same trial."""
         settings = combination.of(seed)
         policy = self.policies.get(_world(settings))
-        asked = settings.model.model_dump(mode="json", exclude=_HOW_TO_REACH | _CAPS)
-        asked["base_url"] = settings.model.base_url or ""
+        model = model_content(settings)
+        asked = {name: value for name, value in model.items() if name not in _CAPS}
         content = {
             "version": __version__,
-            "model": asked,
-            "caps": settings.model.model_dump(mode="json", include=_CAPS),
-            "demonstration": settings.demonstration.model_dump(mode="json", exclude={"rounds", "prompts"}),
+            "model": model,
+            "demonstration": demonstration_content(settings, "rounds", "prompts"),
             "templates": combination.prompts.hashes,
-            "world": _world(settings),
-            "environment": settings.environment.model_dump(mode="json"),
-            "policy": _digest(_trajectories(policy).read_text(encoding="utf-8")) if policy else None,
+            "world": world_content(settings),
+            "policy": _trajectories(policy).read_text(encoding="utf-8") if policy else None,
         }
-        twins = f"s{seed}_{_digest(asked)[:8]}"
+        twins = f"s{seed}_{digest(asked)[:8]}"
         named = [combination.labels[axis] for axis in ("model", "planning", "map")]
         named[0] = named[0].split("@http")[0]
         words = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", word.rsplit("/", 1)[-1])[:30] for word in named)
@@ -122,7 +114,7 @@ class Comparison:
             "twins": f"*_{twins}_*",
             "policy": str(policy) if policy else None,
         }
-        return Task(f"{combination}, seed {seed}", f"{words}_{twins}_{_digest(content)[:10]}", TRIAL, settings, extras)
+        return Task(f"{combination}, seed {seed}", f"{words}_{twins}_{digest(content)}", REFINEMENT, settings, extras)
 
 
 def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: None) -> Comparison:
@@ -189,7 +181,7 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
         given["demonstration.rounds"] = wanted.rounds[-1] if wanted.rounds else None
         settings = load_settings(file, wanted.assignments, given)
         if not settings.model.base_url and settings.model.name != STAND_IN:
-            settings.model.base_url = wanted.base_url
+            settings = settings.changed({"model.base_url": wanted.base_url})
         if settings.model.name == REPLAY:
             raise UsageError(
                 "replay answers for one scenario only; compare models, and play a comparison's own record with "
@@ -276,7 +268,3 @@ def _matched(policy: Path, worlds: Mapping[str, Scenario]) -> tuple[str, Path]:
 
 def _trajectories(policy: Path) -> Path:
     return policy / "trajectories.json" if policy.is_dir() else policy
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

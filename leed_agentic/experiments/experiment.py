@@ -2,58 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from leed_agentic import __version__
+import yaml
+
 from leed_agentic.errors import UsageError
+from leed_agentic.experiments.picture import Panel
+from leed_agentic.experiments.report import ExperimentRun, Manifest, Outcome, manifest, write_report
+from leed_agentic.experiments.results import Results, read_results
+from leed_agentic.experiments.run import REFERENCE_EPISODES, Arm, Request, Run, choose_arms, leaves
 from leed_agentic.experiments.task import Task
-from leed_agentic.registry import Registry, nearest
-from leed_agentic.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from leed_agentic.experiments.evidence import Evidence
-    from leed_agentic.experiments.picture import Panel
+from leed_agentic.models.providers import STAND_IN
+from leed_agentic.registry import Registry
+from leed_agentic.settings import load_settings
 
 TWO_MAPS = ("braunschweig", "berlin")
-REFERENCE_EPISODES = 20
-"""Of random driving, and of every other reference driver where there is driver noise."""
+DEFAULTS = {"model.name": STAND_IN}
+"""Settings of every experiment, before its own: no language model is called unless one is named."""
+OPTIONS = {"map.name": "--maps", "seed": "--seeds", "scenario.agents": "--agents"}
+"""Settings that an experiment varies, and how to choose them."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """What the caller of an experiment decides; an experiment's own settings go before `changes`."""
-
-    maps: tuple[str, ...] = ()
-    """Empty: the experiment's own; likewise below."""
-    seeds: int | None = None
-    fleets: tuple[int, ...] = ()
-    arms: tuple[str, ...] = ()
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the command line, such as `learning.episodes`."""
-    assignments: tuple[str, ...] = ()
-    """`a.b=value`, for every arm."""
-    policy_episodes: int = 0
-    """Of training before a policy is compared with demonstrations (table2)."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an experiment shows for itself."""
-
-    text: str
-    """Markdown."""
-    data: dict[str, Any]
-    """For `--json`."""
-    files: list[Path]
-
-
-class Part(Protocol):
+class Member(Protocol):
     """One figure or table: the tasks it needs, and a report on those that are done."""
 
     @property
@@ -72,7 +46,7 @@ class Part(Protocol):
         """
 
 
-class Study(Protocol):
+class Listed(Protocol):
     """What `leed experiment` lists and runs."""
 
     @property
@@ -85,54 +59,11 @@ class Study(Protocol):
     def compared(self) -> list[str]:
         """Labels of what is compared."""
 
-    def parts(self, request: Request) -> list[tuple[Part, Request]]:
+    def members(self, request: Request) -> list[tuple[Member, Request]]:
         """The figures and tables it consists of, each with what is asked of it."""
 
 
-experiments: Registry[Study] = Registry("experiment")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One thing that is compared: a label for figures, and the settings that make it."""
-
-    label: str
-    settings: Mapping[str, Any]
-    """Dotted name to value."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training run of an experiment."""
-
-    arm: str
-    map: str
-    seed: int
-    settings: Settings
-    by_fleet: bool = False
-    """Whether the experiment compares numbers of agents."""
-
-    @property
-    def key(self) -> str:
-        """Folder name; equal settings give the same one, so that experiments share runs."""
-        return self._folder(self.settings.learning.algorithm, self.settings.model_dump(mode="json"))
-
-    @property
-    def reference_key(self) -> str:
-        """Folder name of the drivers that learn nothing, in this run's world."""
-        world = self.settings.model_dump(mode="json", include={"seed", "map", "scenario", "environment"})
-        return self._folder("references", {**world, "episodes": REFERENCE_EPISODES})
-
-    def _folder(self, what: str, content: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256(json.dumps({"version": __version__, **content}, sort_keys=True).encode()).hexdigest()
-        where = re.sub(r"[^A-Za-z0-9-]+", "-", self.map.rsplit("/", 1)[-1])[:30]
-        return f"{where}_{what}_s{self.seed}_{digest[:10]}"
-
-    @property
-    def place(self) -> str:
-        """What the run's figures are pooled by: its map, with the number of agents where that is compared."""
-        name = Path(self.map).name.split(".")[0]
-        return f"{name}_{self.settings.scenario.agents}_agents" if self.by_fleet else name
+experiments: Registry[Listed] = Registry("experiment")
 
 
 @dataclass(frozen=True)
@@ -151,39 +82,42 @@ class Experiment:
     test_episodes: int = 0
     """Episodes that every run's final policies drive on seeds that training did not use."""
     references: bool = False
-    """Whether drivers that learn nothing are shown too."""
-    panels: Callable[[Evidence], Sequence[Panel]] | None = None
+    """Whether drivers that learn nothing are drawn too."""
+    panels: Callable[[Results], Sequence[Panel]] | None = None
     """The picture in the paper's arrangement."""
 
     @property
     def compared(self) -> list[str]:
         return [arm.label for arm in self.arms]
 
-    def parts(self, request: Request) -> list[tuple[Part, Request]]:
+    def members(self, request: Request) -> list[tuple[Member, Request]]:
         return [(self.only(request.arms), request)]
 
-    def only(self, labels: Sequence[str]) -> Experiment:
-        """With these arms alone, in the experiment's own order; all when none is named."""
-        for label in labels:
-            if label not in self.compared:
-                raise UsageError(f"Experiment {self.name} has no arm {label!r}: {nearest(label, self.compared)}")
-        return replace(self, arms=tuple(arm for arm in self.arms if arm.label in labels)) if labels else self
+    def only(self, words: Sequence[str]) -> Experiment:
+        """With these arms alone, as `choose_arms` finds them; all its own when none is named."""
+        return replace(self, arms=choose_arms(self.name, self.arms, words))
 
     def runs(self, request: Request) -> list[Run]:
         """Every training run, seeds first, so that all arms have their first result early.
 
         Raises:
-            UsageError: a setting is unknown or out of range.
+            UsageError: a setting is unknown or out of range, or one of `assignments` contradicts an arm.
         """
         found = []
         fleets: Sequence[int | None] = request.fleets or self.fleets or (None,)
         by_fleet = len(fleets) > 1 or bool(self.fleets)
+        given = _assigned(request.assignments)
+        fixed = OPTIONS if by_fleet else {n: option for n, option in OPTIONS.items() if n != "scenario.agents"}
+        for name in fixed.keys() & given.keys():
+            raise UsageError(f"-s {name} contradicts the experiment, which sets it; use {fixed[name]}.")
         for seed in range(self.seeds if request.seeds is None else request.seeds):
             for place in request.maps or self.maps:
                 for fleet in fleets:
                     for arm in self.arms:
+                        _check_arm(arm, given)
                         own = {"scenario.agents": fleet, **arm.settings, "map.name": place, "seed": seed}
-                        tree = {**self.common, **request.changes, **own}
+                        base = {n: v for n, v in {**DEFAULTS, **self.common}.items() if n not in given}
+                        tree = {**base, **request.changes, **own}
                         settings = load_settings(assignments=request.assignments, overrides=tree)
                         found.append(Run(arm.label, place, seed, settings, by_fleet))
         return found
@@ -191,34 +125,76 @@ class Experiment:
     def tasks(self, request: Request) -> list[Task]:
         """Training runs, and once per world the drivers that learn nothing."""
         tasks = []
-        planned = self._plan_arm()
-        for run in self.runs(request):
+        runs = self.runs(request)
+        planned = next((run.arm for run in runs if run.settings.learning.source == "graph"), None)
+        for run in runs:
             extras = {"test_episodes": self.test_episodes, "plan": int(self.references and run.arm == planned)}
             label = f"{run.arm}, {run.place}, seed {run.seed}"
             tasks.append(Task(label, run.key, "train", run.settings, {k: v for k, v in extras.items() if v}))
             if self.references:
-                label = f"references, {run.place}, seed {run.seed}"
-                extras = {"episodes": REFERENCE_EPISODES}
-                tasks.append(Task(label, run.reference_key, "references", run.settings, extras))
+                tasks.append(references_task(run))
         return tasks
-
-    def _plan_arm(self) -> str | None:
-        """The arm whose demonstrations are also driven alone."""
-        asking = [a.label for a in self.arms if a.settings.get("learning.source", "graph") == "graph"]
-        return asking[0] if asking else None
 
     def report(
         self, request: Request, failed: Mapping[str, str], parent: Path, folder: Path, command: str
     ) -> Outcome | None:
-        from leed_agentic.experiments.report import write_report
-
-        runs = self.runs(request)
         # An arm without its failed runs would look better or worse than it is.
+        runs = self.runs(request)
         broken = {(run.arm, run.place) for run in runs if run.key in failed}
         whole = [run for run in runs if (run.arm, run.place) not in broken]
-        return write_report(self, whole, parent, folder, command, failed) if whole else None
+        if not whole:
+            return None
+        results = read_results(self.question, self.compared, whole, parent, self.test_episodes, self.references)
+        return write_report(
+            results,
+            self.panels(results) if self.panels else None,
+            folder,
+            self._manifest(whole, parent, failed, command),
+        )
+
+    def _manifest(self, runs: Sequence[Run], parent: Path, failed: Mapping[str, str], command: str) -> Manifest:
+        from leed_agentic.learning.run_folder import read_versions
+
+        # Runs may have been made at other times: their versions stand here where they differ from the report's.
+        made_with = {json.dumps(read_versions(parent / run.key), sort_keys=True) for run in runs}
+        references = dict.fromkeys(run.reference_key for run in runs) if self.references else ()
+        made: list[ExperimentRun] = [
+            {"arm": r.arm, "map": r.map, "agents": r.settings.scenario.agents, "seed": r.seed, "folder": r.key}
+            for r in runs
+        ]
+        about = manifest(self.name, self.question, command, [run.seed for run in runs], made, failed)
+        about["arms"] = {arm.label: dict(arm.settings) for arm in self.arms}
+        about["versions_of_runs"] = [json.loads(text) for text in sorted(made_with)]
+        about["references"] = [key for key in references if (parent / key).is_dir()]
+        return about
 
 
-def register(experiment: Study) -> None:
+def references_task(run: Run) -> Task:
+    """The drivers that learn nothing, in a run's world."""
+    label = f"references, {run.place}, seed {run.seed}"
+    return Task(label, run.reference_key, "references", run.settings, {"episodes": REFERENCE_EPISODES})
+
+
+def register(experiment: Listed) -> None:
     """File an experiment under its own name."""
     experiments.register(experiment.name)(experiment)
+
+
+def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
+    """Dotted name to value; `load_settings` says what is wrong with one that cannot be read."""
+    found: dict[str, Any] = {}
+    for name, equals, text in (assignment.partition("=") for assignment in assignments):
+        try:
+            found |= leaves({name.strip(): yaml.safe_load(text) if equals else None})
+        except yaml.YAMLError:
+            found[name.strip()] = text
+    return found
+
+
+def _check_arm(arm: Arm, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if name in arm.settings and arm.settings[name] != value:
+            raise UsageError(
+                f"-s {name}={value} contradicts arm {arm.label!r}, which is {name}={arm.settings[name]}; leave it out, "
+                "or leave the arm out (--arm)."
+            )

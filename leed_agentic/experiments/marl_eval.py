@@ -10,21 +10,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from leed_agentic.experiments.evidence import LAST, Evidence, Group
+from leed_agentic.experiments.results import LAST, Group, Results
 
 ENVIRONMENT = "leed_route"
 METRICS = {"mean_episode_return": "reward_mean", "arrival_rate": "arrival_rate"}
 """Its name there, and the column of metrics.csv."""
 
 
-def export(evidence: Evidence) -> dict[str, Any]:
+def export(results: Results) -> dict[str, Any]:
     """The whole object."""
     tasks = {
         place: {
-            arm: {f"seed_{run.seed}": _run(group, k, evidence.max_steps[place]) for k, run in enumerate(group.runs)}
+            arm: {f"seed_{run.seed}": _run(group, k, results.max_steps[place]) for k, run in enumerate(group.runs)}
             for arm, group in groups.items()
         }
-        for place, groups in evidence.groups.items()
+        for place, groups in results.groups.items()
     }
     return {ENVIRONMENT: tasks}
 

@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import platform
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from leed_agentic.experiments import marl_eval, scores
-from leed_agentic.experiments.evidence import INSIDE, LAST, OUTCOME, Evidence, Group, read_evidence
-from leed_agentic.experiments.experiment import Experiment, Outcome, Run
-from leed_agentic.experiments.manifest import manifest
-from leed_agentic.experiments.picture import Line, Panel, csv_text, draw, panels_csv
-from leed_agentic.experiments.statistics import (
-    Estimate,
-    curve_with_interval,
-    iqm_and_interval,
-    mean_and_interval,
-    smoothed,
-    worst_fall,
+from leed_agentic.errors import UsageError
+from leed_agentic.experiments import marl_eval
+from leed_agentic.experiments.picture import Line, Panel, draw, panels_csv
+from leed_agentic.experiments.results import INSIDE, LAST, OUTCOME, Group, Results, Score, scores
+from leed_agentic.experiments.statistics import Estimate, curve_with_interval, mean_and_interval, smoothed, worst_fall
+from leed_agentic.experiments.table import (
+    INTERVALS,
+    Figure,
+    cells,
+    csv_text,
+    figures_json,
+    heads,
+    markdown_table,
+    number,
+    read_estimate,
 )
-from leed_agentic.runs.files import write_text
+from leed_agentic.runs.files import write_json, write_text
+from leed_agentic.runs.log import read_csv
+from leed_agentic.runs.record import Versions, record
+from leed_agentic.versions import package_versions
 
 SMOOTH = 20
 """Episodes of the trailing mean that a picture draws; the curves_*.csv files hold the raw curves."""
-SHARES = ("arrival_rate", "alpha_mean", "expert_probability")
+BOUNDED = ("arrival_rate", "alpha_mean", "expert_probability")
+"""Columns between 0 and 1; the first is a share of agents, whose interval is Wilson's."""
+
+FIGURES = {
+    "area": Figure("area"),
+    "area_apart": Figure("apart"),
+    "final": Figure("final reward"),
+    "final_apart": Figure("apart"),
+    "arrival": Figure("arrived", 0, "share"),
+    "expert": Figure("demonstrations"),
+    "seconds": Figure("seconds", 0),
+    "final_iqm": Figure("final IQM", kind="iqm"),
+    "gain": Figure("gain", 2),
+    "test_iqm": Figure("test IQM", kind="iqm"),
+}
+WITHOUT_INTERVAL = ("expert", "seconds")
+"""In the table for people; the CSV has it."""
+ONLY_WHERE_KNOWN = ("final_iqm", "gain", "test_iqm")
+EXPLAINED = (
+    f"Mean over seeds [{INTERVALS}]. Area: mean reward over all episodes. Final: the last {LAST}. Fall: by how much, "
+    "in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first arm, seed by "
+    "seed. IQM: interquartile mean of the final rewards. Gain: final reward (test runs, where there are some) where "
+    "random driving is 0 and the shortest path 1. Test: IQM over the test runs of each final model."
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment shows for itself."""
+
+    text: str
+    """Markdown."""
+    data: dict[str, Any]
+    """For `--json`."""
+    files: list[Path]
 
 
 @dataclass(frozen=True)
@@ -36,90 +79,115 @@ class Row:
     map: str
     arm: str
     runs: int
-    area: Estimate
-    """Mean reward over all episodes: the area under the curve, divided by their number."""
-    final: Estimate
-    """Mean reward of the last 50 episodes."""
-    arrival: Estimate
-    """Share of agents that arrived in the last 50 episodes."""
-    expert: Estimate | None
-    """Mean reward of the demonstrations at the end."""
-    area_apart: Estimate | None
-    """Area minus the first arm's on the same map, seed by seed; None for the first arm."""
-    final_apart: Estimate | None
-    gain: Estimate | None
-    """Final reward on a scale where, in each run's own scenario, random driving is 0 and the shortest path 1; of the
-    test runs where there are some; None without these two drivers."""
     fall: float
     """Largest, over runs, share by which the last 100 episodes lie below the best 100 in a row."""
-    seconds: Estimate
-    final_iqm: Estimate
-    """Interquartile mean over runs of the mean reward of the last 50 episodes, with its bootstrap interval."""
-    test_iqm: Estimate | None
-    """The same of the final policies' test runs, where there are some."""
+    figures: Mapping[str, Estimate | None]
+    """By the names of FIGURES. `*_apart` are differences from the first arm on the same map, seed by seed."""
+
+    def as_json(self) -> dict[str, Any]:
+        head = {"map": self.map, "arm": self.arm, "runs": self.runs, "fall": self.fall}
+        return {**head, **figures_json(self.figures)}
 
 
-def write_report(
-    experiment: Experiment,
-    runs: Sequence[Run],
-    parent: Path,
-    folder: Path,
-    command: str,
-    failed: Mapping[str, str] | None = None,
-) -> Outcome:
-    """Read the finished runs and write every file; docs/experiments.md says what each is.
+# -- everything that is written ----------------------------------------------------------------------------------------
+def write_report(results: Results, panels: Sequence[Panel] | None, folder: Path, about: Manifest) -> Outcome:
+    """Write every file; docs/experiments.md says what each is.
+
+    Args:
+        panels: the picture in the paper's arrangement; None: there is none.
+        about: the manifest.
 
     Raises:
-        UnavailableError: the folder cannot be written.
+        UnwritableError: the folder cannot be written.
     """
-    evidence = read_evidence(experiment, runs, parent)
-    rows = rows_of(evidence)
-    over_maps = scores.scores(evidence)
-    text = markdown(experiment, rows) + _references_markdown(evidence) + scores.markdown(over_maps)
+    rows, over_maps = rows_of(results), scores(results)
     texts = {
-        "table.md": text,
-        "table.csv": _table_csv(rows),
-        "marl_eval.json": json.dumps(marl_eval.export(evidence)) + "\n",
-        "manifest.json": json.dumps(manifest(experiment, runs, parent, command, failed or {}), indent=1) + "\n",
+        "table.md": markdown(results.question, rows) + _references_markdown(results) + scores_markdown(over_maps),
+        "table.csv": table_csv(rows),
+        "marl_eval.json": json.dumps(marl_eval.export(results)) + "\n",
     }
-    if evidence.references:
-        texts["references.csv"] = _references_csv(evidence)
+    if results.references:
+        texts["references.csv"] = _references_csv(results)
     if over_maps:
         texts["scores.csv"] = _scores_csv(over_maps)
-    files, pictures = [folder / name for name in texts], []
+    if panels is not None:
+        texts["figure.csv"] = panels_csv(panels)
+    texts |= {f"curves_{place}.csv": _curves_csv(arms) for place, arms in results.groups.items()}
     for name, content in texts.items():
         write_text(folder / name, content)
-    if experiment.panels:
-        panels = experiment.panels(evidence)
-        write_text(folder / "figure.csv", panels_csv(panels))
-        counts = sorted({len(group.runs) for arms in evidence.groups.values() for group in arms.values()})
-        title = f"{experiment.question} ({' or '.join(map(str, counts))} seeds)"
-        pictures += draw(panels, title, folder / "figure", len(evidence.groups) if len(panels) > 1 else 1)
-        files.append(folder / "figure.csv")
-    for place, arms in evidence.groups.items():
-        write_text(folder / f"curves_{place}.csv", _curves_csv(arms))
-        files.append(folder / f"curves_{place}.csv")
-        for kind, columns in (("curves", OUTCOME), ("inside", INSIDE)):
-            panels = [_curves_panel(arms, column, label) for column, label in columns.items()]
-            if any(panel.lines for panel in panels):
-                count = len(next(iter(arms.values())).runs)
-                title = f"{place}: {experiment.question} ({count} seeds, trailing mean of {SMOOTH} episodes)"
-                pictures += draw(panels, title, folder / f"{kind}_{place}", len(panels))
+    write_json(folder / "manifest.json", about)
+    files = [*(folder / name for name in texts), folder / "manifest.json", *_pictures(results, panels, folder)]
     data = {
-        "rows": [asdict(row) for row in rows],
+        "rows": [row.as_json() for row in rows],
         "scores": [asdict(row) for row in over_maps],
-        "references": evidence.references,
+        "references": results.references,
     }
-    return Outcome(text, data, [*files, *pictures])
+    return Outcome(texts["table.md"], data, files)
 
 
-def rows_of(evidence: Evidence) -> list[Row]:
+class ExperimentRun(TypedDict):
+    """One run of the experiment."""
+
+    map: str
+    seed: int
+    folder: str
+    """Below runs/."""
+    arm: NotRequired[str]
+    """What it stands for; table2 has no arms."""
+    agents: NotRequired[int]
+    """table2 leaves it out."""
+
+
+@record
+class Manifest(TypedDict):
+    """The command and all that the report was made of; table2 leaves out what is about training."""
+
+    experiment: str
+    question: str
+    command: str
+    versions: Versions
+    python: str
+    seeds: list[int]
+    runs: list[ExperimentRun]
+    arms: NotRequired[dict[str, dict[str, Any]]]
+    """Label to the settings that make it, by dotted name."""
+    versions_of_runs: NotRequired[list[Versions]]
+    """Of runs made at other times."""
+    references: NotRequired[list[str]]
+    """Folders of the drivers that learn nothing."""
+    failed: dict[str, str]
+    """Run to the sentence of its failure."""
+
+
+def manifest(
+    experiment: str,
+    question: str,
+    command: str,
+    seeds: Iterable[int],
+    runs: list[ExperimentRun],
+    failed: Mapping[str, str],
+) -> Manifest:
+    """What a report says of its own making."""
+    return {
+        "experiment": experiment,
+        "question": question,
+        "command": command,
+        "versions": package_versions(),
+        "python": platform.python_version(),
+        "seeds": sorted(set(seeds)),
+        "runs": runs,
+        "failed": dict(failed),
+    }
+
+
+# -- rows --------------------------------------------------------------------------------------------------------------
+def rows_of(results: Results) -> list[Row]:
     """Every arm in every place."""
-    return [row for place in evidence.groups for row in _rows(evidence, place)]
+    return [row for place in results.groups for row in _rows(results, place)]
 
 
-def _rows(evidence: Evidence, place: str) -> list[Row]:
-    arms = evidence.groups[place]
+def _rows(results: Results, place: str) -> list[Row]:
+    arms = results.groups[place]
     first = next(iter(arms.values()))
     # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
     return [
@@ -128,7 +196,7 @@ def _rows(evidence: Evidence, place: str) -> list[Row]:
             arm,
             group,
             first if group is not first and len(first.runs) == len(group.runs) else None,
-            evidence.normalised(place, arm),
+            results.normalised(place, arm),
         )
         for arm, group in arms.items()
     ]
@@ -136,121 +204,130 @@ def _rows(evidence: Evidence, place: str) -> list[Row]:
 
 def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np.ndarray | None) -> Row:
     reward = group.curves["reward_mean"]
-    apart = reward - first.curves["reward_mean"] if first else None
-    return Row(
-        map=place,
-        arm=arm,
-        runs=len(group.runs),
-        area=mean_and_interval(reward.mean(axis=1)),
-        final=mean_and_interval(group.final),
-        arrival=mean_and_interval(group.curves["arrival_rate"][:, -LAST:].mean(axis=1)),
-        expert=mean_and_interval(group.expert_rewards) if len(group.expert_rewards) else None,
-        area_apart=None if apart is None else mean_and_interval(apart.mean(axis=1)),
-        final_apart=None if apart is None else mean_and_interval(apart[:, -LAST:].mean(axis=1)),
-        gain=None if normalised is None else mean_and_interval(normalised),
-        fall=float(worst_fall(reward).max()),
-        seconds=mean_and_interval(group.whole_seconds),
-        final_iqm=iqm_and_interval(group.final),
-        test_iqm=None if group.tests is None else iqm_and_interval(group.score),
-    )
+    apart = reward - first.curves["reward_mean"] if first else np.empty((0, 1))
+    none = np.empty(0)
+    values = {
+        "area": reward.mean(axis=1),
+        "area_apart": apart.mean(axis=1),
+        "final": group.final,
+        "final_apart": apart[:, -LAST:].mean(axis=1),
+        "arrival": group.curves["arrival_rate"][:, -LAST:].mean(axis=1),
+        "expert": group.expert_rewards,
+        "seconds": group.whole_seconds,
+        "final_iqm": group.final,
+        "gain": none if normalised is None else normalised,
+        "test_iqm": none if group.tests is None else group.score,
+    }
+    figures = {name: figure.estimate(values[name]) for name, figure in FIGURES.items()}
+    return Row(place, arm, len(group.runs), float(worst_fall(reward).max()), figures)
 
 
-def markdown(experiment: Experiment, rows: Sequence[Row]) -> str:
+def markdown(question: str, rows: Sequence[Row]) -> str:
     """The table as Markdown, intervals in brackets."""
-    tested, scaled = any(r.test_iqm for r in rows), any(r.gain for r in rows)
-    lines = [
-        f"# {experiment.question}",
-        "",
-        "Mean over seeds [95 % t interval]. Area: mean reward over all episodes. Final: the last 50. Fall: by how "
-        "much, in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first "
-        "arm, seed by seed. IQM: interquartile mean of the final rewards [95 % bootstrap interval]."
-        + (
-            " Gain: final reward (test runs, where there are some) where random driving is 0 and the shortest path 1."
-            * scaled
-        )
-        + (f" Test: the same over {experiment.test_episodes} test runs of each final model." if tested else ""),
-        "",
-        "| map | arm | runs | area | apart | final reward | apart | arrived | demonstrations | fall | seconds "
-        "| final IQM |" + " gain |" * scaled + " test IQM |" * tested,
-        "|---|---|---|---|---|---|---|---|---|---|---|---|" + "---|" * (scaled + tested),
-    ]
-    for r in rows:
-        arrived = f"{100 * r.arrival.mean:.0f} %"
-        if r.arrival.low is not None and r.arrival.high is not None:
-            arrived += f" [{100 * max(r.arrival.low, 0.0):.0f}, {100 * min(r.arrival.high, 1.0):.0f}]"
-        expert = f"{r.expert.mean:.1f}" if r.expert else "-"
-        lines.append(
-            f"| {r.map} | {r.arm} | {r.runs} | {r.area} | {r.area_apart or '-'} | {r.final} | {r.final_apart or '-'} "
-            f"| {arrived} | {expert} | {100 * r.fall:.0f} % | {r.seconds.mean:.0f} | {r.final_iqm} |"
-            + (f" {r.gain.to(2) if r.gain else '-'} |" if scaled else "")
-            + (f" {r.test_iqm or '-'} |" if tested else "")
-        )
-    return "\n".join(lines) + "\n"
+    names = [n for n in FIGURES if n not in ONLY_WHERE_KNOWN or any(row.figures.get(n) for row in rows)]
+    split = names.index("seconds")
+    titles = [FIGURES[name].title for name in names]
+    header = ["map", "arm", "runs", *titles[:split], "fall", *titles[split:]]
+    lines = []
+    for row in rows:
+        texts = [FIGURES[n].cell(row.figures.get(n), interval=n not in WITHOUT_INTERVAL) for n in names]
+        fall = f"{100 * row.fall:.0f} %"
+        lines.append([row.map, row.arm, str(row.runs), *texts[:split], fall, *texts[split:]])
+    return "\n".join([f"# {question}", "", EXPLAINED, "", *markdown_table(header, lines)]) + "\n"
 
 
-def _references_markdown(evidence: Evidence) -> str:
+def table_csv(rows: Sequence[Row]) -> str:
+    """Every figure of every row, with its interval; empty where there is none."""
+    lines = [["map", "arm", "runs", "fall", *heads(FIGURES)]]
+    for row in rows:
+        estimates = (row.figures.get(name) for name in FIGURES)
+        lines.append([row.map, row.arm, str(row.runs), number(row.fall), *cells(estimates)])
+    return csv_text(lines)
+
+
+def rewrite(folder: Path) -> list[Path]:
+    """Write table.md and table.csv again from table.csv: means stay, shares get the interval of shares.
+
+    Raises:
+        UsageError: the folder holds no report of training runs.
+    """
+    table, text = folder / "table.csv", folder / "table.md"
+    try:
+        rows = [_read_row(row) for row in read_csv(table)]
+        question, _, rest = text.read_text(encoding="utf-8").removeprefix("# ").partition("\n")
+    except (OSError, KeyError, ValueError) as error:
+        raise UsageError(f"{folder} holds no report that can be read ({error}); run the experiment again.") from error
+    if not rows:
+        raise UsageError(f"{table} is missing or empty; give the folder of a report.")
+    start = rest.find("\n## ")
+    write_text(table, table_csv(rows))
+    write_text(text, markdown(question, rows) + (rest[start:] if start >= 0 else ""))
+    return [table, text]
+
+
+def _read_row(row: Mapping[str, str]) -> Row:
+    runs = int(row["runs"])
+    figures = {name: read_estimate(row, name) for name in FIGURES}
+    for name, figure in FIGURES.items():
+        known = figures[name]
+        if figure.share and known is not None:
+            # Wilson's interval is that of the mean and the number of runs, which is all that is left of them.
+            figures[name] = figure.estimate([known.mean] * runs)
+    return Row(row["map"], row["arm"], runs, float(row["fall"]), figures)
+
+
+# -- drivers and scores ------------------------------------------------------------------------------------------------
+def _references_markdown(results: Results) -> str:
     """Drivers that learn nothing, as mean over seeds."""
-    lines = ["", "## Drivers that learn nothing", "", "| map | driver | reward | arrived |", "|---|---|---|---|"]
-    count = len(lines)
-    for place, drivers in evidence.references.items():
+    lines = []
+    for place, drivers in results.references.items():
         for driver, rows in drivers.items():
-            reward = mean_and_interval(evidence.reference_rewards(place, driver))
+            reward = mean_and_interval(results.reference_rewards(place, driver))
             arrived = np.mean([row["arrival_rate"] for row in rows])
             # A plan's row says who made it.
-            lines.append(f"| {place} | {rows[0]['driver']} | {reward} | {100 * arrived:.0f} % |")
-    return "\n".join(lines) + "\n" if len(lines) > count else ""
+            lines.append([place, rows[0]["driver"], str(reward), f"{100 * arrived:.0f} %"])
+    table = markdown_table(["map", "driver", "reward", "arrived"], lines)
+    return "\n".join(["", "## Drivers that learn nothing", "", *table]) + "\n" if lines else ""
 
 
-def _references_csv(evidence: Evidence) -> str:
+def _references_csv(results: Results) -> str:
     lines = [["map", "driver", "seed_number", "reward_mean", "arrival_rate", "travel_seconds_mean", "teleports"]]
-    for place, drivers in evidence.references.items():
+    for place, drivers in results.references.items():
         for driver, rows in drivers.items():
-            for number, row in enumerate(rows):
-                seconds = row["travel_seconds_mean"]
-                figures = [f"{row['reward_mean']:.4f}", f"{row['arrival_rate']:.4f}"]
-                figures += ["" if seconds is None else f"{seconds:.2f}", str(row["teleports"])]
-                lines.append([place, driver, str(number), *figures])
+            for k, row in enumerate(rows):
+                figures = (row[name] for name in lines[0][3:])
+                lines.append([place, driver, str(k), *(number(figure) for figure in figures)])
     return csv_text(lines)
 
 
-def _scores_csv(rows: Sequence[scores.Score]) -> str:
+def scores_markdown(rows: Sequence[Score]) -> str:
+    """A section of the report; empty without rows."""
+    if not rows:
+        return ""
+    first = rows[0].arm
     lines = [
-        ["arm", "runs", "maps", "iqm", "iqm_low", "iqm_high", "first_better", "first_better_low", "first_better_high"]
+        [r.arm, str(r.runs), str(r.places), r.score.to(3), r.first_better.to(2) if r.first_better else "-"]
+        for r in rows
     ]
-    for row in rows:
-        cells = [*_cells(row.score), *_cells(row.first_better)]
-        lines.append([row.arm, str(row.runs), str(row.places), *cells])
+    text = [
+        "",
+        f"## Over {'all maps' if rows[0].places > 1 else 'the map'}, normalised",
+        "",
+        "Interquartile mean over runs and maps [95 % stratified bootstrap interval]; in each run's own scenario random "
+        f"driving is 0 and the shortest path 1. Last column: probability that a run of {first} beats one of this arm.",
+        "",
+        *markdown_table(["arm", "runs", "maps", "score", f"{first} better"], lines),
+    ]
+    return "\n".join(text) + "\n"
+
+
+def _scores_csv(rows: Sequence[Score]) -> str:
+    lines = [["arm", "runs", "maps", *heads(["iqm", "first_better"])]]
+    lines += [[r.arm, str(r.runs), str(r.places), *cells([r.score, r.first_better])] for r in rows]
     return csv_text(lines)
 
 
-def _table_csv(rows: Sequence[Row]) -> str:
-    names = ["map", "arm", "runs", "fall"]
-    estimates = [
-        "area",
-        "area_apart",
-        "final",
-        "final_apart",
-        "arrival",
-        "expert",
-        "seconds",
-        "final_iqm",
-        "gain",
-        "test_iqm",
-    ]
-    lines = [[*names, *(f"{e}{end}" for e in estimates for end in ("", "_low", "_high"))]]
-    for row in rows:
-        cells = [str(getattr(row, name)) for name in names]
-        for name in estimates:
-            cells += _cells(getattr(row, name))
-        lines.append(cells)
-    return csv_text(lines)
-
-
-def _cells(estimate: Estimate | None) -> list[str]:
-    parts = (estimate.mean, estimate.low, estimate.high) if estimate else (None, None, None)
-    return ["" if part is None else f"{part:.4f}" for part in parts]
-
-
+# -- curves ------------------------------------------------------------------------------------------------------------
 def _curves_csv(arms: Mapping[str, Group]) -> str:
     lines: list[list[str]] = [["arm", "episode", "reward_low", "reward_high", *OUTCOME, *INSIDE]]
     for arm, group in arms.items():
@@ -258,9 +335,25 @@ def _curves_csv(arms: Mapping[str, Group]) -> str:
         means = [values.mean(axis=0) for values in group.curves.values()]
         for k in range(len(low)):
             bounds = (low[k], high[k]) if len(group.runs) > 1 else (np.nan, np.nan)
-            cells = ["" if np.isnan(v) else f"{v:.4g}" for v in (*bounds, *(m[k] for m in means))]
-            lines.append([arm, str(k), *cells])
+            figures = ["" if np.isnan(v) else f"{v:.4g}" for v in (*bounds, *(m[k] for m in means))]
+            lines.append([arm, str(k), *figures])
     return csv_text(lines)
+
+
+def _pictures(results: Results, panels: Sequence[Panel] | None, folder: Path) -> list[Path]:
+    made = []
+    if panels is not None:
+        counts = sorted({len(group.runs) for arms in results.groups.values() for group in arms.values()})
+        title = f"{results.question} ({' or '.join(map(str, counts))} seeds)"
+        made += draw(panels, title, folder / "figure", len(results.groups) if len(panels) > 1 else 1)
+    for place, arms in results.groups.items():
+        for kind, columns in (("curves", OUTCOME), ("inside", INSIDE)):
+            lines = [_curves_panel(arms, column, label) for column, label in columns.items()]
+            if any(panel.lines for panel in lines):
+                count = len(next(iter(arms.values())).runs)
+                title = f"{place}: {results.question} ({count} seeds, trailing mean of {SMOOTH} episodes)"
+                made += draw(lines, title, folder / f"{kind}_{place}", len(lines))
+    return made
 
 
 def _curves_panel(arms: Mapping[str, Group], column: str, label: str) -> Panel:
@@ -268,7 +361,8 @@ def _curves_panel(arms: Mapping[str, Group], column: str, label: str) -> Panel:
     lines = []
     for arm, group in arms.items():
         if not np.isnan(group.curves[column]).all():
-            mean, low, high = curve_with_interval(smoothed(group.curves[column], SMOOTH))
+            curves = smoothed(group.curves[column], SMOOTH)
+            mean, low, high = curve_with_interval(curves, share=column == BOUNDED[0])
             band = (low, high) if len(group.runs) > 1 else (None, None)
             lines.append(Line(arm, np.arange(len(mean)), mean, *band))
-    return Panel("", "episode", label, lines, share=column in SHARES)
+    return Panel("", "episode", label, lines, share=column in BOUNDED)

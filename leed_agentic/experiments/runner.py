@@ -1,38 +1,32 @@
-"""Tasks in processes of this machine, or on a Ray cluster: one simulation each, resumed where they were, made once."""
+"""An experiment from its request to its files: the tasks that are missing are made, then everything is reported."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.experiments.task import Task
-from leed_agentic.experiments.work import execute
-from leed_agentic.registry import Registry
+from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.experiments.backends import backends
+from leed_agentic.experiments.experiment import Listed, Outcome
+from leed_agentic.experiments.run import Request
+from leed_agentic.experiments.task import Failure, Task, merged
 
-Submit = Callable[[str, str, str, dict[str, Any]], "Future[None]"]
-"""Starts `work.execute` somewhere, with its arguments."""
-Backend = Callable[[int], AbstractContextManager[Submit]]
-"""From the number of tasks at a time to where they run; leaving it by an error ends the tasks under way."""
-
+RUNS = "runs"
+"""Folder beside the reports that all experiments share."""
 BEAT = 10.0
 """Seconds after which somebody who waits hears that tasks are still under way."""
-
-backends: Registry[Backend] = Registry("backend")
+OF_EVERYBODY = (UsageError.exit_code, UnavailableError.exit_code)
+"""Exit codes of failures that the other tasks of an experiment would meet as well: all ask the same model."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Told whenever a task ends."""
+    """Where all stands when a task has ended."""
 
     task: Task
     problem: str | None
@@ -55,26 +49,77 @@ class Progress:
         return f"{self.task.label}: {state} ({self.counts})"
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What came of an experiment."""
+
+    tasks: list[Task]
+    outcomes: dict[str, Outcome]
+    """By figure or table; one of which nothing is complete is absent."""
+    failed: dict[str, str]
+    """Folder of a task, and why it failed."""
+
+
+def run_experiment(
+    experiment: Listed,
+    request: Request,
+    out_folder: Path,
+    jobs: int,
+    backend: str = "processes",
+    command: str = "",
+    on_progress: Callable[[Progress], Any] = lambda progress: None,
+    status: Callable[[str], Any] = lambda line: None,
+) -> Finished:
+    """Make the tasks that are missing in `out_folder`/runs and write a report per figure or table beside it.
+
+    Raises:
+        UsageError: a wrong name, setting, map or model, agents that do not fit, a folder of another version: found
+            before anything runs, or by the first task that meets it. Or nothing is complete in the end.
+        UnavailableError: a map, the model, SUMO or the backend cannot be used.
+    """
+    members = experiment.members(request)
+    tasks = merged([task for member, asked in members for task in member.tasks(asked)])
+    status("opening the maps")
+    check(tasks)
+    parent = out_folder / RUNS
+    left = sum(not task.done(parent) for task in tasks)
+    status(f"{left} to make of {len(tasks)}")
+    failures = perform(tasks, parent, jobs, backend, on_progress, ends=OF_EVERYBODY)
+    failed = {folder: failure.problem for folder, failure in failures.items()}
+    status("writing the report")
+    outcomes = {}
+    for member, asked in members:
+        outcome = member.report(asked, failed, parent, out_folder / member.name, command)
+        if outcome:
+            outcomes[member.name] = outcome
+    if not outcomes:
+        raise next(iter(failures.values())).error("No arm is complete; the first failure: ")
+    return Finished(tasks, outcomes, failed)
+
+
 def perform(
     tasks: Sequence[Task],
     parent: Path,
     jobs: int,
     backend: str,
-    told: Callable[[Progress], Any],
+    on_progress: Callable[[Progress], Any],
     beat: Callable[[Sequence[Task]], Any] = lambda running: None,
-) -> dict[str, str]:
-    """Make the tasks that are not done yet; returns folder and reason of those that failed.
+    ends: Collection[int] = (),
+) -> dict[str, Failure]:
+    """Make the tasks that are not done yet; returns folder and failure of those that failed.
 
     A failed task does not stop the others, and is tried again next time.
 
     Args:
         beat: called with the tasks under way every now and then while none ends.
+        ends: exit codes of failures that end all: no further task can be done.
 
     Raises:
         UsageError: a folder of another version, found before anything runs; an unknown backend.
         UnavailableError: the backend cannot be used.
+        LeedError: a failure whose exit code is in `ends`; what is done is kept.
     """
-    failed: dict[str, str] = {}
+    failed: dict[str, Failure] = {}
     waiting = [task for task in tasks if not task.done(parent)]
     for task in tasks:
         task.check(parent)
@@ -82,8 +127,8 @@ def perform(
     if not waiting:
         return failed
     efforts = {task.folder: task.effort(parent) for task in waiting}
-    total, spent, began, made = sum(efforts.values()), 0.0, time.monotonic(), 0
-    pending: dict[Future[None], Task] = {}
+    total, behind, began, made = sum(efforts.values()), 0.0, time.monotonic(), 0
+    pending: dict[Future[Failure | None], Task] = {}
     queue = list(reversed(waiting))
     with start(jobs) as submit:
         while queue or pending:
@@ -95,73 +140,61 @@ def perform(
             if not ended:
                 beat(list(pending.values()))
             for future in ended:
-                task, error = pending.pop(future), future.exception()
-                if error is not None:
-                    failed[task.folder] = _sentence(error)
-                made, spent = made + 1, spent + efforts[task.folder]
-                left = (time.monotonic() - began) / spent * (total - spent)
+                task, failure = pending.pop(future), _failure(future)
+                if failure is not None:
+                    failed[task.folder] = failure
+                made, behind = made + 1, behind + efforts[task.folder]
+                left = (time.monotonic() - began) / behind * (total - behind)
                 running = len(pending) + min(len(queue), jobs - len(pending))
-                told(Progress(task, failed.get(task.folder), made, len(waiting), running, left))
+                problem = failure.problem if failure else None
+                on_progress(Progress(task, problem, made, len(waiting), running, left))
+                if failure is not None and failure.exit_code in ends:
+                    raise failure.error(f"{task.label}: ")
     return failed
 
 
-def _sentence(error: BaseException) -> str:
+def _failure(future: Future[Failure | None]) -> Failure | None:
+    error = future.exception()
+    if error is None:
+        return future.result()
     if isinstance(error, BrokenProcessPool):
-        return "its process, or one beside it, died (out of memory?); it goes on next time"
+        return Failure("its process, or one beside it, died (out of memory?); it goes on next time")
     # Ray wraps what a task raised.
-    return " ".join(str(getattr(error, "cause", None) or error).split()) or type(error).__name__
+    return Failure(" ".join(str(getattr(error, "cause", None) or error).split()) or type(error).__name__)
 
 
-@backends.register("processes")
-@contextmanager
-def processes(jobs: int) -> Iterator[Submit]:
-    """Spawned, not forked: libsumo and torch's threads do not survive a fork."""
-    pools = [_pool(jobs)]
+def check(tasks: Sequence[Task]) -> None:
+    """A wrong name, model or prompt and a map too small are found before anything runs; a map is built once, not in
+    every process.
 
-    def submit(*arguments: Any) -> Future[None]:
-        try:
-            return pools[-1].submit(execute, *arguments)
-        except BrokenProcessPool:
-            # A process that dies (out of memory, a crash in SUMO) takes its pool along, not the experiment.
-            pools.append(_pool(jobs))
-            return pools[-1].submit(execute, *arguments)
+    Raises:
+        UsageError: as said.
+        UnavailableError: a map cannot be had.
+    """
+    from leed_agentic.demonstrations.feedback import feedbacks
+    from leed_agentic.demonstrations.generate import scenario_of
+    from leed_agentic.demonstrations.plan import check_budget
+    from leed_agentic.demonstrations.prompts import PromptSet
+    from leed_agentic.learning.algorithms import algorithms
+    from leed_agentic.models.caller import ModelCaller
+    from leed_agentic.roads.catalogue import open_map
 
-    try:
-        yield submit
-    except BaseException:
-        # The tasks under way end with their process; a run's last checkpoint is whole.
-        for process in list((pools[-1]._processes or {}).values()):
-            process.terminate()
-        # A pool that is not yet taken down when the interpreter leaves in a hurry leaves semaphores and a warning.
-        pools.pop().shutdown(wait=True, cancel_futures=True)
-        raise
-    finally:
-        if pools:
-            pools[-1].shutdown(wait=False, cancel_futures=True)
-
-
-def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_the_parent)
-
-
-@backends.register("ray")
-@contextmanager
-def ray(jobs: int) -> Iterator[Submit]:
-    """Imported only when it is asked for."""
-    from leed_agentic.experiments.ray_cluster import cluster
-
-    with cluster(jobs) as submit:
-        yield submit
-
-
-def _follow_the_parent() -> None:
-    """Ctrl-C is the parent's to answer, and a parent that was killed leaves no run going on behind its back."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
-
-
-def _end_with_the_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    networks, worlds, models = {}, {}, set()
+    for task in tasks:
+        settings = task.settings
+        if task.work == "train":
+            algorithms.get(settings.learning.algorithm)
+        if settings.map.name not in networks:
+            networks[settings.map.name] = open_map(settings.map.name, settings.map)
+        network = networks[settings.map.name]
+        world = (settings.map.name, settings.scenario.model_dump_json(), settings.seed)
+        if world not in worlds:
+            worlds[world] = scenario_of(settings, network)
+        if not task.asks_a_model:
+            continue
+        feedbacks.get(settings.demonstration.feedback)
+        check_budget(PromptSet.load(settings.demonstration.prompts), network, worlds[world], settings.demonstration)
+        model = settings.model.model_dump_json()
+        if model not in models:
+            models.add(model)
+            ModelCaller(settings.model, None, {}).close()

@@ -7,6 +7,7 @@ Learning at the Edge of the Statistical Precipice); their package rliable does n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -54,28 +55,37 @@ def mean_and_interval(values: np.ndarray, level: float = 0.95) -> Estimate:
 
 
 def share_and_interval(shares: np.ndarray, level: float = 0.95) -> Estimate:
-    """Mean of one share per run, with Wilson's interval for so many runs; it lies inside [0, 1].
+    """Mean of one share per run, with Wilson's interval for so many runs (`wilson`)."""
+    shares = np.asarray(shares, dtype=np.float64)
+    mean, runs = float(shares.mean()), len(shares)
+    if runs < 2:
+        return Estimate(mean, None, None)
+    low, high = wilson(mean, runs, level)
+    return Estimate(mean, float(low), float(high))
+
+
+def wilson(mean: Any, runs: int, level: float = 0.95) -> tuple[Any, Any]:
+    """Ends of Wilson's interval of mean shares (a number or an array); it lies inside [0, 1].
 
     A t interval would have width zero where all runs have the same share, as with a model that never gets a route
     right. Shares vary at most as much as outcomes that are 0 or 1, which Wilson's interval is made for: it is wide
     enough.
     """
-    shares = np.asarray(shares, dtype=np.float64)
-    mean, runs = float(shares.mean()), len(shares)
-    if runs < 2:
-        return Estimate(mean, None, None)
     z = float(stats.norm.ppf((1 + level) / 2))
     middle = (mean + z * z / (2 * runs)) / (1 + z * z / runs)
     half = z * np.sqrt(mean * (1 - mean) / runs + (z / (2 * runs)) ** 2) / (1 + z * z / runs)
     # At 0 and 1 a rounding error could put the mean outside.
-    return Estimate(mean, max(min(middle - half, mean), 0.0), min(max(middle + half, mean), 1.0))
+    return np.clip(np.minimum(middle - half, mean), 0.0, 1.0), np.clip(np.maximum(middle + half, mean), 0.0, 1.0)
 
 
-def curve_with_interval(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, low and high of curves of shape (runs, episodes), pointwise as in `mean_and_interval`."""
+def curve_with_interval(curves: np.ndarray, share: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, low and high of curves of shape (runs, episodes), pointwise as in `mean_and_interval`; of shares as in
+    `share_and_interval`."""
     mean = curves.mean(axis=0)
     if len(curves) < 2:
         return mean, mean, mean
+    if share:
+        return mean, *wilson(mean, len(curves))
     half = stats.t.ppf(0.975, len(curves) - 1) * curves.std(axis=0, ddof=1) / np.sqrt(len(curves))
     return mean, mean - half, mean + half
 

@@ -2,46 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.experiments.choices import LONG_TRIPS
-from leed_agentic.experiments.experiment import (
-    REFERENCE_EPISODES,
-    TWO_MAPS,
-    Arm,
-    Experiment,
-    Outcome,
-    Part,
-    Request,
-    Run,
-    register,
-)
-from leed_agentic.experiments.picture import Line, Panel, csv_text, draw, panels_csv
+from leed_agentic.experiments.experiment import TWO_MAPS, Experiment, Member, references_task
+from leed_agentic.experiments.picture import Line, Panel, draw, panels_csv, read_panels
+from leed_agentic.experiments.report import ExperimentRun, Outcome, manifest
+from leed_agentic.experiments.run import Arm, Request, Run, demonstration_content, model_content, world_content
 from leed_agentic.experiments.statistics import Estimate, mean_and_interval
-from leed_agentic.experiments.task import QUALITY, REFERENCES, Task
-
-COLUMNS = {
-    "prompt_tokens": "prompt tokens",
-    "validity": "valid routes",
-    "validity_reply": "valid in the last reply",
-    "reward": "reward",
-    "dtw": "DTW to the agents, m",
-    "plans": "plans made",
-}
-SHARES = ("validity", "validity_reply")
-PAPER = (
-    "| paper (Orlando, GPT-3.5), 0 | 3680 | 74 % | | 478.42 | 189.91 | |",
-    "| paper, 5 | 4645 | 82 % | | 495.05 | 50.53 | |",
-    "| paper, 10 | 7576 | 100 % | | 503.26 | 41.25 | |",
+from leed_agentic.experiments.table import (
+    INTERVALS,
+    Figure,
+    cells,
+    csv_text,
+    figures_json,
+    heads,
+    markdown_table,
+    number,
 )
+from leed_agentic.experiments.task import REFERENCES, REFINEMENT, Task, read_stages, stages_file
+from leed_agentic.runs.files import read_json, write_json, write_text
+from leed_agentic.runs.log import read_csv
+
+LONG_TRIPS = {"scenario.min_trip_share": 0.6}
+REFINEMENTS = (0, 5, 10)
+"""After which the paper measures."""
+FIGURES = {
+    "prompt_tokens": Figure("prompt tokens", 0, signed=False),
+    "validity": Figure("valid routes", 0, "share"),
+    "validity_reply": Figure("valid in the last reply", 0, "share"),
+    "reward": Figure("reward"),
+    "dtw": Figure("DTW to the agents, m", signed=False),
+    "plans": Figure("plans made", signed=False),
+}
+DRAWN = ("validity", "reward", "dtw")
+PAPER = (
+    ("paper (Orlando, GPT-3.5), 0", "3680", "74 %", "", "478.42", "189.91", ""),
+    ("paper, 5", "4645", "82 %", "", "495.05", "50.53", ""),
+    ("paper, 10", "7576", "100 %", "", "503.26", "41.25", ""),
+)
+
+Rewards = Mapping[str, Mapping[str, Sequence[float]]]
+"""Place, driver that learns nothing: its reward in each scenario."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class Stage:
     refinements: int
     prompts: int
     figures: Mapping[str, Estimate | None]
-    """Mean over prompts [95 % t interval]; None where no prompt has the figure."""
+    """Over prompts; None where no prompt has the figure."""
+
+    def as_json(self) -> dict[str, Any]:
+        head = {"map": self.map, "refinements": self.refinements, "prompts": self.prompts}
+        return {**head, **figures_json(self.figures)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Table2:
     def compared(self) -> list[str]:
         return ["0, 5 and 10 refinements"]
 
-    def parts(self, request: Request) -> list[tuple[Part, Request]]:
+    def members(self, request: Request) -> list[tuple[Member, Request]]:
         if request.arms:
             raise UsageError("table2 compares refinements of one source and has no arms; leave --arm out.")
         return [(self, request)]
@@ -79,127 +91,133 @@ class Table2:
         return Experiment(self.name, self.question, arms, self.maps, LONG_TRIPS, self.seeds).runs(request)
 
     def tasks(self, request: Request) -> list[Task]:
+        extras = {"rounds": list(REFINEMENTS), "record": "auto", "policy_episodes": request.policy_episodes}
         tasks = []
         for run in self.prompts(request):
-            where = f"{run.place}, seed {run.seed}"
-            extras = {"policy_episodes": request.policy_episodes}
-            tasks.append(Task(f"demonstrations, {where}", _key(run, request), "quality", run.settings, extras))
-            extras = {"episodes": REFERENCE_EPISODES}
-            tasks.append(Task(f"references, {where}", run.reference_key, "references", run.settings, extras))
+            label = f"demonstrations, {run.place}, seed {run.seed}"
+            tasks.append(Task(label, _key(run, request), REFINEMENT, run.settings, extras))
+            tasks.append(references_task(run))
         return tasks
 
     def report(
         self, request: Request, failed: Mapping[str, str], parent: Path, folder: Path, command: str
     ) -> Outcome | None:
-        from leed_agentic.experiments.manifest import versions
-        from leed_agentic.runs.files import write_text
-
-        found: dict[str, list[dict[str, Any]]] = {}
+        left: dict[str, dict[int, dict[str, Any]]] = {}
         rewards: dict[str, dict[str, list[float]]] = {}
         runs = [run for run in self.prompts(request) if _key(run, request) not in failed]
         for run in runs:
-            found.setdefault(run.place, []).append(_json(parent / _key(run, request) / QUALITY))
+            file = parent / _key(run, request) / stages_file(REFINEMENTS)
+            left.setdefault(run.place, {})[run.seed] = read_stages(file)
             if (file := parent / run.reference_key / REFERENCES).is_file():
-                for row in _json(file)["drivers"]:
+                for row in read_json(file, "the figures of reference drivers")["drivers"]:
                     rewards.setdefault(run.place, {}).setdefault(row["driver"], []).append(row["reward_mean"])
-        if not found:
+        if not left:
             return None
-        stages = [stage for place, members in found.items() for stage in _stages(place, members)]
+        stages = [
+            _stage(place, rounds, [member["stages"][k] for member in members.values()])
+            for place, members in left.items()
+            for k, rounds in enumerate(REFINEMENTS)
+        ]
+        any_ = next(iter(next(iter(left.values())).values()))
+        trained = request.policy_episodes
+        agents = f"independent PPO after {trained} episodes" if trained else "untrained policies"
+        drivers = [
+            [f"{place}, {driver}", str(mean_and_interval(np.array(found)))]
+            for place, by_driver in rewards.items()
+            for driver, found in by_driver.items()
+        ]
+        references = "\n".join(markdown_table(["in the same scenarios", "reward"], drivers)) + "\n"
         texts = {
-            "table.md": self._markdown(stages, found, rewards),
+            "table.md": self._markdown(stages, any_["model"], str(any_["agents"]), agents, references),
             "table.csv": _table_csv(stages),
-            "prompts.csv": _prompts_csv(runs, found),
-            "manifest.json": json.dumps(
-                {
-                    "experiment": self.name,
-                    "question": self.question,
-                    "command": command,
-                    **versions(),
-                    "seeds": sorted({run.seed for run in runs}),
-                    "runs": [{"map": r.map, "seed": r.seed, "folder": _key(r, request)} for r in runs],
-                    "failed": dict(failed),
-                },
-                indent=1,
-            )
-            + "\n",
+            "prompts.csv": _prompts_csv(left),
         }
-        panels = [_panel(stages, rewards, name) for name in ("validity", "reward", "dtw")]
+        panels = [_panel(stages, rewards, name) for name in DRAWN]
         texts["figure.csv"] = panels_csv(panels)
         for name, content in texts.items():
             write_text(folder / name, content)
+        folders: list[ExperimentRun] = [{"map": r.map, "seed": r.seed, "folder": _key(r, request)} for r in runs]
+        about = manifest(self.name, self.question, command, [run.seed for run in runs], folders, failed)
+        write_json(folder / "manifest.json", about)
         pictures = draw(panels, self.question, folder / "figure", len(panels))
         data = {
-            "rows": [_as_json(stage) for stage in stages],
+            "rows": [stage.as_json() for stage in stages],
             "references": {p: {d: float(np.mean(r)) for d, r in drivers.items()} for p, drivers in rewards.items()},
         }
-        return Outcome(texts["table.md"], data, [*(folder / name for name in texts), *pictures])
+        files = [*(folder / name for name in texts), folder / "manifest.json", *pictures]
+        return Outcome(texts["table.md"], data, files)
 
-    def _markdown(
-        self,
-        stages: Sequence[Stage],
-        found: Mapping[str, Sequence[Mapping[str, Any]]],
-        rewards: Mapping[str, Mapping[str, Sequence[float]]],
-    ) -> str:
-        any_ = next(iter(found.values()))[0]
-        trained = any_["policy_episodes"]
-        policy = f"independent PPO after {trained} episodes" if trained else "untrained policies"
+    def rewrite(self, folder: Path) -> list[Path]:
+        """Write table, figure and their CSV again from prompts.csv, with today's intervals.
+
+        Raises:
+            UsageError: the folder holds no Table II.
+        """
+        texts = {}
+        try:
+            prompts = read_csv(folder / "prompts.csv")
+            members: dict[tuple[str, int], list[dict[str, float | None]]] = {}
+            for row in prompts:
+                figures = {name: float(row[name]) if row[name] else None for name in FIGURES}
+                members.setdefault((row["map"], int(row["refinements"])), []).append(figures)
+            stages = [_stage(place, rounds, found) for (place, rounds), found in members.items()]
+            old = (folder / "table.md").read_text(encoding="utf-8")
+            about = r"Model: (.*?)\. Mean over .*? scenario of (\d+) agents.*?DTW to (.*?)\. Prompt"
+            said = re.search(about, old, re.DOTALL)
+            if said is None or not stages:
+                raise ValueError("it is not written as Table II is")
+            texts["table.md"] = self._markdown(stages, said[1], said[2], said[3], old[old.index("| in the same") :])
+            texts["table.csv"] = _table_csv(stages)
+            if (folder / "figure.csv").is_file():
+                drawn = [_panel(stages, {}, name) for name in DRAWN]
+                for k, before in enumerate(read_panels(folder / "figure.csv")):
+                    levels = [line for line in before.lines if line.reference]
+                    drawn[k] = replace(drawn[k], lines=[*drawn[k].lines, *levels])
+                texts["figure.csv"] = panels_csv(drawn)
+                draw(drawn, self.question, folder / "figure", len(drawn))
+        except (OSError, KeyError, ValueError) as error:
+            raise UsageError(f"{folder} holds no Table II that can be read ({error}); run it again.") from error
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        return [folder / name for name in texts]
+
+    def _markdown(self, stages: Sequence[Stage], model: str, agents: str, policy: str, references: str) -> str:
         lines = [
+            [f"{s.map}, {s.prompts} prompts, {s.refinements}", *(f.cell(s.figures[n]) for n, f in FIGURES.items())]
+            for s in stages
+        ]
+        text = [
             f"# {self.question}",
             "",
-            f"Model: {any_['model']}. Mean over prompts [95 % t interval]; a prompt is a scenario of {any_['agents']} "
-            f"agents. A route that could not be read or driven counts as invalid. Reward and DTW: of the routes kept "
-            f"so far; DTW to {policy}. Prompt tokens: of the last plan. A prompt with nothing left to refine keeps its "
-            "figures.",
+            f"Model: {model}. Mean over prompts [{INTERVALS}]; a prompt is a scenario of {agents} agents. A route that "
+            "could not be read or driven counts as invalid. Reward and DTW: of the routes kept so far; DTW to "
+            f"{policy}. Prompt tokens: of the last plan. A prompt with nothing left to refine keeps its figures.",
             "",
-            f"| refinements | {' | '.join(COLUMNS.values())} |",
-            "|---" * (len(COLUMNS) + 1) + "|",
+            *markdown_table(["refinements", *(f.title for f in FIGURES.values())], [*lines, *PAPER]),
+            "",
+            references,
         ]
-        for stage in stages:
-            cells = [_cell(name, stage.figures[name]) for name in COLUMNS]
-            lines.append(f"| {stage.map}, {stage.prompts} prompts, {stage.refinements} | {' | '.join(cells)} |")
-        lines += [*PAPER, "", "| in the same scenarios | reward |", "|---|---|"]
-        for place, drivers in rewards.items():
-            lines += [f"| {place}, {name} | {mean_and_interval(np.array(r))} |" for name, r in drivers.items()]
-        return "\n".join(lines) + "\n"
+        return "\n".join(text)
 
 
 def _key(run: Run, request: Request) -> str:
-    content: dict[str, Any] = {"model": run.settings.model.model_dump(mode="json")}
-    content |= {"demonstration": run.settings.demonstration.model_dump(mode="json", exclude={"rounds"})}
-    content |= {"world": run.reference_key, "policy_episodes": request.policy_episodes}
-    content |= {"learning": run.settings.learning.model_dump(mode="json") if request.policy_episodes else None}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
-    return f"{run.reference_key.split('_references_')[0]}_quality_s{run.seed}_{digest}"
+    content: dict[str, Any] = {
+        "world": world_content(run.settings),
+        "model": model_content(run.settings),
+        "demonstration": demonstration_content(run.settings, "rounds"),
+        "policy_episodes": request.policy_episodes,
+    }
+    if request.policy_episodes:
+        content["learning"] = run.settings.learning.model_dump(mode="json", exclude_defaults=True)
+    return run.folder("table2", content)
 
 
-def _stages(place: str, members: Sequence[Mapping[str, Any]]) -> list[Stage]:
-    stages = []
-    for number, stage in enumerate(members[0]["stages"]):
-        rows = [member["stages"][number] for member in members]
-        figures = {name: _estimate([row[name] for row in rows], name.startswith("validity")) for name in COLUMNS}
-        stages.append(Stage(place, stage["refinements"], len(rows), figures))
-    return stages
+def _stage(place: str, rounds: int, rows: Sequence[Mapping[str, float | None]]) -> Stage:
+    figures = {name: figure.estimate(row[name] for row in rows) for name, figure in FIGURES.items()}
+    return Stage(place, rounds, len(rows), figures)
 
 
-def _estimate(values: Sequence[float | None], is_share: bool) -> Estimate | None:
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not len(known):
-        return None
-    found = mean_and_interval(known)
-    if is_share and found.low is not None and found.high is not None:
-        return Estimate(found.mean, max(found.low, 0.0), min(found.high, 1.0))
-    return found
-
-
-def _cell(name: str, estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    if name in SHARES:
-        return f"{100 * estimate.mean:.0f} %"
-    return str(estimate) if name != "prompt_tokens" else f"{estimate.mean:.0f}"
-
-
-def _panel(stages: Sequence[Stage], rewards: Mapping[str, Mapping[str, Sequence[float]]], name: str) -> Panel:
+def _panel(stages: Sequence[Stage], rewards: Rewards, name: str) -> Panel:
     lines = []
     for place in dict.fromkeys(stage.map for stage in stages):
         known = [(s.refinements, e) for s in stages if s.map == place and (e := s.figures[name]) is not None]
@@ -214,39 +232,21 @@ def _panel(stages: Sequence[Stage], rewards: Mapping[str, Mapping[str, Sequence[
                 level = np.array([np.mean(found)])
                 lines.append(Line(f"{driver}, {place}", np.array([np.nan]), level, reference=True))
     ticks = sorted({stage.refinements for stage in stages})
-    return Panel("", "refinements", COLUMNS[name], lines, share=name == "validity", points=True, ticks=ticks)
+    return Panel("", "refinements", FIGURES[name].title, lines, share=FIGURES[name].share, points=True, ticks=ticks)
 
 
 def _table_csv(stages: Sequence[Stage]) -> str:
-    lines = [["map", "refinements", "prompts", *(f"{c}{end}" for c in COLUMNS for end in ("", "_low", "_high"))]]
-    for stage in stages:
-        cells = [stage.map, str(stage.refinements), str(stage.prompts)]
-        for name in COLUMNS:
-            e = stage.figures[name]
-            cells += ["" if v is None else f"{v:.4f}" for v in ((e.mean, e.low, e.high) if e else (None,) * 3)]
-        lines.append(cells)
+    lines = [["map", "refinements", "prompts", *heads(FIGURES)]]
+    lines += [[s.map, str(s.refinements), str(s.prompts), *cells(s.figures.values())] for s in stages]
     return csv_text(lines)
 
 
-def _prompts_csv(runs: Sequence[Run], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def _prompts_csv(found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
     """Every prompt at every stage."""
-    lines = [["map", "seed", "refinements", *COLUMNS, "problem"]]
+    lines = [["map", "seed", "refinements", *FIGURES, "problem"]]
     for place, members in found.items():
-        seeds = [run.seed for run in runs if run.place == place]
-        for seed, member in zip(seeds, members, strict=True):
+        for seed, member in members.items():
             for stage in member["stages"]:
-                cells = ["" if stage[name] is None else f"{stage[name]:.6g}" for name in COLUMNS]
-                lines.append([place, str(seed), str(stage["refinements"]), *cells, member["problem"] or ""])
+                figures = [number(stage[name]) for name in FIGURES]
+                lines.append([place, str(seed), str(stage["rounds"]), *figures, member["problem"] or ""])
     return csv_text(lines)
-
-
-def _as_json(stage: Stage) -> dict[str, Any]:
-    figures = {name: None if e is None else vars(e) for name, e in stage.figures.items()}
-    return {"map": stage.map, "refinements": stage.refinements, "prompts": stage.prompts, **figures}
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-register(Table2())

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import LeedError, UnavailableError, UsageError
+from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.settings import Settings
 
 SUMMARY = "summary.json"
 REFERENCES = "references.json"
 PLAN = "plan.json"
-QUALITY = "quality.json"
-TRIAL = "trial"
-"""The work of a comparison."""
+FAILURE = "failure.json"
+CALLS = "calls.jsonl"
+REFINEMENT = "refinement"
+"""The work of a comparison and of Table II: one scenario's demonstrations, measured after numbers of refinements."""
 
 
 def tests_file(episodes: int) -> str:
@@ -24,8 +26,24 @@ def tests_file(episodes: int) -> str:
 
 
 def stages_file(rounds: Sequence[int]) -> str:
-    """Name of the file of a trial's figures after these numbers of refinements."""
+    """Name of the file of the figures after these numbers of refinements."""
     return f"rounds_{'-'.join(map(str, rounds))}.json"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task failed, and the exit code that goes with it."""
+
+    problem: str
+    exit_code: int = LeedError.exit_code
+
+    def error(self, before: str = "") -> LeedError:
+        """To be raised in the process that asked for the task."""
+        kinds = {kind.exit_code: kind for kind in (LeedError, UsageError, UnavailableError)}
+        return kinds.get(self.exit_code, LeedError)(before + self.problem)
+
+    def leave_in(self, folder: Path) -> None:
+        write_json(folder / FAILURE, {"problem": self.problem, "exit_code": self.exit_code})
 
 
 @dataclass(frozen=True)
@@ -37,24 +55,29 @@ class Task:
     folder: str
     """Its name among the shared runs."""
     work: str
-    """train, references, quality or trial; `work.works` says what each does."""
+    """train, references or refinement; `work.works` says what each does."""
     settings: Settings
     extras: Mapping[str, Any] = field(default_factory=dict)
-    """What the work is told besides the settings, such as `test_episodes`."""
+    """What the work needs to know besides the settings, such as `test_episodes`."""
 
     @property
     def files(self) -> list[str]:
         """What it leaves behind; all there means done."""
-        if self.work == TRIAL:
+        if self.work == REFINEMENT:
             return [stages_file(self.extras["rounds"])]
-        if self.work != "train":
-            return [REFERENCES if self.work == "references" else QUALITY]
+        if self.work == "references":
+            return [REFERENCES]
         tests = self.extras.get("test_episodes")
         return [SUMMARY, *([tests_file(tests)] if tests else []), *([PLAN] if self.extras.get("plan") else [])]
 
+    @property
+    def asks_a_model(self) -> bool:
+        """Whether language models answer in it."""
+        return self.work == REFINEMENT or (self.work == "train" and self.settings.learning.source == "graph")
+
     def done(self, parent: Path) -> bool:
         # What is played from the record is for measuring it again.
-        again = self.work == TRIAL and self.extras["record"] == "only"
+        again = self.work == REFINEMENT and self.extras["record"] == "only"
         return not again and all((parent / self.folder / name).is_file() for name in self.files)
 
     def effort(self, parent: Path) -> float:
@@ -87,3 +110,14 @@ def merged(tasks: Sequence[Task]) -> list[Task]:
         known = found.get(task.folder)
         found[task.folder] = replace(known, extras={**known.extras, **task.extras}) if known else task
     return list(found.values())
+
+
+def read_stages(file: Path) -> dict[str, Any]:
+    """What a refinement left. Raises UsageError when the file is damaged."""
+    try:
+        data = read_json(file, "what a refinement found")
+        if not isinstance(data["stages"], list):
+            raise UsageError(f"{file} holds no stages.")
+    except (UsageError, KeyError) as error:
+        raise UsageError(f"{file} is damaged ({error}); delete it and call again.") from error
+    return data

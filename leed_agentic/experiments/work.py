@@ -1,38 +1,56 @@
-"""The work of an experiment, done in a process of its own: train a run, drive what learned nothing, plan."""
+"""The work of an experiment, done in a process of its own: train a run, drive what learned nothing, refine plans."""
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import LeedError, UsageError
-from leed_agentic.experiments.task import PLAN, QUALITY, REFERENCES, SUMMARY, TRIAL, stages_file, tests_file
+from leed_agentic.experiments.task import (
+    FAILURE,
+    PLAN,
+    REFERENCES,
+    REFINEMENT,
+    SUMMARY,
+    Failure,
+    stages_file,
+    tests_file,
+)
+from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
 
 
-def execute(work: str, settings_json: str, folder_name: str, extras: Mapping[str, Any]) -> None:
-    """Do one task. Raises RuntimeError with the sentence of what went wrong."""
-    if work != TRIAL:
-        import torch
-
-        # As many tasks as cores: more threads would fight, and the last bit of a sum depends on their number.
-        torch.set_num_threads(1)
+def make(work: str, settings_json: str, folder_name: str, extras: Mapping[str, Any]) -> Failure | None:
+    """Do one task. A failure is returned, and left in the folder: an error's type may not survive the way between
+    processes."""
     folder = Path(folder_name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         works[work](Settings.model_validate_json(settings_json), folder, extras)
+        (folder / FAILURE).unlink(missing_ok=True)
     except (LeedError, OSError) as error:
-        # Its own type may not survive the way between processes; the sentence does.
-        raise RuntimeError(str(error)) from None
+        failure = Failure(str(error), error.exit_code if isinstance(error, LeedError) else LeedError.exit_code)
+        try:
+            failure.leave_in(folder)
+        except LeedError:
+            # A full disk is the failure; that it cannot be noted there is no news.
+            return failure
+        return failure
+    return None
 
 
 def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
-    """Train from where the folder stands, then drive the final policies and the final plan where that is wanted."""
+    """Train from where the folder stands, then drive the final policies and the final plan where that is wanted.
+
+    Raises:
+        LeedError: its source never gave a demonstration: the run is none of its arm's.
+    """
     from leed_agentic.learning.evaluation import drive_all, evaluation_seeds, plan_driver, plan_of_run, trained_driver
     from leed_agentic.learning.session import take_up
 
+    _one_thread()
     if not (folder / SUMMARY).is_file():
         _train(settings, folder)
     tests = extras.get("test_episodes", 0)
@@ -45,13 +63,14 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
         env = session.world.env
         if tests:
             seeds = evaluation_seeds(settings.seed, tests)
-            _write(test, {"seeds": seeds, "driver": drive_all(env, [trained_driver(session)], seeds)[0]})
+            write_json(test, {"seeds": seeds, "driver": drive_all(env, [trained_driver(session)], seeds)[0]})
         if extras.get("plan"):
             try:
                 seeds = evaluation_seeds(settings.seed, _repeats(settings))
-                _write(plan, {"driver": drive_all(env, [plan_driver(plan_of_run(session))], seeds)[0]})
+                found: dict[str, Any] = {"driver": drive_all(env, [plan_driver(plan_of_run(session))], seeds)[0]}
             except UsageError as error:
-                _write(plan, {"driver": None, "why": str(error)})
+                found = {"driver": None, "why": str(error)}
+            write_json(plan, found)
     finally:
         session.close()
 
@@ -61,16 +80,21 @@ def _train(settings: Settings, folder: Path) -> None:
     from leed_agentic.learning.checkpoint import checkpoints
     from leed_agentic.learning.session import begin, summary, take_up
 
+    warnings: list[str] = []
     if checkpoints(folder / "checkpoints"):
-        session = take_up(folder, GraphSource)
+        session = take_up(folder, GraphSource, warn=warnings.append)
     else:
-        session = begin(settings, folder, GraphSource)
+        session = begin(settings, folder, GraphSource, warn=warnings.append)
     try:
         session.trainer.run()
         result = summary(session)
     finally:
         session.close()
-    _write(folder / SUMMARY, result)
+    if result["triggers"] and result["source_failures"] >= result["triggers"]:
+        # Without its checkpoints the next call begins the run again.
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        raise LeedError(f"it never had a demonstration; the last question to the source: {' '.join(warnings[-1:])}")
+    write_json(folder / SUMMARY, result)
 
 
 def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
@@ -78,6 +102,7 @@ def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> N
     from leed_agentic.learning.evaluation import RANDOM, SHORTEST_PATH, drive_all, evaluation_seeds, reference_drivers
     from leed_agentic.learning.session import make_world
 
+    _one_thread()
     world = make_world(settings)
     try:
         by_name = {driver.name: driver for driver in reference_drivers(world.agents)}
@@ -86,43 +111,32 @@ def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> N
         fixed = drive_all(world.env, list(by_name.values()), seeds[: _repeats(settings, len(seeds))])
     finally:
         world.env.close()
-    _write(folder / REFERENCES, {"seeds": seeds, "drivers": [*drawn, *fixed]})
+    write_json(folder / REFERENCES, {"seeds": seeds, "drivers": [*drawn, *fixed]})
 
 
-def quality(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
-    """One scenario's demonstrations at the initial prompt and after refinements."""
-    from leed_agentic.experiments.quality import measure
+def refinement(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
+    """One scenario's demonstrations after given numbers of refinements."""
+    from leed_agentic.experiments.refinement import measure
 
-    _write(folder / QUALITY, measure(settings, folder, extras["policy_episodes"]))
-
-
-def trial(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
-    """One scenario's demonstrations by one model of a comparison."""
-    from leed_agentic.experiments.trial import FAILURE, measure, note_failure
-
-    try:
-        found = measure(settings, folder, extras)
-    except LeedError as error:
-        note_failure(folder, error)
-        raise
-    _write(folder / stages_file(extras["rounds"]), found)
-    (folder / FAILURE).unlink(missing_ok=True)
+    if extras.get("policy_episodes") is not None:
+        _one_thread()
+    write_json(folder / stages_file(extras["rounds"]), measure(settings, folder, extras))
 
 
 works: dict[str, Callable[[Settings, Path, Mapping[str, Any]], None]] = {
     "train": train,
     "references": references,
-    "quality": quality,
-    TRIAL: trial,
+    REFINEMENT: refinement,
 }
+
+
+def _one_thread() -> None:
+    """As many tasks as cores: more threads would fight, and the last bit of a sum depends on their number."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _repeats(settings: Settings, most: int = 20) -> int:
     """Without driver noise every episode of a driver that draws nothing is the same one."""
     return most if settings.environment.driver_noise else 1
-
-
-def _write(file: Path, data: Mapping[str, Any]) -> None:
-    from leed_agentic.runs.files import write_text
-
-    write_text(file, json.dumps(data, indent=1) + "\n")

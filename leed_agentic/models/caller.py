@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,10 +14,11 @@ from typing_extensions import TypedDict
 
 from leed_agentic.credentials import without_keys
 from leed_agentic.models.connect import connect, effective_settings, name_of
-from leed_agentic.models.failure import understand
+from leed_agentic.models.failure import Failure, understand
 from leed_agentic.models.pace import Pace
 from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
+from leed_agentic.models.reply import Reply, reply_of
 from leed_agentic.models.threads import together, within
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
@@ -29,8 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CapReached", "Message", "ModelCaller", "Reply", "Usage"]
 
-# Providers' words for a reply that ran into the limit on tokens.
-_CUT = {"length", "max_tokens", "MAX_TOKENS", "model_length", "max_output_tokens"}
+LONGEST_REPLY = 4096
+"""Tokens that a reply is expected to have at most where no limit is sent."""
+
+_LOADING_PAUSE = 5.0
+# Digits, the densest text there is, have two or three characters a token and prose four or five.
+_CUT_PROMPT = 12
+_SHORT_PROMPT = 2000
+_OTHER_WORD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+
+_log = logging.getLogger(__name__)
 
 
 class Message(TypedDict):
@@ -38,19 +47,6 @@ class Message(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back; tokens are None where the server reports none, and as recorded for a replayed call."""
-
-    text: str
-    input_tokens: int | None
-    output_tokens: int | None
-    seconds: float
-    finish_reason: str
-    """`length` when the reply was cut at the limit on tokens, whatever the provider calls it."""
-    replayed: bool
 
 
 Question = tuple[Sequence[Message], str, Mapping[str, Any] | None]
@@ -94,7 +90,10 @@ class ModelCaller:
         self.recording: Recording | None = None
         self._cache = cache
         self._chat = chat
-        self._models: dict[int, BaseChatModel] = {}
+        self._models: dict[Any, BaseChatModel] = {}
+        self._adapted: dict[str, Any] = {}
+        """Settings changed because the server does not know them."""
+        self._warned = False
         self._lock = threading.Lock()
         check_caps(settings)
         check_tracing(settings)
@@ -119,7 +118,7 @@ class ModelCaller:
     @property
     def longest_reply(self) -> int:
         """The limit on the tokens of a reply, as recorded for a replay."""
-        return int(self.model.get("max_output_tokens") or self.settings.max_output_tokens)
+        return int(self.model.get("max_output_tokens") or self.settings.max_output_tokens or LONGEST_REPLY)
 
     @property
     def cost(self) -> float | None:
@@ -195,36 +194,57 @@ class ModelCaller:
         max_output_tokens: int | None,
     ) -> Reply:
         sampling = {word: self.model.get(word) for word in SAMPLING}
-        if max_output_tokens is not None:
+        if max_output_tokens is not None and sampling["max_output_tokens"] is not None:
             sampling["max_output_tokens"] = max_output_tokens
         # Text that holds a key's value would be found under another key once the record is cleared of it.
         asked: list[Message] = [{"role": m["role"], "content": without_keys(m["content"])} for m in messages]
         sent = schema if self.structured else None
-        call: dict[str, Any] = {"key": call_key(asked, sampling, sent), "purpose": purpose, "messages": asked}
+        call: dict[str, Any] = {
+            "key": call_key(asked, sampling, sent, self.model.get("extra_body")),
+            "purpose": purpose,
+            "messages": asked,
+        }
         call |= {"model": self.model["name"], "settings": sampling}
         if sent:
             call["schema"] = sent
+        if self.model.get("extra_body"):
+            call["extra_body"] = self.model["extra_body"]
         if self.recording is not None:
             return self._replayed(self.recording.answer(call["key"]), call)
         recorded, kept = self._cache.take(call["key"]) if self._cache else (None, False)
         if recorded is not None:
             return self._replayed(recorded, call, kept)
         with self.pace.place():
-            return self._tried(call, asked, max_output_tokens or self.settings.max_output_tokens)
+            return self._tried(call, asked, sampling["max_output_tokens"])
 
     def close(self) -> None:
         """Close the record; asking again is an error."""
         if self._log:
             self._log.close()
 
-    def _connected(self, limit: int) -> BaseChatModel:
+    def _connected(self, limit: int | None) -> BaseChatModel:
         if self._chat is not None:
             return self._chat
         # The limit goes in when the model is made, because providers agree on no word for it in a single call.
         with self._lock:
-            if limit not in self._models:
-                self._models[limit] = connect(self.settings.model_copy(update={"max_output_tokens": limit}))
-            return self._models[limit]
+            changed = {"max_output_tokens": limit, **self._adapted}
+            named = tuple(sorted(changed.items()))
+            if named not in self._models:
+                self._models[named] = connect(self.settings.model_copy(update=changed))
+            return self._models[named]
+
+    def _adapt(self, field: str | None) -> bool:
+        """Do without a field that the server does not know, for good; whether that changes anything."""
+        with self._lock:
+            if field in ("temperature", "seed") and field not in self._adapted:
+                self._adapted[field] = None
+            elif field in _OTHER_WORD and "limit_word" not in self._adapted:
+                self._adapted["limit_word"] = _OTHER_WORD[field]
+            elif field in _OTHER_WORD and "max_output_tokens" not in self._adapted:
+                self._adapted["max_output_tokens"] = None
+            else:
+                return False
+        return True
 
     def _replayed(self, recorded: Mapping[str, Any], call: dict[str, Any], kept: bool = False) -> Reply:
         reply = Reply(
@@ -234,6 +254,8 @@ class ModelCaller:
             seconds=recorded.get("seconds") or 0.0,
             finish_reason=str(recorded.get("finish_reason") or "stop"),
             replayed=True,
+            reasoning=recorded.get("reasoning") or "",
+            refusal=recorded.get("refusal") or "",
         )
         with self._lock:
             self.usage.replayed_calls += 1
@@ -242,13 +264,17 @@ class ModelCaller:
             self._keep(call, reply, kept=kept)
         return reply
 
-    def _tried(self, call: dict[str, Any], messages: list[Message], limit: int) -> Reply:
-        model = self._connected(limit)
-        for attempt in range(self.settings.retries + 1):
+    def _tried(self, call: dict[str, Any], messages: list[Message], limit: int | None) -> Reply:
+        attempt = failures = 0
+        began = time.monotonic()
+        while True:
             self.pace.turn()
             started = time.perf_counter()
+            # Read before the call: another thread may adapt to the server meanwhile.
+            left_out = sorted(self._adapted)
             try:
-                reply = _reply(self._invoke(model, messages, call.get("schema")), started)
+                message = self._invoke(self._connected(limit), messages, call.get("schema"))
+                reply = reply_of(message, time.perf_counter() - started)
             except Exception as error:
                 # Each provider's client raises its own classes, and any error of the stand-in is a fault of ours.
                 if self.settings.name == STAND_IN:
@@ -259,10 +285,16 @@ class ModelCaller:
                     self.usage.seconds += reply.seconds
                     self.usage.input_tokens += reply.input_tokens or 0
                     self.usage.output_tokens += reply.output_tokens or 0
-                    self._keep(call, reply, attempt)
+                    self._keep({**call, "adapted": left_out} if left_out else call, reply, attempt)
+                self._look_at(reply, sum(len(m["content"]) for m in messages))
                 return reply
             seconds = time.perf_counter() - started
-            final = not failure.again or attempt == self.settings.retries
+            adapts = self._adapt(failure.unsupported) or (
+                bool(failure.unsupported) and left_out != sorted(self._adapted)
+            )
+            waits = failure.loading and time.monotonic() - began < self.settings.timeout_seconds
+            failures += not (adapts or waits)
+            final = not adapts and not waits and (not failure.again or failures > self.settings.retries)
             with self._lock:
                 final = final or self.usage.tries_left(self.settings) < 1
                 self.usage.seconds += seconds
@@ -272,8 +304,9 @@ class ModelCaller:
                     self._log.add({**call, **tried, "seconds": seconds})
             if final:
                 raise failure.error
-            self._pause(failure.pause, attempt)
-        raise AssertionError("the loop returns or raises")
+            if not adapts:
+                self._pause(failure, attempt)
+            attempt += 1
 
     def _invoke(self, model: BaseChatModel, messages: list[Message], schema: Mapping[str, Any] | None) -> AIMessage:
         turns = [dict(m) for m in messages]
@@ -283,14 +316,29 @@ class ModelCaller:
             return within(self.settings.timeout_seconds, lambda: model.invoke(turns))
         # Not as the client's own response_format, which raises on a reply cut short and loses its text and tokens.
         wanted = {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
-        body = {"response_format": wanted}
+        body = {**self.settings.extra_body, "response_format": wanted}
         return within(self.settings.timeout_seconds, lambda: model.invoke(turns, extra_body=body))
 
-    def _pause(self, asked_for: float | None, attempt: int) -> None:
-        seconds = self.settings.retry_seconds * 2**attempt if asked_for is None else asked_for
+    def _pause(self, failure: Failure, attempt: int) -> None:
+        seconds = failure.pause
+        if seconds is None:
+            seconds = self.settings.retry_seconds * 2 ** min(attempt, 10)
+            seconds = min(seconds, _LOADING_PAUSE) if failure.loading else seconds
         time.sleep(seconds)
         with self._lock:
             self.usage.seconds += seconds
+
+    def _look_at(self, reply: Reply, characters: int) -> None:
+        """Warn once where the server seems to have read the beginning or the end of a prompt only."""
+        read = reply.input_tokens
+        if read is None or characters < _SHORT_PROMPT or read * _CUT_PROMPT >= characters or self._warned:
+            return
+        self._warned = True
+        _log.warning(
+            "%s at %s says that it read %d tokens of a prompt of %d characters and seems to have cut it; give "
+            "the server a longer context (llama.cpp: -c, Ollama: num_ctx), or lower demonstration.prompt_tokens.",
+            *(self.settings.name, self._server(), read, characters),
+        )
 
     def _server(self) -> str:
         return self.model["base_url"] or f"{self.settings.name.partition(':')[0]}'s server"
@@ -306,6 +354,7 @@ class ModelCaller:
         if self._log and not kept:
             answer = {"reply": reply.text, "finish_reason": reply.finish_reason, "attempt": attempt, "error": None}
             answer |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
+            answer |= {word: said for word in ("reasoning", "refusal") if (said := getattr(reply, word))}
             self._log.add({**call, **answer, "seconds": seconds, "replayed": reply.replayed})
 
 
@@ -315,25 +364,3 @@ def _counted(reported: int | None, characters: int) -> int:
 
 def _label(name: str) -> str:
     return NO_LLM if name == STAND_IN else name
-
-
-def _reply(message: AIMessage, started: float) -> Reply:
-    usage = message.usage_metadata
-    details = message.response_metadata
-    reason = details.get("finish_reason") or details.get("stop_reason") or details.get("done_reason")
-    reason = str(reason or (details.get("incomplete_details") or {}).get("reason") or "stop")
-    return Reply(
-        text=without_keys(_text(message.content)),
-        input_tokens=usage["input_tokens"] if usage else None,
-        output_tokens=usage["output_tokens"] if usage else None,
-        seconds=time.perf_counter() - started,
-        finish_reason="length" if reason in _CUT else reason,
-        replayed=False,
-    )
-
-
-def _text(content: str | list[str | dict[str, Any]]) -> str:
-    if isinstance(content, str):
-        return content
-    parts = [part if isinstance(part, str) else part.get("text") for part in content]
-    return "".join(part for part in parts if isinstance(part, str))

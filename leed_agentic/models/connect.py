@@ -1,12 +1,13 @@
-"""From a model's name to something that chats: OpenAI, any OpenAI-compatible server, any provider LangChain knows."""
+"""From a model's name to something that chats: OpenAI, any OpenAI-compatible server, any provider LangChain knows,
+or a chat model of one's own."""
 
 from __future__ import annotations
 
 import base64
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from leed_agentic.credentials import plain_address
+from leed_agentic.credentials import plain_address, without_secret_fields
 from leed_agentic.errors import UsageError
 from leed_agentic.models.providers import (
     KEY_VARIABLES,
@@ -56,12 +57,26 @@ def connect(settings: ModelSettings) -> BaseChatModel:
             f"model.structured is for OpenAI-compatible servers, not for {settings.name}; leave it out, or name the "
             "model openai:NAME with the server's --base-url."
         )
-    if settings.base_url and not settings.base_url.startswith(("http://", "https://")):
-        raise UsageError(f"--base-url {plain_address(settings.base_url)!r} must start with http:// or https://.")
+    if settings.extra_body and provider not in _TAKES_SCHEMA:
+        raise UsageError(f"model.extra_body is for OpenAI-compatible servers, not for {settings.name}; leave it out.")
+    if settings.base_url:
+        _check_address(settings.base_url)
     if provider in KEY_VARIABLES and not key_of(provider) and not settings.base_url:
         variable = KEY_VARIABLES[provider][0]
         raise UsageError(f"{settings.name} has no key; set the variable {variable}, or name a server with --base-url.")
     return _openai(settings, model) if provider == "openai" else _other(settings, provider, model)
+
+
+def _check_address(url: str) -> None:
+    shown = plain_address(url)
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"--base-url {shown!r} must start with http:// or https://.")
+    try:
+        whole = bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        whole = False
+    if not whole or not url.isprintable() or " " in url:
+        raise UsageError(f"--base-url {shown!r} is no address; write one such as http://127.0.0.1:8080/v1.")
 
 
 def name_of(chat: BaseChatModel) -> str:
@@ -73,15 +88,18 @@ def name_of(chat: BaseChatModel) -> str:
 def effective_settings(settings: ModelSettings, model: BaseChatModel) -> dict[str, Any]:
     """What the model is really run with, for the record: some clients drop a setting (gpt-5 takes no temperature)."""
     base_url = getattr(model, "openai_api_base", None) or settings.base_url
-    structured = {"structured": True} if settings.structured and settings.name not in NEEDS_NO_KEY else {}
-    return {
+    found: dict[str, Any] = {
         "name": settings.name,
         "base_url": plain_address(base_url) if base_url else None,
         "temperature": getattr(model, "temperature", None),
         "seed": getattr(model, "seed", None),
         "max_output_tokens": settings.max_output_tokens,
-        **structured,
     }
+    if settings.structured and settings.name not in NEEDS_NO_KEY:
+        found["structured"] = True
+    if settings.extra_body and settings.name not in NEEDS_NO_KEY:
+        found["extra_body"] = without_secret_fields(settings.extra_body)
+    return found
 
 
 def _own(path: str) -> BaseChatModel:
@@ -104,44 +122,47 @@ def _own(path: str) -> BaseChatModel:
 
 
 def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
-    from langchain_openai import ChatOpenAI
-    from langchain_openai.chat_models.base import BaseChatOpenAI
     from pydantic import SecretStr
 
+    from leed_agentic.models.chat import HostedChat, ServerChat
+    from leed_agentic.models.transport import http_client
+
     key = (settings.send_key and key_of("openai")) or PLACEHOLDER
-    if not key.isascii():
+    if not key.isascii() or not key.isprintable():
         raise UsageError("OPENAI_API_KEY holds characters no key has; set it again.")
-    # ChatOpenAI says max_completion_tokens, which OpenAI wants and many compatible servers ignore, running on to the
-    # end of their context; its base class says max_tokens, which all of those know.
+    client = http_client(settings.timeout_seconds, settings.base_url)
     options: dict[str, Any] = {
         **_common_options(settings),
         "model": model,
         "api_key": SecretStr(key),
-        "seed": settings.seed,
+        "extra_body": settings.extra_body or None,
+        "limit_word": None if settings.limit_word == "auto" else settings.limit_word,
+        "http_client": client,
     }
+    if settings.seed is not None:
+        options["seed"] = settings.seed
     if not settings.base_url:
-        return ChatOpenAI(**options)
-    address, headers = _without_sign_on(settings.base_url)
-    return BaseChatOpenAI(**options, base_url=address, default_headers=headers)
+        return HostedChat(**options)
+    address, headers, query = _without_secrets(settings.base_url)
+    return ServerChat(**options, base_url=address, default_headers=headers, default_query=query)
 
 
-def _without_sign_on(url: str) -> tuple[str, dict[str, str] | None]:
-    """The address without user name and password, and the header that carries them: clients log addresses."""
+def _without_secrets(url: str) -> tuple[str, dict[str, str] | None, dict[str, str] | None]:
+    """The address without user name, password, query and fragment, and what carries them: clients log addresses."""
     parts = urlsplit(url)
     signed_on, at, host = parts.netloc.rpartition("@")
+    address = urlunsplit(parts._replace(netloc=host, query="", fragment=""))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True)) or None
     if not at:
-        return url, None
+        return address, None, query
     header = "Basic " + base64.b64encode(unquote(signed_on).encode()).decode()
-    return urlunsplit(parts._replace(netloc=host)), {"Authorization": header}
+    return address, {"Authorization": header}, query
 
 
 def _common_options(settings: ModelSettings) -> dict[str, Any]:
-    return {
-        "temperature": settings.temperature,
-        "max_tokens": settings.max_output_tokens,
-        "timeout": settings.timeout_seconds,
-        "max_retries": 0,
-    }
+    options = {"temperature": settings.temperature, "max_tokens": settings.max_output_tokens}
+    given = {word: value for word, value in options.items() if value is not None}
+    return {**given, "timeout": settings.timeout_seconds, "max_retries": 0}
 
 
 def _other(settings: ModelSettings, provider: str, model: str) -> BaseChatModel:

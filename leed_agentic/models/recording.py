@@ -3,10 +3,10 @@
 The first line is a header: format, version, what the run was made with (scenario and settings) and the model's
 effective settings. Each further line is one try: what was asked, what came back, tokens, seconds, or the error.
 
-A call is found again by its key, a hash of the messages, the limit on output tokens, temperature, seed and, where one
-was sent, the JSON schema of the reply. The model's name and address are left out: a recording stands for its model.
-When a file is played back, temperature, seed, default limit and whether schemas were sent are the file's own, so the
-current settings cannot make a recorded call unfindable.
+A call is found again by its key, a hash of the messages, the limit on output tokens, temperature, seed and, where they
+were sent, the JSON schema of the reply and further fields of the request. The model's name and address are left out: a
+recording stands for its model. When a file is played back, temperature, seed, default limit and whether schemas were
+sent are the file's own, so the current settings cannot make a recorded call unfindable.
 
 Long contents that recur (a constant system message) are written once with an `id` and then referred to by `same_as`.
 """
@@ -44,15 +44,18 @@ def shipped_recording() -> Path:
 
 
 def call_key(
-    messages: Sequence[Mapping[str, Any]], sampling: Mapping[str, Any], schema: Mapping[str, Any] | None = None
+    messages: Sequence[Mapping[str, Any]],
+    sampling: Mapping[str, Any],
+    schema: Mapping[str, Any] | None = None,
+    extra_body: Mapping[str, Any] | None = None,
 ) -> str:
     """The name under which a request is found again."""
     request: dict[str, Any] = {
         "messages": [[m["role"], m["content"]] for m in messages],
         "sampling": [sampling.get(word) for word in SAMPLING],
     }
-    if schema:
-        request["schema"] = schema
+    request |= {"schema": schema} if schema else {}
+    request |= {"extra_body": extra_body} if extra_body else {}
     canonical = json.dumps(request, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -22,7 +22,7 @@ from leed_agentic.roads.net_file import NetFile, Street, class_bit, read_net
 VEHICLE_CLASS = "passenger"
 TABLE_CELLS = 5_000_000
 """Edges times junctions up to which all trips are timed (40 MB, about 1,100 junctions); above, landmarks stand in."""
-LANDMARKS = 16
+LANDMARKS = 32
 _SEARCH_BYTES = 256 << 20
 """What the searches kept for the next question may take: all of a small map's, some 400 of the largest."""
 
@@ -176,6 +176,11 @@ class RoadNetwork:
 
     def has_junction(self, junction_id: str) -> bool:
         return junction_id in self._junction_by_id
+
+    @property
+    def file_edges(self) -> tuple[str, ...]:
+        """The ids of all edges of the file: those of other classes and those that are not connected as well."""
+        return tuple(self._allowed)
 
     def allows(self, edge_id: str, vehicle_class: str = VEHICLE_CLASS) -> bool | None:
         """Whether a vehicle class may use an edge of the file, connected or not; None when there is no such edge."""
@@ -338,15 +343,18 @@ class RoadNetwork:
         if self._trip_table is not None:
             return self._trip_table.max(axis=1)
         longest = np.zeros(len(self.edges))
-        nearest_mark = np.full(len(self.junctions), np.inf)
-        mark = self.junctions[0]
-        for _ in range(LANDMARKS + 1):
-            left = self._search(mark.id, self.travel_times)[0]
+        closest = np.full(len(self.junctions), np.inf)
+        mark = 0
+        for turn in range(LANDMARKS):
+            left = self._search(self.junctions[mark].id, self.travel_times)[0]
             np.maximum(longest, left, out=longest)
-            at = np.full(len(self.junctions), np.inf)
-            np.minimum.at(at, self._end_junctions, left)
-            np.minimum(nearest_mark, at, out=nearest_mark)
-            mark = self.junctions[int(np.argmax(nearest_mark))]
+            np.minimum.at(closest, self._end_junctions, left)
+            if turn % 2:
+                # What is farthest from the edge that has most to drive: these sweeps find the diameter.
+                start = self.edges[int(np.argmax(longest + self.travel_times))]
+                mark = int(np.argmax(self.trip_times(start.id)))
+            else:
+                mark = int(np.argmax(closest))
         return longest + self.travel_times
 
     @cached_property

@@ -83,6 +83,15 @@ def random_routes(task: Task) -> Plan:
     return Plan((_duarouter(task, "random", *FREE_FLOW, "--weights.random-factor", str(RANDOM_FACTOR)),))
 
 
+@BASELINES.register("lights")
+def lights(task: Task) -> Plan:
+    """Fastest paths that know the red light at the second of arrival; an actuated one is measured in one run."""
+    # Not at the top: it stands on this file.
+    from leed_agentic.traffic.lights import lights_plan
+
+    return lights_plan(task)
+
+
 @BASELINES.register("duarouter")
 def duarouter(task: Task) -> Plan:
     """The routes that duaIterate begins with: free flow, junctions and giving way counted."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from leed_agentic.experiments import runner
-from leed_agentic.experiments.compare import compare as conduct
+from leed_agentic.experiments.compare import compare as make_comparison
 from leed_agentic.experiments.comparison import Wanted, plan_comparison
 from leed_agentic.models.stand_in import StandIn
 from tests.model_server import Answer, Hang, ModelServer, Say
@@ -217,6 +217,16 @@ def test_a_server_that_is_not_there_is_exit_3(compare):
     assert "start the server" in found.err
 
 
+def test_a_misspelt_model_beside_others_has_no_figure_and_its_own_exit_code(compare, served, model_server):
+    model_server.default = lambda body: Answer(404) if body["model"] == "tinny" else planner(body)
+    words = (*served, "--model", "openai:tinny", "--planning", "fleet", "--trials", "2", "--rounds", "0")
+    found = compare(*words)
+    assert found.code == 2
+    assert [row["model"] for row in found.told["rows"]] == ["openai:tiny"]
+    assert "No trial of openai:tinny" in found.err
+    assert "knows no openai:tinny" in found.err
+
+
 MODEL = ("--model", "stand-in")
 
 
@@ -288,7 +298,7 @@ def test_a_slow_trial_is_heard_of_while_it_is_under_way(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "BEAT", 0.01)
     wanted = Wanted(("stand-in",), plannings=("junction",), agents=(2,), rounds=(0,), trials=1)
     lines: list[str] = []
-    found = conduct(plan_comparison(wanted), tmp_path, jobs=1, note=lines.append)
+    found = make_comparison(plan_comparison(wanted), tmp_path, jobs=1, status=lines.append)
     assert [row.trials for row in found.rows] == [1]
     heard = [line for line in lines if "calls recorded so far" in line]
     assert heard[0].startswith("stand-in, default, junction, braunschweig, 2, leed, seed 0: ")

@@ -10,9 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
-from leed_agentic.formats import Manifest
+from leed_agentic.experiments.report import Manifest
 from tests.experiments.conftest import FEW, TINY, TWO_ARMS
+from tests.model_server import Answer
 
 RUNS = Path("experiments", "runs")
 
@@ -53,8 +55,7 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     assert (scored["leed"]["runs"], scored["leed"]["places"], scored["leed"]["first_better"]) == (2, 2, None)
     assert 0 <= scored["ippo"]["first_better"]["mean"] <= 1
     text = Path("experiments/fig3/manifest.json").read_text()
-    manifest = json.loads(text)
-    assert Manifest.model_validate_json(text, strict=True).experiment == "fig3"
+    manifest = TypeAdapter(Manifest).validate_json(text, strict=True)
     assert manifest["seeds"] == [0, 1]
     assert len(manifest["runs"]) == 8
     assert len(manifest["references"]) == 4
@@ -116,7 +117,7 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
     assert {"random", "shortest path"} <= set(found.told["references"]["braunschweig"])
     text = Path("experiments/table2/table.md").read_text()
     manifest = Path("experiments/table2/manifest.json").read_text()
-    assert Manifest.model_validate_json(manifest, strict=True).experiment == "table2"
+    assert TypeAdapter(Manifest).validate_json(manifest, strict=True)["experiment"] == "table2"
     assert "untrained policies" in text
     assert "no LLM was called" in text
     assert len(table("table2/prompts.csv")) == 6
@@ -132,7 +133,7 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
 def test_the_paper_is_all_of_it_each_run_once(experiment):
     found = experiment("paper", "--maps", "braunschweig,berlin", "--seeds", "1", *FEW, *TWO_ARMS)
     assert found.code == 0
-    assert set(found.told["parts"]) == {"fig3", "fig4a", "fig4b"}
+    assert set(found.told["members"]) == {"fig3", "fig4a", "fig4b"}
     # Two arms on two maps; figures 4 (a) and (b) use those of the first.
     assert found.told["runs"] == 4
     assert found.err.count(": done") == 4 + 2
@@ -140,21 +141,46 @@ def test_the_paper_is_all_of_it_each_run_once(experiment):
     assert len(table("fig4b/table.csv")) == 2
 
 
+NO_ROUTE = ("-s", "model.stand_in_error_rate=1", "-s", "demonstration.rounds=0")
+"""A planner that always errs and is never told: no demonstration in all the training."""
+
+
 @pytest.mark.slow
-def test_a_failed_arm_is_reported_and_does_not_stop_the_rest(experiment):
-    # Source file without a file: the arm that asks for demonstrations cannot begin.
-    found = experiment("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, "--source", "file")
+def test_a_run_that_never_had_a_demonstration_is_no_figure_and_does_not_stop_the_rest(experiment):
+    words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, *NO_ROUTE)
+    found = experiment(*words)
     assert found.code == 1
     assert [row["arm"] for row in found.told["rows"]] == ["ippo"]
     (reason,) = found.told["failed"].values()
-    assert "Source file needs a file" in reason
-    assert "leed, braunschweig, seed 0: failed: Source file needs a file" in found.err
+    assert "it never had a demonstration" in reason
+    assert "no valid route" in reason
+    assert f"leed, braunschweig, seed 0: failed: {reason}" in found.err
     assert json.loads(Path("experiments/demonstrations/manifest.json").read_text())["failed"] == found.told["failed"]
-    none = experiment(
-        "demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, "--source", "file", "--arm", "leed"
-    )
-    assert (none.code, none.told) == (2, None)
-    assert "No arm is complete" in none.err
+    # It is tried again, from its beginning.
+    alone = experiment(*words, "--arm", "leed")
+    assert (alone.code, alone.told) == (1, None)
+    assert "No arm is complete" in alone.err
+
+
+def test_a_wrong_source_ends_the_experiment_with_its_sentence(experiment):
+    found = experiment("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, "--source", "file")
+    assert (found.code, found.told) == (2, None)
+    assert "leed, braunschweig, seed 0: Source file needs a file" in found.err.splitlines()[-1]
+    assert not Path("experiments/demonstrations").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demonstrations", "table2"])
+def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experiment, model_server, name):
+    model_server.default = lambda body: Answer(404)
+    words = (name, "--maps", "braunschweig", "--seeds", "1", *FEW, "--model", "openai:tinny", "-s", "model.retries=0")
+    misspelt = experiment(*words, "--base-url", model_server.url)
+    assert (misspelt.code, misspelt.told) == (2, None)
+    assert "knows no openai:tinny" in misspelt.err
+    down = experiment(*words, "--base-url", "http://127.0.0.1:9/v1")
+    assert (down.code, down.told) == (3, None)
+    assert "start the server" in down.err
+    assert [folder.name for folder in Path("experiments").iterdir()] == ["runs"]
 
 
 @pytest.mark.slow
@@ -227,11 +253,11 @@ def test_ray_gives_the_same_figures_as_processes(experiment):
 @pytest.mark.slow
 def test_a_failure_on_ray_is_told_in_the_same_sentence(experiment):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')
-    words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, "--source", "file")
+    words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, *NO_ROUTE)
     found = experiment(*words, "--backend", "ray")
     assert found.code == 1
     assert [row["arm"] for row in found.told["rows"]] == ["ippo"]
-    assert all(reason.startswith("Source file needs a file") for reason in found.told["failed"].values())
+    assert all("it never had a demonstration" in reason for reason in found.told["failed"].values())
 
 
 def test_ray_that_is_not_installed_says_how_to(experiment, monkeypatch):

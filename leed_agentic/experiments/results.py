@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.experiments.experiment import Experiment, Run
-from leed_agentic.experiments.statistics import normalised
+from leed_agentic.experiments.run import Run
+from leed_agentic.experiments.statistics import Estimate, improvement_and_interval, iqm_and_interval, normalised
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
+from leed_agentic.runs.files import read_json
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import PAPER_STEPS
 
@@ -61,10 +61,13 @@ class Group:
 
 
 @dataclass
-class Evidence:
+class Results:
     """All groups, by place and arm, and the drivers that learn nothing, by place."""
 
-    experiment: Experiment
+    question: str
+    arms: Sequence[str]
+    """Labels, in the order of the figures."""
+    test_episodes: int = 0
     groups: dict[str, dict[str, Group]] = field(default_factory=dict)
     references: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     """Place, driver: figures of each seed, in order."""
@@ -85,19 +88,49 @@ class Evidence:
         return normalised(score, zero, one) if len(zero) == len(one) == len(score) else None
 
 
-def read_evidence(experiment: Experiment, runs: Sequence[Run], parent: Path) -> Evidence:
+@dataclass(frozen=True)
+class Score:
+    """One arm over all places where everybody has the same number of runs."""
+
+    arm: str
+    runs: int
+    places: int
+    score: Estimate
+    """Interquartile mean of the normalised scores: 0 is random driving, 1 the shortest path."""
+    first_better: Estimate | None
+    """Probability that a run of the first arm beats one of this arm on the same map; None for the first arm."""
+
+
+def scores(results: Results) -> list[Score]:
+    """Empty where no arm is complete everywhere, or the references it is normalised with are missing."""
+    found: dict[str, np.ndarray] = {}
+    for arm in results.arms:
+        columns = [results.normalised(place, arm) for place in results.groups if arm in results.groups[place]]
+        whole = [column for column in columns if column is not None and not np.isnan(column).any()]
+        if len(whole) == len(results.groups) and len({len(column) for column in whole}) == 1:
+            found[arm] = np.stack(whole, axis=1)
+    rows: list[Score] = []
+    for arm, values in found.items():
+        first = None if not rows else improvement_and_interval(found[rows[0].arm], values)
+        rows.append(Score(arm, len(values), values.shape[1], iqm_and_interval(values), first))
+    return rows
+
+
+def read_results(
+    question: str, arms: Sequence[str], runs: Sequence[Run], parent: Path, test_episodes: int, references: bool
+) -> Results:
     """Read the folders of finished runs."""
-    evidence = Evidence(experiment)
+    results = Results(question, arms, test_episodes)
     members: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         members.setdefault((run.place, run.arm), []).append(run)
-        evidence.max_steps[run.place] = run.settings.environment.max_steps or PAPER_STEPS
+        results.max_steps[run.place] = run.settings.environment.max_steps or PAPER_STEPS
     for (place, arm), group in members.items():
         folders = [parent / run.key for run in group]
-        evidence.groups.setdefault(place, {})[arm] = _group(group, folders, experiment.test_episodes)
-        if experiment.references:
-            _add_references(evidence, place, group, parent)
-    return evidence
+        results.groups.setdefault(place, {})[arm] = _group(group, folders, test_episodes)
+        if references:
+            _add_references(results, place, group, parent)
+    return results
 
 
 def _group(runs: list[Run], folders: Sequence[Path], test_episodes: int) -> Group:
@@ -116,9 +149,9 @@ def _group(runs: list[Run], folders: Sequence[Path], test_episodes: int) -> Grou
     )
 
 
-def _add_references(evidence: Evidence, place: str, runs: Sequence[Run], parent: Path) -> None:
+def _add_references(results: Results, place: str, runs: Sequence[Run], parent: Path) -> None:
     """Once per place, from the first arm whose references are all there; the plan from the arm that made it."""
-    known = evidence.references.setdefault(place, {})
+    known = results.references.setdefault(place, {})
     files = [parent / run.reference_key / REFERENCES for run in runs]
     if not known and all(file.is_file() for file in files):
         for file in files:
@@ -136,4 +169,4 @@ def _column(metrics: Sequence[list[dict[str, str]]], name: str) -> np.ndarray:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_json(file, "a file of an experiment's run")
