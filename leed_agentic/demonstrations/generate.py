@@ -21,12 +21,13 @@ from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.picture import draw_map
-from leed_agentic.runs.files import copy_file, write_json
+from leed_agentic.runs.files import write_json
 from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
-from leed_agentic.traffic.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
 from leed_agentic.versions import package_versions
@@ -197,12 +198,8 @@ def _write(folder: Path, settings: Settings, shop: Workshop, seconds: float, sto
     if shop.review is not None:
         demonstrations.provenance["edited_by_a_person"] = shop.review.edited_in(best.routes)
     demonstrations.save(folder / "demonstrations.json")
-    net_file = shop.network.net_file
-    # Beside its routes, so that they can be driven anywhere.
-    net_name = "map.net.xml.gz" if net_file.name.endswith(".gz") else "map.net.xml"
-    copy_file(net_file, folder / net_name)
-    write_sumo_routes(folder / "routes.rou.xml", shop.scenario, best.routes)
-    write_sumo_config(folder / "run.sumocfg", net_name, "routes.rou.xml")
+    driven = best.episode.driven if best.episode else None
+    write_sumo_run(folder, shop.network, shop.scenario, best.routes, settings.environment, driven)
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, shop.scenario.to_json())
     draw_map(shop.network, folder / "routes.png", routes=best.routes, title=None)

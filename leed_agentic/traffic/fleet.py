@@ -164,6 +164,11 @@ class Fleet:
         except UsageError:
             return vehicle.last.successors[0]
 
+    def whole_route(self, agent: int) -> list[str]:
+        """Edge ids of the agent's choices and of what SUMO has behind them."""
+        vehicle = self.vehicles[agent]
+        return [edge.id for edge in vehicle.chosen] + vehicle.tail
+
     def drive(self, now: float, until: float) -> list[int]:
         """Let SUMO run from `now` to `until`; returns the agents that arrived, with `arrived_at` set to the second."""
         self.now = now

@@ -72,14 +72,6 @@ class Simulation:
         return exact and self.settings.reset != "load"
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
-    @property
-    def options(self) -> list[str]:
-        """What sumo_run.drive_routes needs beside its own options to drive as here: option and value by turns."""
-        return [
-            *(() if self.settings.driver_noise is None else ("--default.speeddev", "0")),
-            *(REROUTING_OPTIONS if self._scenario.rerouting else ()),
-        ]
-
     def _arguments(self) -> list[str]:
         file = Path(self._folder.name) / "additional.add.xml"
         file.write_text(self.additional, encoding="utf-8")
@@ -87,7 +79,7 @@ class Simulation:
             *("--net-file", plain_name(self.network.net_file), "--additional-files", str(file)),
             *("--begin", f"{self._scenario.begin:.10g}", "--seed", str(self.seed % SUMO_SEEDS), "--step-length", "1"),
             *("--time-to-teleport", str(self.settings.teleport_seconds), "--collision.action", "warn"),
-            *(*self.options, "--no-step-log", "true", "--no-warnings", "true"),
+            *(*options_of(self._scenario, self.settings), "--no-step-log", "true", "--no-warnings", "true"),
         ]
 
     def _launch(self) -> None:
@@ -245,6 +237,14 @@ class Simulation:
     def under_way(self) -> list[str]:
         """Vehicles that were added and have not arrived, in order of their names."""
         return sorted(self._vehicles)
+
+
+def options_of(scenario: Scenario, settings: EnvironmentSettings) -> list[str]:
+    """What sumo_run.drive_routes needs beside its own options to drive as here: option and value by turns."""
+    return [
+        *(() if settings.driver_noise is None else ("--default.speeddev", "0")),
+        *(REROUTING_OPTIONS if scenario.rerouting else ()),
+    ]
 
 
 def _held() -> bool:

@@ -15,6 +15,7 @@ from leed_agentic.runs.files import write_text
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.observation import LONGEST_WAIT
+from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-trajectories"
 FORMAT_VERSION = 1
@@ -61,12 +62,29 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class Drive:
+    """What plain SUMO needs to drive an episode again; `run_files.write_sumo_run` writes it."""
+
+    scenario: Scenario
+    routes: Mapping[int, Sequence[str]]
+    """Edge ids by agent: all that it was on its way to, whether it arrived or not."""
+    others: Mapping[str, Sequence[str]]
+    """Edge ids by the id of the background vehicle; those that had not set off are not in it."""
+    additional: str
+    """Vehicle types, closures and lights, as SUMO loaded them."""
+    end: float
+    """Seconds of the scenario's clock."""
+    seed: int
+
+
+@dataclass(frozen=True)
 class Episode:
     """All agents' trajectories of one episode, and what went wrong in it."""
 
     trajectories: dict[int, Trajectory]
     seconds: float
     counters: Counters
+    driven: Drive | None = None
 
     @property
     def mean_reward(self) -> float:
@@ -97,7 +115,13 @@ def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mappi
             if rewards[agent]:
                 rewards[agent][-1] += reward
     trajectories = {agent: _trajectory(env, agent, decisions[agent], rewards[agent]) for agent in agents}
-    return Episode(trajectories, env.now, env.counters)
+    return Episode(trajectories, env.now - env.scenario.begin, env.counters, _driven(env))
+
+
+def _driven(env: RouteEnv) -> Drive:
+    simulation, fleet = env.simulation, env.fleet
+    routes = {agent: fleet.whole_route(agent) for agent, vehicle in fleet.vehicles.items() if vehicle.inserted}
+    return Drive(env.scenario, routes, fleet.others, simulation.additional, env.now, simulation.seed)
 
 
 def _trajectory(env: RouteEnv, agent: int, decisions: list[Decision], rewards: list[float]) -> Trajectory:
