@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from leed_agentic.errors import UsageError
 
 T = TypeVar("T")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def is_dotted(name: object) -> bool:
+    """Whether it is a dotted path to somebody's own code: the one form that is ever imported."""
+    return isinstance(name, str) and _DOTTED.fullmatch(name) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -53,7 +60,7 @@ class Registry(Generic[T]):
         """
         if name in self._items:
             return self._items[name]
-        if "." not in name:
+        if not is_dotted(name):
             raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self._items)}")
         module_name, _, attribute = name.rpartition(".")
         try:

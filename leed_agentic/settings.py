@@ -14,14 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from leed_agentic.credentials import keep_secret, plain_address, secret_fields, secrets_of, without_secret_fields
 from leed_agentic.errors import UsageError
+from leed_agentic.registry import is_dotted, nearest
 
 ENVIRONMENT_PREFIX = "LEED_"
 PAPER_STEPS = 200
 LONGEST_FILE = 1_000_000
 """Bytes of a settings file; all settings together need a hundredth."""
-
-
-_DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 class Named:
@@ -381,6 +379,16 @@ class Settings(_Group):
         """Dotted name and value of every setting that names code outside the package, by its dotted path."""
         return list(_code_in(self))
 
+    def vouched_for(self) -> dict[str, Any]:
+        """The code and the server that these settings name, as `settings_of` takes what a caller vouches for."""
+        found: dict[str, Any] = {"model.base_url": self.model.base_url}
+        for name, _ in self.code():
+            value: Any = self
+            for part in name.split("."):
+                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+            found[name] = value
+        return found
+
     def for_file(self) -> dict[str, Any]:
         """The tree as JSON, fit to be written: no secrets of the model's."""
         return {**self.model_dump(mode="json"), "model": self.model.for_file()}
@@ -393,14 +401,10 @@ def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
             yield from _code_in(value, f"{above}{name}.")
         elif isinstance(value, Mapping):
             # The settings of an algorithm: only it knows which of them are names.
-            yield from ((f"{above}{name}.{key}", v) for key, v in value.items() if _is_path(v))
+            yield from ((f"{above}{name}.{key}", v) for key, v in value.items() if is_dotted(v))
         elif field and any(isinstance(mark, Named) for mark in field.metadata):
             values = value if isinstance(value, tuple) else (value,)
-            yield from ((f"{above}{name}", v) for v in values if _is_path(v))
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and _DOTTED_PATH.fullmatch(value) is not None
+            yield from ((f"{above}{name}", v) for v in values if is_dotted(v))
 
 
 def load_settings(
@@ -420,7 +424,7 @@ def load_settings(
     Raises:
         UsageError: unreadable file, unknown key or a value out of range; the message names the key.
     """
-    given = _given(assignments, overrides or {}, os.environ if environment is None else environment)
+    given = given_settings(assignments, overrides or {}, os.environ if environment is None else environment)
     return settings_of(_from_file(file) if file else {}, str(file), given, trust)
 
 
@@ -461,10 +465,18 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _given(assignments: Iterable[str], overrides: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the user says on this call, by dotted name."""
+def given_settings(
+    assignments: Iterable[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What the user says on this call, dotted name to value; the arguments are those of `load_settings`.
+
+    Raises:
+        UsageError: an assignment without '='.
+    """
     given: dict[str, Any] = {}
-    for name, text in sorted(environment.items()):
+    for name, text in sorted((environment or {}).items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             given[name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")] = _value(text)
     for assignment in assignments:
@@ -472,7 +484,7 @@ def _given(assignments: Iterable[str], overrides: Mapping[str, Any], environment
         if not equals:
             raise UsageError(f"-s {assignment!r} has no '='; write -s group.name=value, such as -s scenario.agents=5.")
         given[name.strip()] = _value(text)
-    return {**given, **{name: value for name, value in overrides.items() if value is not None}}
+    return {**given, **{name: value for name, value in (overrides or {}).items() if value is not None}}
 
 
 def _validated(tree: Mapping[str, Any], where: str = "") -> Settings:
@@ -535,8 +547,6 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
 
 
 def _one_sentence(error: ValidationError) -> str:
-    from leed_agentic.registry import nearest
-
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -238,6 +238,17 @@ class ReplyCache:
                 return recording.model
         raise UsageError(f"Nothing is recorded in {self.own.parent}; call the model once with --record auto.")
 
+    @property
+    def kept(self) -> int:
+        """How many replies the run's own record held at first."""
+        return len(self._mine.calls) if self._mine else 0
+
+    def pass_over(self, replies: int) -> None:
+        """The first so many replies of the run's own record are used up: the run goes on from behind them."""
+        with self._lock:
+            for call in self._mine.calls[:replies] if self._mine else ():
+                self._asked[call["key"]] = self._asked.get(call["key"], 0) + 1
+
     def take(self, key: str) -> tuple[dict[str, Any] | None, bool]:
         """The recorded call with this key, or None, and whether the run's own record holds it already.
 
