@@ -15,6 +15,7 @@ from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.review import Reviewer
+from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
@@ -77,11 +78,11 @@ def generate(
         raise UsageError("--resume takes folder and settings from the run; leave out --out, --settings and --dry-run.")
     if dry_run and review:
         raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
-    folder = Stopped(resume)
-    with folder.told(), err.status("reading settings") as status:
+    stopped = Stopped(resume)
+    with stopped.told(), err.status("reading settings") as status:
 
         def say(line: str) -> None:
-            folder.check()
+            stopped.check()
             status.update(line)
 
         from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
@@ -94,6 +95,7 @@ def generate(
             result = finished(resume)
         else:
             settings = settings_for_run(settings_file, assignments or (), given, trust)
+        stopped.address = settings.model.base_url
         _warn_of_unused_templates(settings)
         if dry_run:
             summary = write_prompts(settings, out_folder, progress=say)
@@ -109,7 +111,7 @@ def generate(
                 progress=say,
                 reviewer=Reviewer(status) if review else None,
                 resume=resume is not None,
-                on_folder=folder.began,
+                on_folder=stopped.began,
             )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
     if result.demonstrations.validity < 1.0:
@@ -126,6 +128,8 @@ class Stopped:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._interrupt = Interrupt()
+        self.address: str | None = None
+        """Of the server; it gets the key only where it is named on the call."""
 
     def began(self, folder: Path) -> None:
         """From now on there is something to go on with."""
@@ -155,10 +159,10 @@ class Stopped:
 
     @property
     def _how_on(self) -> str:
-        return (
-            "go on, without asking again what was answered, with: "
-            f"leed demo generate --resume {shlex.quote(str(self._folder))}"
-        )
+        words = ["leed", "demo", "generate", "--resume", str(self._folder)]
+        if self.address:
+            words += ["--base-url", plain_address(self.address)]
+        return f"go on, without asking again what was answered, with: {shlex.join(words)}"
 
 
 @app.command()

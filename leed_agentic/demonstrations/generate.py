@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.language_models import BaseChatModel
 
+SETTINGS = "settings.json"
 AGENTS = "agents_trajectories.json"
 """How the agents of `policy` drove, whose trajectories the critique compares with."""
 Line = Callable[[str], Any]
@@ -133,7 +134,9 @@ def _run(
         if trajectories is not None:
             # With it the folder holds everything that decides what is asked.
             save_trajectories(folder / AGENTS, trajectories, parts.scenario.to_json())
-        write_json(folder / "settings.json", parts.settings.for_file())
+        if not (folder / SETTINGS).is_file():
+            # That of a run that goes on stays: this call may vouch for less than the first one did.
+            write_json(folder / SETTINGS, parts.settings.for_file())
         for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
@@ -159,7 +162,7 @@ def settings_of_run(
         UsageError: the folder is no such run, a link leaves it, or as `settings_to_go_on`.
     """
     check_links(folder)
-    file = folder / "settings.json"
+    file = folder / SETTINGS
     if not file.is_file():
         raise UsageError(
             f"{folder} holds no settings.json: nothing was asked there yet; generate again without --resume."
@@ -246,7 +249,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
         "run": str(folder),
     }
     write_json(folder / "summary.json", {**summary, "characters_per_prompt": characters})
-    write_json(folder / "settings.json", settings.for_file())
+    write_json(folder / SETTINGS, settings.for_file())
     return summary
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
-from leed_agentic.credentials import without_keys
+from leed_agentic.credentials import plain_address, without_keys
 from leed_agentic.models.connect import connect, effective_settings, name_of
 from leed_agentic.models.failure import Failure, understand
 from leed_agentic.models.pace import Pace
-from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN
+from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN, key_of
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
 from leed_agentic.models.reply import Reply, reply_of
 from leed_agentic.models.threads import together, within
@@ -109,6 +109,13 @@ class ModelCaller:
                 self.model = cache.model
             else:
                 self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
+                provider = settings.name.partition(":")[0]
+                if settings.base_url and not settings.send_key and key_of(provider):
+                    _log.warning(
+                        "%s gets no key, because a file names it or model.send_key is off; name it with --base-url "
+                        "on this call to send the key.",
+                        plain_address(settings.base_url),
+                    )
             self.label = _label(settings.name)
         self._log = CallLog(calls_file, made_with, self.model) if calls_file else None
 
