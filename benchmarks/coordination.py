@@ -130,7 +130,9 @@ class Case:
             rounds=options.rounds, starts=starts, share=options.share, signals=signals, max_detour=options.max_detour
         )
         for draw in range(draws):
-            judge, began = self.judge(seeds=(23,)), time.process_time()
+            # Other seeds than those that judge the chosen plan.
+            noisy = {"noise": NOISY, "seeds": tuple(range(101, 101 + options.chosen_in_noise))}
+            judge, began = self.judge(**(noisy if options.chosen_in_noise else {})), time.process_time()
             rounds: list[Round] = []
             found = coordinate(
                 self.trips,
@@ -210,6 +212,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2, help="of the coin")
     parser.add_argument("--dua", type=int, default=6, help="iterations of duaIterate; 0: without it")
     parser.add_argument("--noise-seeds", type=int, default=3)
+    parser.add_argument("--chosen-in-noise", type=int, default=0, help="so many noisy runs choose among the plans")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     cases = {}
