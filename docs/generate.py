@@ -9,19 +9,48 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
+from pydantic import TypeAdapter
 
 from leed_agentic.cli.main import app
-from leed_agentic.formats import FILES
+from leed_agentic.demonstrations.records import DemonstrationSummary
+from leed_agentic.experiments.report import Manifest
+from leed_agentic.learning.records import (
+    EvaluationFile,
+    MetricsLine,
+    RunFile,
+    TimingLine,
+    TrainingSummary,
+    TriggerLine,
+)
+from leed_agentic.models.records import Call, CallsHeader
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.records import DemonstrationsFile, TrajectoriesFile
 
 DOCS = Path(__file__).resolve().parent
 NOTE = "<!-- Made by `python docs/generate.py` from the code; do not edit. -->"
 KINDS = {bool: "", str: "TEXT", int: "INTEGER", float: "NUMBER", Path: "PATH"}
 
+FILES: dict[str, tuple[str, Any]] = {
+    "settings": ("settings.json", Settings),
+    "demonstrations": ("demonstrations.json", DemonstrationsFile),
+    "trajectories": ("trajectories.json", TrajectoriesFile),
+    "demonstration_summary": ("summary.json of leed demo generate", DemonstrationSummary),
+    "calls_header": ("calls.jsonl, first line", CallsHeader),
+    "call": ("calls.jsonl, every further line", Call),
+    "run": ("run.json", RunFile),
+    "training_summary": ("summary.json of leed train", TrainingSummary),
+    "metrics": ("metrics.csv, a line", MetricsLine),
+    "timing": ("timing.csv, a line", TimingLine),
+    "triggers": ("triggers.csv, a line", TriggerLine),
+    "evaluation": ("evaluation.json", EvaluationFile),
+    "manifest": ("manifest.json of an experiment", Manifest),
+}
+"""Name of the schema to the file it describes and its record type."""
+
 
 def pages() -> dict[Path, str]:
     """Every generated file and its text."""
-    schemas = {DOCS / "schemas" / f"{name}.json": _schema(model) for name, (_, model) in FILES.items()}
+    schemas = {DOCS / "schemas" / f"{name}.json": _schema(kind) for name, (_, kind) in FILES.items()}
     return {DOCS / "commands.md": commands_page(), DOCS / "formats.md": formats_page(), **schemas}
 
 
@@ -96,29 +125,32 @@ def formats_page() -> str:
         "2020-12; that of a CSV file is of one line, with null for an empty cell.",
         "\n".join(f"- [{file}](#{name})" for name, (file, _) in FILES.items()),
     ]
-    told: set[str] = set()
-    for name, (file, model) in FILES.items():
-        schema = model.model_json_schema()
+    described: set[str] = set()
+    for name, (file, kind) in FILES.items():
+        schema = TypeAdapter(kind).json_schema()
         parts += [f"## {name}", f"`{file}` ([schema](schemas/{name}.json)). {_text(schema['description'])}"]
-        parts.append(_fields(schema, model is Settings))
-        for title, part in schema.get("$defs", {}).items():
-            if title not in told and "properties" in part:
-                parts += [f"**{title}**: {_text(part['description'])}", _fields(part, model is Settings)]
-                told.add(title)
+        parts.append(_fields(schema, kind is Settings))
+        for title, inner in schema.get("$defs", {}).items():
+            if title not in described and "properties" in inner:
+                parts += [f"**{title}**: {_text(inner['description'])}", _fields(inner, kind is Settings)]
+                described.add(title)
     return "\n\n".join(parts) + "\n"
 
 
-def _schema(model: Any) -> str:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+def _schema(kind: Any) -> str:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(kind).json_schema()}
     return json.dumps(schema, indent=1) + "\n"
 
 
-def _fields(part: dict[str, Any], with_defaults: bool) -> str:
+def _fields(record: dict[str, Any], with_defaults: bool) -> str:
     rows = []
-    for name, field in part["properties"].items():
+    for name, field in record["properties"].items():
         value = field.get("default")
         default = "" if value is None or isinstance(value, dict) else f"`{json.dumps(value)}`"
-        rows.append((f"`{name}`", _kind(field), field.get("description", ""), *([default] if with_defaults else [])))
+        may_lack = "" if with_defaults or name in record.get("required", ()) else " (may be left out)"
+        rows.append(
+            (f"`{name}`{may_lack}", _kind(field), field.get("description", ""), *([default] if with_defaults else []))
+        )
     return _table(("field", "type", "meaning", *(["default"] if with_defaults else [])), rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.review import Reviewer
@@ -15,6 +16,7 @@ from leed_agentic.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
+app.command()(check)
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 
@@ -26,7 +28,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent or junction."),
+    planning: str | None = typer.Option(None, help="fleet, agent, junction or the dotted path of your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -67,7 +69,7 @@ def generate(
         if dry_run and review:
             raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
         if dry_run:
-            from leed_agentic.demonstrations.dry_run import write_prompts
+            from leed_agentic.demonstrations.generate import write_prompts
 
             summary = write_prompts(settings, out_folder, progress=lambda line: status.update(line))
             print_json(summary) if as_json else _show_summary(summary)
@@ -103,49 +105,9 @@ def show(
     print_json(summary) if as_json else _show_run(run, demonstrations, summary)
 
 
-@app.command()
-def check(
-    file: Path = typer.Argument(help="demonstrations.json, a .rou.xml, or JSON of the form {agent: [edge, ...]}."),
-    map: str | None = typer.Option(None, "--map", help="A named map or a network file."),
-    settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
-    assignments: list[str] | None = Assignments,
-    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
-) -> None:
-    """Validate any route file against any map. Exit code 1: a route cannot be driven."""
-    from leed_agentic.demonstrations.route_file import check_routes, read_route_file
-    from leed_agentic.roads.catalogue import open_map
-    from leed_agentic.settings import load_settings
-
-    settings = load_settings(settings_file, assignments or (), {"map.name": map})
-    network = open_map(settings.map.name, settings.map)
-    routes = read_route_file(file)
-    findings = check_routes(network, routes)
-    invalid = {finding.agent for finding in findings}
-    if as_json:
-        print_json(
-            {
-                "file": str(file),
-                "map": network.name,
-                "routes": len(routes.routes),
-                "valid": len(routes.routes) - len(invalid),
-                "findings": [vars(finding) for finding in findings],
-            }
-        )
-    else:
-        elsewhere = len({f.agent for f in findings if f.kind == "unknown_edge"}) == len(routes.routes) > 0
-        shown = findings[:1] if elsewhere else findings
-        for finding in shown:
-            out.print(finding.message, markup=False, highlight=False)
-        if len(shown) < len(findings):
-            out.print(f"... and {len(findings) - len(shown)} more; --json gives all.")
-        out.print(f"{len(routes.routes) - len(invalid)} of {len(routes.routes)} routes valid on {network.name}.")
-        if elsewhere:
-            out.print(f"Every route has edges that {network.name} lacks; was the file made for another --map?")
-    if findings:
-        raise typer.Exit(1)
-
-
 def _warn_of_unused_templates(settings: Any) -> None:
+    if settings.demonstration.prompts is None:
+        return
     from leed_agentic.demonstrations.prompts import USED_BY, PromptSet
 
     planning = settings.demonstration.planning

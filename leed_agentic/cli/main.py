@@ -14,7 +14,9 @@ from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
 from leed_agentic.cli.console import Warnings, complain, err
 from leed_agentic.cli.doctor import doctor
+from leed_agentic.cli.drive import drive
 from leed_agentic.cli.evaluate import evaluate
+from leed_agentic.cli.export import export
 from leed_agentic.cli.report import report
 from leed_agentic.cli.train import train
 from leed_agentic.errors import LeedError, StoppedError, UnwritableError
@@ -37,7 +39,9 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(prompts.app, name="prompts")
 app.command("doctor")(doctor)
 app.command("train")(train)
+app.command("drive")(drive)
 app.command("evaluate")(evaluate)
+app.command("export")(export)
 app.command("report")(report)
 
 

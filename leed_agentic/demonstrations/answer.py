@@ -17,7 +17,7 @@ from leed_agentic.demonstrations.validate import Finding
 MAX_DEPTH = 20
 MAX_BLOCKS = 2000
 MAX_RESTARTS = 8
-MAX_MARKS = 400_000
+MAX_MARKS = 250_000
 """Brackets, texts, words and comments that are looked at. 1000 agents with 50 edges each make about 100,000."""
 
 _THOUGHTS = "think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|seed:think"
@@ -48,12 +48,6 @@ class Pairs(list[tuple[Any, Any]]):
     __slots__ = ()
 
 
-class Digits(str):
-    """A whole number as it is written: SUMO's ids are often bare numbers, and thousands of digits are no number."""
-
-    __slots__ = ()
-
-
 class Broken(str):
     """A number that is no whole one, as it is written."""
 
@@ -80,7 +74,8 @@ def without_thoughts(text: str) -> str:
         if depth == 0:
             outside.append(text[position : tag.start()])
         if closing and depth == 0:
-            before_stray, outside = [*before_stray, *outside], []
+            before_stray.extend(outside)
+            outside.clear()
         depth = depth - 1 if closing and depth else depth + (not closing)
         position = tag.end()
         after_last_close = position if closing else after_last_close
@@ -95,16 +90,20 @@ def without_thoughts(text: str) -> str:
 
 def values(text: str) -> Iterator[tuple[Any, str] | Finding]:
     """Every outermost object or list in the text, objects as `Pairs`; in place of one that has no value, why."""
-    stripped = text.strip()
-    if stripped[:1] in _OPEN and stripped[-1:] in _OPEN.values():
-        try:
-            yield _loads(stripped), ""
+    whole = text.strip()
+    trouble = "no data"
+    if whole[:1] in _OPEN and whole[-1:] in _OPEN.values():
+        value, trouble = strict(whole)
+        if not trouble:
+            yield value, ""
             return
-        except (ValueError, RecursionError):
-            pass
     budget = Budget()
     for block in itertools.islice(_blocks(text, budget), MAX_BLOCKS):
-        yield block if isinstance(block, Finding) else parsed(block, budget)
+        if isinstance(block, Finding):
+            yield block
+            continue
+        value, wrong = (None, trouble) if block == whole else strict(block)
+        yield _lenient(block, budget, wrong) if wrong else (value, "")
 
 
 @dataclass
@@ -120,17 +119,16 @@ class Budget:
             raise ValueError("it has too many brackets, quotes and words")
 
 
-def parsed(block: str, budget: Budget | None = None) -> tuple[Any, str]:
-    """The value of a block, or None and why it has none.
-
-    Also read are Python's and JavaScript's ways of writing it: comments, single and curly quotes, bare words, trailing
-    commas.
-    """
+def strict(block: str) -> tuple[Any, str]:
+    """The value of a block of JSON, or None and why it has none."""
     try:
         return _loads(block), ""
     except (ValueError, RecursionError) as error:
-        trouble = f"not valid JSON: {str(error)[:80]}"
-    budget = budget or Budget()
+        return None, f"not valid JSON: {str(error)[:80]}"
+
+
+def _lenient(block: str, budget: Budget, trouble: str) -> tuple[Any, str]:
+    """Python's and JavaScript's ways of writing it: comments, single and curly quotes, bare words, trailing commas."""
     for text in dict.fromkeys((block, block.translate(_CURLY))):
         try:
             return _loads(_as_json(text, budget)), ""
@@ -140,7 +138,8 @@ def parsed(block: str, budget: Budget | None = None) -> tuple[Any, str]:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=Pairs, parse_int=Digits, parse_float=Broken, parse_constant=Broken)
+    # SUMO's ids are often bare numbers, and thousands of digits are no number: whole ones stay as they are written.
+    return json.loads(text, object_pairs_hook=Pairs, parse_int=str, parse_float=Broken, parse_constant=Broken)
 
 
 def _as_json(text: str, budget: Budget) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
-from leed_agentic.demonstrations.answer import Broken, Budget, Pairs, parsed, values, without_thoughts
+from leed_agentic.demonstrations.answer import Broken, Pairs, strict, values, without_thoughts
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.validate import Finding, unexpected_agents
 from leed_agentic.roads.network import RoadNetwork
@@ -23,6 +24,7 @@ MAX_CHARACTERS = 2_000_000
 MAX_ID = 1000
 MAX_WRAPPERS = 6
 """Objects and texts around an answer."""
+MAX_ROWS = 100_000
 MAX_NAME = 60
 
 _AGENT = re.compile(r"(?:(?:agent|vehicle|car|veh)[\s_#:.-]{0,3})?#?([0-9]{1,9})", re.IGNORECASE)
@@ -188,15 +190,17 @@ def _read(value: Any, wanted: set[int], depth: int = 0) -> ParsedReply | None:
         return None
     if isinstance(value, str):
         # Arguments of a tool call are JSON within JSON.
-        inner, trouble = parsed(value, Budget(len(value))) if value.lstrip()[:1] in ("{", "[") else (None, "no data")
+        inner, trouble = strict(value) if value.lstrip()[:1] in ("{", "[") else (None, "no data")
         return None if trouble else _read(inner, wanted, depth + 1)
     if isinstance(value, Pairs):
         return _read_object(value, wanted, depth)
     if not isinstance(value, list) or not value:
         return None
     if all(isinstance(item, Pairs) for item in value):
-        rows = [_row(item) for item in value]
-        if all(rows):
+        if len(value) > MAX_ROWS:
+            return None
+        rows = list(takewhile(bool, map(_row, value)))
+        if len(rows) == len(value):
             return _collect((row for row in rows if row), wanted)
         if len(wanted) == 1 and isinstance(ids := _ids(value), list) and ids:
             return _collect([(next(iter(wanted)), value)], wanted)

@@ -157,6 +157,9 @@ def path_findings(network: RoadNetwork, agent: int, route: Sequence[str]) -> lis
 
 def _unknown(network: RoadNetwork, agent: int, edge: str, before: str | None, position: int) -> Finding:
     advice = f"after {before} {_choices(network, before)}" if before else "use only edge ids of the adjacency graph"
+    if network.allows(edge) is not None:
+        message = f"Agent {agent}: {edge} is none of the connected streets for cars; {advice}."
+        return Finding(agent, "unknown_edge", message, edge, position)
     return Finding(agent, "unknown_edge", f"Agent {agent}: there is no edge {_shown(edge)}; {advice}.", edge, position)
 
 

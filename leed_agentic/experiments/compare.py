@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,11 @@ from leed_agentic.experiments.comparison_table import (
     varied,
 )
 from leed_agentic.experiments.picture import Column, draw_dots
-from leed_agentic.experiments.report import versions
 from leed_agentic.experiments.runner import Progress, perform
 from leed_agentic.experiments.task import CALLS, Failure, Task, merged, read_stages
 from leed_agentic.runs.files import write_text
 from leed_agentic.runs.lock import alone
+from leed_agentic.versions import package_versions
 
 TRIALS = "trials"
 DRAWN = ("validity", "travel_time_ratio", "reward", "input_tokens")
@@ -130,7 +131,8 @@ def _manifest(comparison: Comparison, trials: Trials, failed: Mapping[str, str],
     return {
         "question": _question(comparison),
         "command": _ADDRESS.sub(lambda address: plain_address(address[0]), command),
-        **versions(),
+        "versions": package_versions(),
+        "python": platform.python_version(),
         "rounds": list(comparison.rounds),
         "seeds": list(comparison.seeds),
         "record": comparison.record,

@@ -12,7 +12,7 @@ import yaml
 
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.picture import Panel
-from leed_agentic.experiments.report import Outcome, manifest, write_report
+from leed_agentic.experiments.report import ExperimentRun, Manifest, Outcome, manifest, write_report
 from leed_agentic.experiments.results import Results, read_results
 from leed_agentic.experiments.run import REFERENCE_EPISODES, Arm, Request, Run, choose_arms, leaves
 from leed_agentic.experiments.task import Task
@@ -145,27 +145,28 @@ class Experiment:
         if not whole:
             return None
         results = read_results(self.question, self.compared, whole, parent, self.test_episodes, self.references)
-        about = manifest(
-            self.name, self.question, command, [run.seed for run in whole], failed, **self._made_of(whole, parent)
+        return write_report(
+            results,
+            self.panels(results) if self.panels else None,
+            folder,
+            self._manifest(whole, parent, failed, command),
         )
-        return write_report(results, self.panels(results) if self.panels else None, folder, about)
 
-    def _made_of(self, runs: Sequence[Run], parent: Path) -> dict[str, Any]:
-        """What its manifest says of the runs."""
+    def _manifest(self, runs: Sequence[Run], parent: Path, failed: Mapping[str, str], command: str) -> Manifest:
         from leed_agentic.learning.run_folder import read_versions
 
         # Runs may have been made at other times: their versions stand here where they differ from the report's.
         made_with = {json.dumps(read_versions(parent / run.key), sort_keys=True) for run in runs}
         references = dict.fromkeys(run.reference_key for run in runs) if self.references else ()
-        return {
-            "versions_of_runs": [json.loads(text) for text in sorted(made_with)],
-            "arms": {arm.label: dict(arm.settings) for arm in self.arms},
-            "runs": [
-                {"arm": r.arm, "map": r.map, "agents": r.settings.scenario.agents, "seed": r.seed, "folder": r.key}
-                for r in runs
-            ],
-            "references": [key for key in references if (parent / key).is_dir()],
-        }
+        made: list[ExperimentRun] = [
+            {"arm": r.arm, "map": r.map, "agents": r.settings.scenario.agents, "seed": r.seed, "folder": r.key}
+            for r in runs
+        ]
+        about = manifest(self.name, self.question, command, [run.seed for run in runs], made, failed)
+        about["arms"] = {arm.label: dict(arm.settings) for arm in self.arms}
+        about["versions_of_runs"] = [json.loads(text) for text in sorted(made_with)]
+        about["references"] = [key for key in references if (parent / key).is_dir()]
+        return about
 
 
 def references_task(run: Run) -> Task:

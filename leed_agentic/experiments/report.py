@@ -7,9 +7,10 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments import marl_eval
@@ -29,6 +30,7 @@ from leed_agentic.experiments.table import (
 )
 from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.log import read_csv
+from leed_agentic.runs.record import Versions, record
 from leed_agentic.versions import package_versions
 
 SMOOTH = 20
@@ -88,7 +90,7 @@ class Row:
 
 
 # -- everything that is written ----------------------------------------------------------------------------------------
-def write_report(results: Results, panels: Sequence[Panel] | None, folder: Path, about: Mapping[str, Any]) -> Outcome:
+def write_report(results: Results, panels: Sequence[Panel] | None, folder: Path, about: Manifest) -> Outcome:
     """Write every file; docs/experiments.md says what each is.
 
     Args:
@@ -123,24 +125,59 @@ def write_report(results: Results, panels: Sequence[Panel] | None, folder: Path,
     return Outcome(texts["table.md"], data, files)
 
 
+class ExperimentRun(TypedDict):
+    """One run of the experiment."""
+
+    map: str
+    seed: int
+    folder: str
+    """Below runs/."""
+    arm: NotRequired[str]
+    """What it stands for; table2 has no arms."""
+    agents: NotRequired[int]
+    """table2 leaves it out."""
+
+
+@record
+class Manifest(TypedDict):
+    """The command and all that the report was made of; table2 leaves out what is about training."""
+
+    experiment: str
+    question: str
+    command: str
+    versions: Versions
+    python: str
+    seeds: list[int]
+    runs: list[ExperimentRun]
+    arms: NotRequired[dict[str, dict[str, Any]]]
+    """Label to the settings that make it, by dotted name."""
+    versions_of_runs: NotRequired[list[Versions]]
+    """Of runs made at other times."""
+    references: NotRequired[list[str]]
+    """Folders of the drivers that learn nothing."""
+    failed: dict[str, str]
+    """Run to the sentence of its failure."""
+
+
 def manifest(
-    experiment: str, question: str, command: str, seeds: Iterable[int], failed: Mapping[str, str], **more: Any
-) -> dict[str, Any]:
+    experiment: str,
+    question: str,
+    command: str,
+    seeds: Iterable[int],
+    runs: list[ExperimentRun],
+    failed: Mapping[str, str],
+) -> Manifest:
     """What a report says of its own making."""
     return {
         "experiment": experiment,
         "question": question,
         "command": command,
-        **versions(),
+        "versions": package_versions(),
+        "python": platform.python_version(),
         "seeds": sorted(set(seeds)),
-        **more,
+        "runs": runs,
         "failed": dict(failed),
     }
-
-
-def versions() -> dict[str, Any]:
-    """Of what decides the numbers, here and now."""
-    return {"versions": package_versions(), "python": platform.python_version()}
 
 
 # -- rows --------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.experiment import TWO_MAPS, Experiment, Member, references_task
 from leed_agentic.experiments.picture import Line, Panel, draw, panels_csv, read_panels
-from leed_agentic.experiments.report import Outcome, manifest
+from leed_agentic.experiments.report import ExperimentRun, Outcome, manifest
 from leed_agentic.experiments.run import Arm, Request, Run, demonstration_content, model_content, world_content
 from leed_agentic.experiments.statistics import Estimate, mean_and_interval
 from leed_agentic.experiments.table import (
@@ -136,11 +136,9 @@ class Table2:
         texts["figure.csv"] = panels_csv(panels)
         for name, content in texts.items():
             write_text(folder / name, content)
-        folders = [{"map": r.map, "seed": r.seed, "folder": _key(r, request)} for r in runs]
-        write_json(
-            folder / "manifest.json",
-            manifest(self.name, self.question, command, [run.seed for run in runs], failed, runs=folders),
-        )
+        folders: list[ExperimentRun] = [{"map": r.map, "seed": r.seed, "folder": _key(r, request)} for r in runs]
+        about = manifest(self.name, self.question, command, [run.seed for run in runs], folders, failed)
+        write_json(folder / "manifest.json", about)
         pictures = draw(panels, self.question, folder / "figure", len(panels))
         data = {
             "rows": [stage.as_json() for stage in stages],

@@ -37,6 +37,11 @@ class Usage:
     estimate where the server reports none."""
     counted_output: int = 0
 
+    @property
+    def reported(self) -> tuple[int | None, int | None]:
+        """Input and output tokens, None where a server did not report those of every reply."""
+        return (None, None) if self.unreported_calls else (self.input_tokens, self.output_tokens)
+
     def check(self, settings: ModelSettings) -> None:
         """Refuse the next call once a cap is reached; calls under way may overshoot tokens and cost.
 

@@ -92,7 +92,7 @@ def read_conversation(
 def _calls(folder: RunFolder) -> tuple[list[Call], str]:
     """Every whole line of the record; a last line that a kill cut short is left out."""
     try:
-        lines = (folder.path / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder.path / FILE).read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")
     except FileNotFoundError:
         return [], ""
     except OSError as error:

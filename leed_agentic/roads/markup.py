@@ -21,7 +21,7 @@ PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x0
 """The first bytes of a packed file; its name says nothing certain."""
 ENCODINGS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 """What this reader and SUMO's read alike. In any other encoding the two might see different elements."""
-LONGEST_TOKEN = 1 << 25
+LONGEST_TOKEN = 1 << 22
 """Bytes of one tag: the shape of the longest street takes some thousand, an attribute of gigabytes is an attack."""
 
 _CHUNK = 1 << 18

@@ -112,7 +112,7 @@ def drive_routes(
     with _working_folder(folder) as place:
         additional = list(additional_files)
         if edge_data_seconds:
-            additional.append(_edge_data_request(place, edge_data_seconds))
+            additional.append(edge_data_request(place, edge_data_seconds))
         words = [
             *options,
             *files_and_clock(
@@ -237,7 +237,8 @@ def _drive(row: Element, route: tuple[tuple[str, ...], tuple[float, ...]], end: 
     )
 
 
-def _edge_data_request(folder: Path, seconds: float) -> Path:
+def edge_data_request(folder: Path, seconds: float) -> Path:
+    """An additional file, in `folder`, that has SUMO write EDGE_DATA there."""
     file = folder / "edgedata.add.xml"
     # What no car drove is left out; SUMO takes the free-flow time there.
     request = f'<edgeData id="edges" freq="{seconds:g}" file="{EDGE_DATA}" excludeEmpty="true"/>'

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+import runpy
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from leed_agentic.formats import FILES
 from leed_agentic.learning.logbook import PER_EPISODE, TIMING
 from leed_agentic.learning.trigger_log import COLUMNS
 from leed_agentic.models.recording import shipped_recording
 
+FILES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "generate.py"))["FILES"]
 
-def model(name: str) -> type[BaseModel]:
-    return FILES[name][1]
+
+def model(name: str) -> TypeAdapter:
+    return TypeAdapter(FILES[name][1])
 
 
 def fits(name: str, text: str) -> None:
     """Strict: what is a number in the schema is one in the file."""
-    model(name).model_validate_json(text, strict=True)
+    model(name).validate_json(text, strict=True)
 
 
 def calls_fit(file: Path) -> int:
@@ -36,7 +38,7 @@ def lines_fit(name: str, file: Path) -> int:
     with file.open(newline="") as stream:
         lines = list(csv.DictReader(stream))
     for line in lines:
-        model(name).model_validate(line)
+        model(name).validate_python(line)
     return len(lines)
 
 
@@ -69,7 +71,7 @@ def test_a_training_run_and_its_evaluation(leed, trained):
 
 @pytest.mark.parametrize(("name", "columns"), [("metrics", PER_EPISODE), ("timing", TIMING), ("triggers", COLUMNS)])
 def test_csv_columns_and_their_order(name, columns):
-    assert list(model(name).model_fields) == columns
+    assert list(model(name).json_schema()["properties"]) == columns
 
 
 def test_the_shipped_recording():
@@ -78,4 +80,4 @@ def test_the_shipped_recording():
 
 def test_a_field_nobody_described_is_refused():
     with pytest.raises(ValidationError, match="surprise"):
-        model("timing").model_validate({"surprise": 1})
+        model("timing").validate_python({"surprise": 1})

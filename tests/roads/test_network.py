@@ -13,11 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
+from leed_agentic.roads import network as network_module
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import MapSettings
+from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.traffic.scenario import draw_scenario
 
 MAPS = ("braunschweig", "berlin", "grid")
+FIRST_TRIPS = {
+    "braunschweig": ("-22959383", "27557122", 24.0),
+    "berlin": ("-142575690#6", "1560223552", 1.0),
+    "grid": ("B1B0", "H4", 0.0),
+}
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +155,53 @@ def test_bad_network_file_gets_a_sentence(tmp_path, content):
 def test_unknown_edge_suggests_the_nearest(maps):
     with pytest.raises(UsageError, match="A0A1"):
         maps("grid").edge("A0A11")
+
+
+def test_default_trips_are_the_same_as_ever(maps):
+    """Figures published with these maps stay comparable: the same seed draws the same trips."""
+    drawn = {name: draw_scenario(maps(name), ScenarioSettings(), seed=3).agents[0] for name in MAPS}
+    assert {name: (t.start_edge, t.destination, t.departure) for name, t in drawn.items()} == FIRST_TRIPS
+
+
+def test_landmarks_stand_in_for_the_table_of_trips(maps, monkeypatch):
+    exact = maps("berlin")
+    monkeypatch.setattr(network_module, "TABLE_CELLS", 0)
+    large = RoadNetwork(exact.net_file, exact.name)
+    assert 0.95 * exact.diameter <= large.diameter <= exact.diameter + 1e-6
+    assert (large.farthest <= exact.farthest + 1e-6).all()
+    for edge in exact.edges[::50]:
+        assert large.trip_times(edge.id) == pytest.approx(exact.trip_times(edge.id))
+    scenario = draw_scenario(large, ScenarioSettings(agents=50, background=20, min_trip_share=0.6), seed=1)
+    for trip in (*scenario.agents, *scenario.background):
+        path = large.shortest_path(trip.start_edge, trip.destination)
+        assert large.path_time(path) >= 0.6 * large.diameter - 1e-6
+
+
+def test_memory_of_searches_has_an_end(maps, monkeypatch):
+    network = RoadNetwork(maps("grid").net_file)
+    monkeypatch.setattr(network_module, "_SEARCH_BYTES", 20_000)
+    first = [network.times_to(j.id) for j in network.junctions]
+    assert len(network._searches) < 10
+    for junction, times in zip(network.junctions, first, strict=True):
+        assert (network.times_to(junction.id) == times).all()
+
+
+@pytest.mark.parametrize("cost", [-1.0, math.nan])
+def test_costs_that_make_no_sense_are_refused(maps, cost):
+    network: RoadNetwork = maps("grid")
+    costs = network.travel_times.copy()
+    costs[7] = cost
+    with pytest.raises(UsageError, match=network.edges[7].id):
+        network.shortest_path(network.edges[0].id, network.junctions[50].id, costs)
+
+
+def test_closed_edges_are_driven_around_or_named(maps):
+    network: RoadNetwork = maps("grid")
+    start, goal = network.edges[0].id, network.junctions[50].id
+    costs = network.travel_times.copy()
+    closed = network.edge(network.shortest_path(start, goal)[1])
+    costs[closed.index] = math.inf
+    assert closed.id not in network.shortest_path(start, goal, costs)
+    costs[:] = math.inf
+    with pytest.raises(UsageError, match="close fewer"):
+        network.shortest_path(start, goal, costs)

@@ -1,0 +1,180 @@
+"""Files of `leed train` and `leed evaluate`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from leed_agentic.runs.record import Cell, Versions, open_record, record
+from leed_agentic.traffic.records import ScenarioFile
+
+
+@record
+class RunFile(TypedDict):
+    """What a training run is made with; `leed train --resume` reads it."""
+
+    format: Literal["leed-run"]
+    version: Literal[1]
+    settings: dict[str, Any]
+    """All of them, as in settings."""
+    scenario: ScenarioFile
+    versions: Versions
+
+
+@open_record
+class MetricsLine(TypedDict):
+    """One episode. Equal to the bit for equal seeds and settings on one machine. Then come reward_0, reward_1 ... and
+    alpha_0, alpha_1 ..., one per agent."""
+
+    episode: int
+    reward_mean: Cell
+    """Mean over agents."""
+    arrival_rate: Cell
+    decisions: int
+    """Of all agents."""
+    simulated_seconds: Cell
+    travel_seconds_mean: Cell
+    """Of the agents that arrived."""
+    teleports: Cell
+    """Vehicles that SUMO moved out of a jam; they falsify rewards."""
+    collisions: Cell
+    missed: Cell
+    """Edges driven that were not chosen."""
+    alpha_mean: Cell
+    """Of equation (8)."""
+    dtw_mean: Cell
+    """Metres between agent and expert."""
+    expert_reward_mean: Cell
+    expert_advantage: Cell
+    """Mean size of A^e."""
+    expert_probability: Cell
+    """Of the expert's actions under the policy."""
+    policy_loss_agent: Cell
+    policy_loss_expert: Cell
+    value_loss_agent: Cell
+    value_loss_expert: Cell
+    entropy: Cell
+    kl: Cell
+    """From the policy before the update to the one after."""
+    clip_agent: Cell
+    """Share of clipped ratios."""
+    clip_expert: Cell
+    epsilon: Cell
+    """qmix: share of random actions."""
+    td_loss: Cell
+    """qmix."""
+    triggers: int
+    """Questions to the source so far, and the next four likewise."""
+    source_failures: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+@record
+class TimingLine(TypedDict):
+    """Wall-clock seconds of one episode."""
+
+    episode: int
+    seconds_simulation: float
+    seconds_demonstrations: float
+    seconds_learning: float
+    seconds: float
+
+
+@record
+class TriggerLine(TypedDict):
+    """One question to the source of demonstrations."""
+
+    episode: int
+    source: str
+    ok: int
+    """1: new demonstrations came."""
+    failure: str
+    """Why not."""
+    agents: int
+    """With a demonstration now."""
+    validity: Cell
+    """Share of the routes asked for that were valid."""
+    rounds: Cell
+    """Plans made."""
+    memory: Cell
+    """Turns of conversation and streets ruled out that the source remembers."""
+    expert_reward_mean: Cell
+    dtw_before: Cell
+    """Metres from the experts of before to the agents."""
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+    calls_total: int
+    input_tokens_total: int
+    output_tokens_total: int
+    seconds_total: float
+
+
+@record
+class TrainingSummary(TypedDict):
+    """The figures of a training run; what `--json` prints."""
+
+    run: str
+    algorithm: str
+    source: str
+    map: str
+    agents: int
+    episodes: int
+    reward_first20: float
+    """Mean reward of the first 20 episodes."""
+    reward_last20: float
+    arrival_rate_last20: float
+    decisions: int
+    simulated_seconds: float
+    seconds_simulation: float
+    seconds_demonstrations: float
+    seconds_learning: float
+    seconds: float
+    decisions_per_second: float
+    triggers: int
+    source_failures: int
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class DriverRecord(TypedDict):
+    """One driver over all episodes; null stands for a figure that nothing was measured for."""
+
+    driver: str
+    agents: int
+    """Whose figures count."""
+    reward_mean: float
+    reward_std: float | None
+    """Over episodes, n - 1."""
+    arrival_rate: float
+    travel_seconds_mean: float | None
+    travel_time_ratio: float | None
+    """To the shortest path of the same seed."""
+    teleports: int
+    collisions: int
+    rewards: list[float]
+    """Per episode."""
+
+
+@record
+class EvaluationFile(TypedDict):
+    """How a run's policies drive, next to drivers that learned nothing."""
+
+    format: Literal["leed-evaluation"]
+    version: Literal[1]
+    run: str
+    algorithm: str
+    trained_episodes: int
+    deterministic: bool
+    map: str
+    agents: int
+    driver_noise: float
+    episodes: int
+    seeds: list[int]
+    drivers: list[DriverRecord]
+    versions: Versions

@@ -1,0 +1,165 @@
+"""Scenarios, routes and drives as they lie in files; their writers are scenario, demonstration and trajectory."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from leed_agentic.runs.record import Versions, record
+
+Routes = dict[str, list[str]]
+"""Agent number to edge ids, the start edge first."""
+
+
+class TripRecord(TypedDict):
+    """One agent's trip."""
+
+    agent: int
+    """Number, from 0, in order."""
+    start_edge: str
+    """Edge it departs on."""
+    destination: str
+    """Junction it wants to reach."""
+    departure: float
+    """Simulated seconds."""
+
+
+class BackgroundRecord(TypedDict):
+    """A vehicle that nobody controls."""
+
+    start_edge: str
+    destination: str
+    departure: float
+
+
+class ScenarioFile(TypedDict):
+    """Who drives from where to where, and when."""
+
+    format: Literal["leed-scenario"]
+    version: Literal[1]
+    map: str
+    """Name of the map."""
+    seed: int
+    """What the trips were drawn from."""
+    agents: list[TripRecord]
+    background: list[BackgroundRecord]
+
+
+class FindingRecord(TypedDict):
+    """One thing wrong with a route."""
+
+    agent: int | None
+    """None: it concerns the whole reply."""
+    kind: str
+    message: str
+    """A sentence, as the model is told it."""
+    edge: str | None
+    position: int | None
+    """Of the edge in the route, from 0."""
+
+
+class RoundRecord(TypedDict):
+    """One plan and what came of it. Figures of a drive are null while no set of routes was driven."""
+
+    round: int
+    """0 is the first plan."""
+    asked: list[int]
+    """Agents the model was asked for."""
+    validity_reply: float
+    """Share of these whose route in this very reply was valid."""
+    validity: float
+    """Share of all agents with a valid route, kept ones included."""
+    findings: list[FindingRecord]
+    routes: Routes
+    """The reply's routes, invalid ones included."""
+    reward_mean: float | None
+    arrival_rate: float | None
+    travel_time_ratio: float | None
+    """Mean of time on the way over the fastest path alone."""
+    dtw_mean: float | None
+    """Metres to the agents' own trajectories, where there are any."""
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+
+
+class Provenance(TypedDict):
+    """Where the routes come from; a field is left out where its writer does not know it."""
+
+    model: NotRequired[str]
+    """As it is named to people; a stand-in or replay says so."""
+    planning: NotRequired[str | None]
+    """fleet, agent or junction."""
+    prompts: NotRequired[dict[str, str]]
+    """Template to its SHA-256."""
+    feedback: NotRequired[str]
+    """Feedback strategy."""
+    seed: NotRequired[int]
+    attribution: NotRequired[str]
+    """Credit of the map data."""
+    versions: NotRequired[Versions]
+    stopped: NotRequired[str | None]
+    """Why the run ended early."""
+    source: NotRequired[str]
+    """In a training run's triggers/: its source."""
+    episode: NotRequired[int]
+    """In a training run: the episode that asked."""
+
+
+@record
+class DemonstrationsFile(TypedDict):
+    """Validated routes, how they came about and where they come from. A training run keeps such files in
+    demonstrations/ (one per answer of the graph) and triggers/ (one per answer of any source). Read by `leed train
+    --demonstrations`, `leed demo check` and `leed evaluate --demonstrations`."""
+
+    format: Literal["leed-demonstrations"]
+    version: Literal[1]
+    scenario: ScenarioFile
+    routes: Routes
+    """Valid ones: the last edge ends at the destination."""
+    rounds: NotRequired[list[RoundRecord]]
+    """In triggers/ there are none."""
+    provenance: Provenance
+    cut_short: NotRequired[Routes]
+    """triggers/ alone: driven, but the episode ended before the destination."""
+    rewards: NotRequired[dict[str, float]]
+    """triggers/ alone: agent to what its demonstration earned."""
+
+
+class TrajectoryRecord(TypedDict):
+    """One agent's T decisions. d is the size of an observation, m the number of actions."""
+
+    agent: int
+    route: list[str]
+    """T + 1 edges, the start edge first."""
+    arrived: bool
+    travel_seconds: float | None
+    """From planned departure to arrival."""
+    actions: list[int]
+    """T: which legal next edge."""
+    rewards: list[float]
+    """T: paid from a decision until the next."""
+    times: list[float]
+    """T: simulated seconds."""
+    positions: list[list[float]]
+    """(T + 1, 2): metres, end junction of each edge."""
+    observations: list[list[float]]
+    """(T, d)."""
+    masks: list[list[int]]
+    """(T, m): 1 for a legal action."""
+    last_observation: list[float]
+    """d: what it would decide on next."""
+    last_mask: NotRequired[list[int] | None]
+    """m: what is legal there."""
+
+
+@record
+class TrajectoriesFile(TypedDict):
+    """What every agent did in one episode: the plan as driven, or a training run's latest episode at a checkpoint."""
+
+    format: Literal["leed-trajectories"]
+    version: Literal[1]
+    scenario: ScenarioFile
+    trajectories: list[TrajectoryRecord]

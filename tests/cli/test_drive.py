@@ -1,0 +1,145 @@
+"""`leed drive` and `leed export`: one table by plain SUMO, folders that SUMO alone drives again, and other formats."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from leed_agentic.roads.programs import sumo_home
+from leed_agentic.traffic.sumo_run import elements
+
+CARS = 40
+
+
+@pytest.fixture
+def demand(leed):
+    """Cars from west to east on Braunschweig's net, as SUMO trips; the folder is the current one."""
+    from leed_agentic.roads.catalogue import open_map
+    from leed_agentic.settings import load_settings
+
+    network = open_map("braunschweig", load_settings().map)
+    starts = [edge for edge in network.edges if edge.length > 30][:: len(network.edges) // 12][:8]
+    goal = network.edges[len(network.edges) // 2]
+    trips = [
+        f'<trip id="mine{k}" depart="{k}" from="{starts[k % len(starts)].id}" to="{goal.id}"/>' for k in range(CARS)
+    ]
+    file = Path("mine.trips.xml")
+    file.write_text(f"<routes>{''.join(trips)}</routes>")
+    return str(file)
+
+
+def rows(done):
+    assert done.code == 0, done.err
+    return {row["name"]: row for row in json.loads(done.out)["rows"]}
+
+
+def test_a_table_of_baselines_and_of_a_file_of_routes(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
+    first = rows(leed("drive", "shortest-path", "rerouting", *on, "--out", "all", "--json"))
+    assert set(first) == {"shortest-path", "rerouting"}
+    assert first["shortest-path"]["drives"][0]["vehicles"] == CARS
+    assert first["shortest-path"]["drives"][0]["unfinished"] == 0
+    again = rows(leed("drive", "all/shortest-path", "all/rerouting/routes.rou.xml", *on, "--json"))
+    assert again["shortest-path"]["mean"] == first["shortest-path"]["mean"]
+    shown = leed(
+        "drive", "shortest-path", "one-shot", *on, "--noise-seeds", "2", "--speed-dev", "0.1", "--fleet", "25%"
+    )
+    assert shown.code == 0, shown.err
+    assert "a fleet of 10 among 40 vehicles" in shown.out
+    assert "others" in shown.out
+
+
+def test_the_folder_alone_says_who_drives_and_where(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0", "--fleet", "5", "--out", "run")
+    first = rows(leed("drive", "shortest-path", *on, "--json"))
+    again = rows(leed("drive", "run/shortest-path", "duarouter", "--fleet", "run/shortest-path/fleet.txt", "--json"))
+    assert again["shortest-path"]["mean"] == first["shortest-path"]["mean"]
+
+
+def test_plain_sumo_makes_the_same_drive_from_the_folder(leed, demand, tmp_path):
+    on = ("--demand", demand, "--map", "braunschweig", "--fleet", "5", "--sigma", "0.5")
+    row = rows(leed("drive", "rerouting", *on, "--out", "run", "--json"))["rerouting"]
+    folder = Path("run/rerouting")
+    program = sumo_home() / "bin" / "sumo"
+    subprocess.run([program, "-c", "run.sumocfg"], cwd=folder, check=True, capture_output=True)
+    fleet = set((folder / "fleet.txt").read_text().split())
+    times = [
+        float(info.attrib["arrival"]) - float(info.attrib["depart"]) + float(info.attrib["departDelay"])
+        for info in elements(folder / "tripinfo.xml", "tripinfo")
+        if info.get("id") in fleet
+    ]
+    assert sum(times) / len(times) == pytest.approx(row["drives"][0]["mean"])
+
+
+def test_exports(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0", "--fleet", "5")
+    mean = rows(leed("drive", "shortest-path", *on, "--out", "run", "--json"))["shortest-path"]["mean"]["mean"]
+    run = "run/shortest-path"
+    for form in ("geojson", "csv", "tripinfo", "edgedata", "fcd", "emissions"):
+        done = leed("export", run, "--to", form, "--out", f"x.{form}")
+        assert done.code == 0, done.err
+        assert done.out.strip() == f"x.{form}"
+    table = list(csv.DictReader(Path("x.csv").read_text().splitlines()))
+    assert len(table) == CARS
+    times = [float(line["travel_time"]) for line in table if line["fleet"] == "1"]
+    assert sum(times) / len(times) == pytest.approx(mean)
+    features = json.loads(Path("x.geojson").read_text())["features"]
+    routes = [f for f in features if f["properties"]["kind"] == "route"]
+    streets = [f for f in features if f["properties"]["kind"] == "street"]
+    assert {f["properties"]["id"] for f in routes} == {line["id"] for line in table}
+    assert sum(f["properties"]["fleet"] for f in routes) == 5
+    assert max(f["properties"]["vehicles"] for f in streets) > 1
+    for feature in features:
+        for lon, lat in feature["geometry"]["coordinates"]:
+            assert 10.5 < lon < 10.6
+            assert 52.2 < lat < 52.3
+    assert len(list(elements(Path("x.tripinfo"), "tripinfo"))) == CARS
+    assert list(elements(Path("x.edgedata"), "edge"))
+    assert list(elements(Path("x.fcd"), "vehicle"))
+    assert all(float(e.attrib["CO2_abs"]) > 0 for e in elements(Path("x.emissions"), "emissions"))
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["shortest-pat", "--map", "braunschweig"], "did you mean 'shortest-path'"),
+        (["--map", "braunschweig"], "--demand"),
+        (["--demand", "mine.trips.xml"], "--map"),
+        (["--demand", "none.xml", "--map", "braunschweig"], "none.xml"),
+        (["--demand", "mine.trips.xml", "--map", "braunschweig", "--fleet", "99"], "holds 40"),
+        (["--demand", "mine.trips.xml", "--map", "braunschweig", "--fleet", "taxis"], "20%"),
+        (["--demand", "mine.trips.xml", "--map", "braunschweig", "--end", "10"], "later --end"),
+        (["--suite", "nguyn"], "did you mean 'nguyen'"),
+        (["--suite", "nguyen", "--map", "braunschweig"], "leave out --map"),
+        (["nowhere.rou.xml", "--demand", "mine.trips.xml", "--map", "braunschweig"], "nowhere.rou.xml"),
+    ],
+)
+def test_bad_input_is_one_sentence(leed, demand, words, hint):
+    done = leed("drive", *words)
+    assert done.code == 2
+    assert hint in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_foreign_folder_does_not_have_sumo_write_files(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
+    assert leed("drive", "shortest-path", *on, "--out", "run").code == 0
+    config = Path("run/shortest-path/run.sumocfg")
+    text = config.read_text()
+    config.write_text(text.replace("</sumoConfiguration>", '<queue-output value="/tmp/x"/></sumoConfiguration>'))
+    assert leed("export", "run/shortest-path", "--to", "csv").code == 0
+    config.write_text(text.replace('"routes.rou.xml"', '"../../mine.trips.xml"'))
+    done = leed("export", "run/shortest-path", "--to", "csv")
+    assert done.code == 2
+    assert "outside the folder" in done.err
+    config.write_text(text.replace("<net-file", '<additional-files value="a.add.xml"/><net-file'))
+    config.with_name("a.add.xml").write_text('<additional><edgeData id="x" file="/tmp/x"/></additional>')
+    done = leed("export", "run/shortest-path", "--to", "csv")
+    assert done.code == 2
+    assert "write files" in done.err
+    assert leed("export", "run", "--to", "csv").code == 2
+    assert "did you mean" in leed("export", "run/shortest-path", "--to", "geojsn").err
