@@ -89,16 +89,13 @@ def _rush(settings: MapSettings, folder: Path) -> tuple[Path, Path]:
     centre = network.end_points.mean(axis=0)
     near = np.argsort(np.linalg.norm(network.end_points - centre, axis=1), kind="stable")[:8]
     shortest = 0.3 * network.diameter
-    index = {junction.id: number for number, junction in enumerate(network.junctions)}
-    ends = np.array([index[edge.to_junction] for edge in network.edges])
     trips: list[tuple[int, str, str]] = []
     while len(trips) < RUSH_CARS:
         start = int(generator.integers(len(network.edges)))
         goal = int(generator.choice(near)) if generator.random() < 0.75 else int(generator.integers(len(network.edges)))
         departure = int(generator.integers(RUSH_SECONDS))
-        edge = network.edges[start].id
-        if network.lengths[start] >= 10 and network.trip_times(edge)[ends[goal]] >= shortest:
-            trips.append((departure, edge, network.edges[goal].id))
+        if network.lengths[start] >= 10 and network.times_to(network.edges[goal].to_junction)[start] >= shortest:
+            trips.append((departure, network.edges[start].id, network.edges[goal].id))
     lines = [
         f'    <trip id="rush{number}" depart="{departure}" departLane="best" from="{start}" to="{goal}"/>'
         for number, (departure, start, goal) in enumerate(sorted(trips))
