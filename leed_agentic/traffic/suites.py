@@ -77,7 +77,7 @@ def _packaged(folder: str, net: str, demand: str) -> Callable[[MapSettings, Path
     return files
 
 
-RUSH_CARS = 900
+RUSH_CARS = 450
 RUSH_SECONDS = 300
 RUSH_SEED = 20261127
 
