@@ -28,10 +28,11 @@ from defusedxml.ElementTree import parse
 
 from leed_agentic.traffic.alternatives import CHOOSERS
 from leed_agentic.traffic.baselines import REROUTING, Task, make_plan
-from leed_agentic.traffic.coordinate import CoordinationSettings, Round, Routes, coordinate, shortest_paths
+from leed_agentic.traffic.coordinate import CoordinationSettings, Round, coordinate
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
 from leed_agentic.traffic.paths import Costs, fastest_path
 from leed_agentic.traffic.signals import read_signals
+from leed_agentic.traffic.starts import Routes, shortest_paths
 from leed_agentic.traffic.street_graph import StreetGraph
 from leed_agentic.traffic.trip_files import TripFile, read_routes
 from leed_agentic.traffic.trips import Trips

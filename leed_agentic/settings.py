@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from leed_agentic.credentials import keep_secret, plain_address, secret_fields, secrets_of, without_secret_fields
 from leed_agentic.errors import UsageError
 
 ENVIRONMENT_PREFIX = "LEED_"
+PAPER_STEPS = 200
 LONGEST_FILE = 1_000_000
 """Bytes of a settings file; all settings together need a hundredth."""
 
@@ -55,12 +56,45 @@ class ScenarioSettings(_Group):
         0.3, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
     )
     departure_window: float = Field(30.0, ge=0, description="Departures are drawn from 0 to this many seconds.")
-    background: int = Field(0, ge=0, description="Other vehicles, on fastest routes, departing within the episode.")
+    pattern: Literal["uniform", "hub", "cross"] = Field(
+        "uniform", description="Drawn trips: anywhere to anywhere, to the middle of the map, or from west to east."
+    )
+    redraw: Literal["never", "episode"] | Annotated[int, Field(ge=1)] = Field(
+        "never", description="Draw new trips never, for every episode, or every so many episodes."
+    )
+    background: int = Field(0, ge=0, description="Other vehicles, drawn likewise, departing within the episode.")
+    demand: tuple[Path, ...] = Field(
+        (), description="Your own trips in place of drawn ones: SUMO, OD matrix with TAZ, CSV, scenario.json."
+    )
+    fleet: str | None = Field(
+        None, description="Who of the demand are the agents: a number, a share as 20%, a file of ids, or a vType."
+    )
+    background_demand: tuple[Path, ...] = Field((), description="Files of further vehicles, none of them an agent.")
+    background_routes: Literal["file", "fastest", "rerouting"] = Field(
+        "file", description="The others drive as the files say, on fastest paths, or look for faster ones on the way."
+    )
+    closures: Path | None = Field(None, description="CSV of streets closed or slowed for a while.")
+    drop_unreachable: bool = Field(
+        False, description="Leave out trips that cannot be driven, and say how many; else they are refused."
+    )
+
+    @field_validator("demand", "background_demand", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
+    @field_validator("fleet", mode="before")
+    @classmethod
+    def _as_word(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class EnvironmentSettings(_Group):
-    """How SUMO is stepped and what an agent sees and is paid."""
+    """How SUMO is stepped, what an agent observes and what its reward is."""
 
+    preset: Literal["paper"] | None = Field(
+        None, description="paper: sets max_steps to the paper's 200 and score to sumo_travel_time, where not given."
+    )
     backend: Literal["libsumo", "traci"] = Field("libsumo", description="In-process library, or a socket (10x slower).")
     reset: Literal["auto", "fast", "load"] = Field(
         "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
@@ -69,7 +103,17 @@ class EnvironmentSettings(_Group):
     margin_seconds: float = Field(
         5.0, ge=0, description="An agent is asked this much before it could run out of chosen edges within a step."
     )
-    max_steps: int = Field(200, ge=1, description="Steps until truncation.")
+    max_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Steps until truncation; unset: the paper's 200, or as many as the trips need.",
+    )
+    illegal_action: Literal["random", "penalty", "error", "fastest"] = Field(
+        "random",
+        description="Outside the mask: a random legal action, that and a penalty, an error, or the fastest path.",
+    )
+    illegal_penalty: float = Field(10.0, ge=0, description="Reward lost per illegal action, with penalty.")
+    forced_choices: bool = Field(False, description="Where only one edge follows, take it without asking the agent.")
     observation: Name = Field("table1", description="Observation by name or dotted path.")
     score: Name = Field("travel_time", description="Score of an available edge, by name or dotted path.")
     reward: Name = Field("paper", description="Reward by name or dotted path.")
@@ -78,8 +122,25 @@ class EnvironmentSettings(_Group):
     progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
     arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
     mask_in_observation: bool = Field(False, description="Give {'observation', 'action_mask'} instead of an array.")
-    driver_noise: float = Field(0.0, ge=0, le=1, description="SUMO's sigma; above 0 needs the load reset.")
+    driver_noise: float | None = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="SUMO's sigma of all drivers, all of one speed; null: as their types say; not 0: load reset.",
+    )
     teleport_seconds: float = Field(300.0, description="SUMO moves a vehicle stuck this long; negative: never.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") == "paper":
+            return {"max_steps": PAPER_STEPS, "score": "sumo_travel_time", **values}
+        return values
+
+    @property
+    def planned_seconds(self) -> float:
+        """Simulated seconds of an episode before its trips are known: within them the drawn background departs."""
+        return float((self.max_steps or PAPER_STEPS) * self.step_seconds)
 
 
 class ModelSettings(_Group):

@@ -22,10 +22,11 @@ from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.picture import draw_map
-from leed_agentic.runs.files import copy_file, write_json, write_text
+from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
-from leed_agentic.traffic.demonstration import DemonstrationSet, write_sumo_config, write_sumo_routes
+from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
 from leed_agentic.versions import package_versions
@@ -77,7 +78,7 @@ def generate(
     settings = resolved(settings)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
-    own = own_trajectories(policy, scenario) if policy else None
+    trajectories = own_trajectories(policy, scenario) if policy else None
     folder, made_here = Path(), not (out and out.exists())
 
     def make_folder() -> Path:
@@ -99,7 +100,7 @@ def generate(
     state = State()
     try:
         write_json(folder / "settings.json", settings.for_file())
-        for reached in steps(Context(parts=parts, trajectories=own, review=ask is not None), callbacks, ask):
+        for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
@@ -208,12 +209,8 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     if state.get("reviewed"):
         demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
     demonstrations.save(folder / "demonstrations.json")
-    net_file = parts.network.net_file
-    # Beside its routes, so that they can be driven anywhere.
-    net_name = "map.net.xml.gz" if net_file.name.endswith(".gz") else "map.net.xml"
-    copy_file(net_file, folder / net_name)
-    write_sumo_routes(folder / "routes.rou.xml", parts.scenario, best.routes)
-    write_sumo_config(folder / "run.sumocfg", net_name, "routes.rou.xml")
+    driven = best.episode.driven if best.episode else None
+    write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)

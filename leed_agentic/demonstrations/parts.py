@@ -21,8 +21,9 @@ from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import ModelSettings, Settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
-from leed_agentic.traffic.scenario import Scenario, draw_scenario
+from leed_agentic.traffic.scenario import Scenario
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -87,8 +88,7 @@ class Parts:
 
 def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
     """The scenario that the settings and their seed make on this map."""
-    seconds = settings.environment.max_steps * settings.environment.step_seconds
-    return draw_scenario(network, settings.scenario, settings.seed, seconds)
+    return scenario_for(network, settings)
 
 
 def made_with(settings: Settings, scenario: Scenario) -> dict[str, Any]:

@@ -250,7 +250,7 @@ def _world(settings: Settings) -> str:
         "seed": settings.seed,
         "map": [settings.map.name, settings.map.lefthand],
         "scenario": settings.scenario.model_dump(mode="json"),
-        "seconds": environment.max_steps * environment.step_seconds,
+        "seconds": environment.planned_seconds,
     }
     return json.dumps(content, sort_keys=True)
 

@@ -14,6 +14,7 @@ from leed_agentic.experiments.statistics import Estimate, improvement_and_interv
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
 from leed_agentic.runs.files import read_json
 from leed_agentic.runs.log import read_csv
+from leed_agentic.settings import PAPER_STEPS
 
 LAST = 50
 """Episodes behind a final figure."""
@@ -123,7 +124,7 @@ def read_results(
     members: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         members.setdefault((run.place, run.arm), []).append(run)
-        results.max_steps[run.place] = run.settings.environment.max_steps
+        results.max_steps[run.place] = run.settings.environment.max_steps or PAPER_STEPS
     for (place, arm), group in members.items():
         folders = [parent / run.key for run in group]
         results.groups.setdefault(place, {})[arm] = _group(group, folders, test_episodes)

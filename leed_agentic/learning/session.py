@@ -22,8 +22,9 @@ from leed_agentic.learning.trainer import Trainer
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
-from leed_agentic.traffic.scenario import Scenario, draw_scenario
+from leed_agentic.traffic.scenario import Scenario
 
 MakeGraphSource = Callable[[Settings, RouteEnv, Path | None], DemonstrationSource]
 """How the language model's source is made; handed in, because learning knows no language model."""
@@ -53,8 +54,7 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
     if scenario is None:
-        seconds = float(settings.environment.max_steps * settings.environment.step_seconds)
-        scenario = draw_scenario(network, settings.scenario, settings.seed, seconds)
+        scenario = scenario_for(network, settings)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
     return RouteWorld(RouteEnv(network, scenario, settings.environment))

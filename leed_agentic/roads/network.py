@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -60,6 +60,17 @@ class Junction:
     lat: float | None
 
 
+class Goal(NamedTuple):
+    """A destination that only one street reaches: the end of `edge`, which lies at `junction`."""
+
+    junction: str
+    edge: str
+
+
+Destination = str | Goal
+"""A junction's id, reached at the end of any edge that ends there, or a goal."""
+
+
 class RoadNetwork:
     """The largest strongly connected set of passenger edges of a SUMO network: every edge can reach every other.
 
@@ -103,7 +114,8 @@ class RoadNetwork:
             self._ending[edge.to_junction].append(edge.index)
         self._allowed = {s.id: s.allowed for s in net.streets.values()}
         self._turns = net.turns
-        self._searches: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._location = (net.projection, net.offset)
+        self._searches: dict[tuple[Destination, str], tuple[np.ndarray, np.ndarray]] = {}
 
     def __repr__(self) -> str:
         return f"RoadNetwork({self.name!r}, {len(self.edges)} edges, {len(self.junctions)} junctions)"
@@ -150,6 +162,17 @@ class RoadNetwork:
             raise UsageError(
                 f"Map {self.name} has no junction {junction_id!r}; {nearest_id(junction_id, self._junction_by_id)}"
             ) from None
+
+    def point(self, lon: float, lat: float) -> tuple[float, float] | None:
+        """Network coordinates of a longitude and latitude, metres; None for a network without projection."""
+        projection, (x0, y0) = self._location
+        if projection is None:
+            return None
+        import pyproj
+
+        # Checked when the junctions' own places were computed with it.
+        x, y = pyproj.Proj(projection)(lon, lat)
+        return x + x0, y + y0
 
     def has_junction(self, junction_id: str) -> bool:
         return junction_id in self._junction_by_id
@@ -199,18 +222,23 @@ class RoadNetwork:
         order = csr_matrix((np.arange(1, len(later) + 1), (later, earlier)), shape=(len(self.edges),) * 2)
         return order, later[order.data - 1]
 
-    def _search(self, junction_id: str, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _sources(self, destination: Destination) -> list[int]:
+        if isinstance(destination, Goal):
+            return [self.edge(destination.edge).index]
+        return self._ending[self.junction(destination).id]
+
+    def _search(self, destination: Destination, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         graph, paying = self._backwards
         weighed = csr_matrix((costs[paying], graph.indices, graph.indptr), shape=graph.shape)
-        sources = self._ending[self.junction(junction_id).id]
+        sources = self._sources(destination)
         cost, after, _ = dijkstra(weighed, indices=sources, min_only=True, return_predecessors=True)
         return cost, after
 
-    def _to_junction(self, junction_id: str, metric: str) -> tuple[np.ndarray, np.ndarray]:
-        key = (junction_id, metric)
+    def _to_destination(self, destination: Destination, metric: str) -> tuple[np.ndarray, np.ndarray]:
+        key = (destination, metric)
         found = self._searches.get(key)
         if found is None:
-            found = self._search(junction_id, self.travel_times if metric == "time" else self.lengths)
+            found = self._search(destination, self.travel_times if metric == "time" else self.lengths)
             if len(self._searches) * (found[0].nbytes + found[1].nbytes) >= _SEARCH_BYTES:
                 self._searches.pop(next(iter(self._searches)), None)
             self._searches[key] = found
@@ -226,9 +254,9 @@ class RoadNetwork:
         """Metres of every edge, shape (edges,)."""
         return np.array([e.length for e in self.edges])
 
-    def times_to(self, junction_id: str) -> np.ndarray:
-        """Free-flow seconds from the END of each edge to the junction, shape (edges,); 0 where the edge ends there."""
-        return self._to_junction(junction_id, "time")[0]
+    def times_to(self, destination: Destination) -> np.ndarray:
+        """Free-flow seconds from the END of each edge to the destination, shape (edges,); 0 where it ends there."""
+        return self._to_destination(destination, "time")[0]
 
     def times_from(self, edge_id: str) -> np.ndarray:
         """Free-flow seconds from the END of this edge to the END of each edge, shape (edges,)."""
@@ -236,17 +264,17 @@ class RoadNetwork:
         graph = csr_matrix((self.travel_times[later], (earlier, later)), shape=(len(self.edges),) * 2)
         return dijkstra(graph, indices=self.edge(edge_id).index)
 
-    def distances_to(self, junction_id: str) -> np.ndarray:
-        """Metres along the shortest legal path from the END of each edge to the junction, shape (edges,)."""
-        return self._to_junction(junction_id, "length")[0]
+    def distances_to(self, destination: Destination) -> np.ndarray:
+        """Metres along the shortest legal path from the END of each edge to the destination, shape (edges,)."""
+        return self._to_destination(destination, "length")[0]
 
     def straight_distance(self, junction_a: str, junction_b: str) -> float:
         """Metres between two junctions as the crow flies."""
         a, b = self.junction(junction_a), self.junction(junction_b)
         return math.hypot(a.x - b.x, a.y - b.y)
 
-    def shortest_path(self, start_edge: str, junction_id: str, costs: np.ndarray | None = None) -> list[str]:
-        """Edge ids from the start edge (included) to an edge that ends at the junction, fastest by free-flow time.
+    def shortest_path(self, start_edge: str, destination: Destination, costs: np.ndarray | None = None) -> list[str]:
+        """Edge ids from the start edge (included) to an edge that ends at the destination, fastest by free-flow time.
 
         Args:
             costs: seconds per edge, shape (edges,), in place of free-flow times (congestion, perturbed costs); infinity
@@ -256,23 +284,25 @@ class RoadNetwork:
             UsageError: an unknown edge or junction, a cost below 0 or no number, or closed edges that leave no path.
         """
         if costs is None:
-            return list(self._fastest_path(start_edge, junction_id))
+            return list(self._fastest_path(start_edge, destination))
         if not (costs >= 0).all():
             worst = self.edges[int(np.argmin(np.where(np.isnan(costs), -np.inf, costs)))]
             raise UsageError(f"Edge {worst.id} costs {costs[worst.index]} s; a cost must be 0 or more.")
-        return self._walk(self.edge(start_edge), junction_id, self._search(junction_id, costs)[1])
+        return self._walk(self.edge(start_edge), destination, self._search(destination, costs)[1])
 
     @lru_cache(maxsize=16384)  # noqa: B019 - as above; a fleet asks for the same few tails again and again
-    def _fastest_path(self, start_edge: str, junction_id: str) -> tuple[str, ...]:
-        after = self._to_junction(junction_id, "time")[1]
-        return tuple(self._walk(self.edge(start_edge), junction_id, after))
+    def _fastest_path(self, start_edge: str, destination: Destination) -> tuple[str, ...]:
+        after = self._to_destination(destination, "time")[1]
+        return tuple(self._walk(self.edge(start_edge), destination, after))
 
-    def _walk(self, current: Edge, junction_id: str, after: np.ndarray) -> list[str]:
+    def _walk(self, current: Edge, destination: Destination, after: np.ndarray) -> list[str]:
         path = [current.id]
-        while current.to_junction != junction_id:
+        sources = self._sources(destination)
+        while current.index not in sources:
             following = int(after[current.index])
             if following < 0:
-                raise UsageError(f"No open street leads from {path[0]} to junction {junction_id}; close fewer edges.")
+                where = f"edge {destination.edge}" if isinstance(destination, Goal) else f"junction {destination}"
+                raise UsageError(f"No open street leads from {path[0]} to {where}; close fewer edges.")
             current = self.edges[following]
             path.append(current.id)
         return path

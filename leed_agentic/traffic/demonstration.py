@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from leed_agentic.errors import UsageError
-from leed_agentic.runs.files import write_json, write_text
+from leed_agentic.runs.files import write_json
 from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-demonstrations"
@@ -81,25 +79,3 @@ class DemonstrationSet:
             return cls(Scenario.from_json(data["scenario"]), routes, rounds, dict(data.get("provenance", {})))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"Cannot read the demonstrations {file} ({type(error).__name__}: {error}).") from error
-
-
-def write_sumo_routes(file: Path, scenario: Scenario, routes: Mapping[int, list[str]]) -> None:
-    """Routes in SUMO's .rou.xml form, sorted by departure as SUMO requires, driven like the environment's vehicles."""
-    lines = ["<routes>", '    <vType id="leed" sigma="0" speedDev="0"/>']
-    for trip in sorted(scenario.agents, key=lambda t: (t.departure, t.agent)):
-        if trip.agent in routes:
-            edges = quoteattr(" ".join(routes[trip.agent]))
-            lines.append(f'    <vehicle id="agent_{trip.agent}" type="leed" depart="{trip.departure:.2f}">')
-            lines.append(f"        <route edges={edges}/>")
-            lines.append("    </vehicle>")
-    write_text(file, "\n".join([*lines, "</routes>", ""]))
-
-
-def write_sumo_config(file: Path, net_file: str, route_file: str) -> None:
-    """A .sumocfg beside the two files: `sumo -c FILE` drives the routes."""
-    write_text(
-        file,
-        "<configuration>\n    <input>\n"
-        f"        <net-file value={quoteattr(net_file)}/>\n        <route-files value={quoteattr(route_file)}/>\n"
-        '    </input>\n    <processing>\n        <default.speeddev value="0"/>\n    </processing>\n</configuration>\n',
-    )

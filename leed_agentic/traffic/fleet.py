@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.errors import UsageError
+from leed_agentic.roads.network import Edge, Goal, RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
-from leed_agentic.traffic.scenario import AgentTrip, Scenario
+from leed_agentic.traffic.additional import in_order, type_of
+from leed_agentic.traffic.closures import OpenStreets
+from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario
 from leed_agentic.traffic.simulation import Simulation
 
 
@@ -26,8 +30,10 @@ class Vehicle:
     """The edge at whose end the next choice is made."""
     heading_home: bool
     """No choice is left: the last chosen edge ends at the destination."""
+    planned: Sequence[str] = ()
+    """A route it was given; followed for as long as it chooses the same edges."""
     tail: list[str] = field(default_factory=list)
-    """The fastest path behind the chosen edges, as SUMO has it."""
+    """What lies behind the chosen edges, as SUMO has it: the rest of the given route, else the fastest path."""
     inserted: bool = False
     rerouted: bool = False
     """Whether SUMO knows of every choice."""
@@ -45,15 +51,27 @@ class Vehicle:
     """Seconds it takes at the speed limit from the start of the edge under the car to the car."""
 
     @classmethod
-    def at_start(cls, trip: AgentTrip, name: str, edge: Edge) -> Vehicle:
-        return cls(trip, name, [edge], [edge.travel_time], edge, edge.to_junction == trip.destination)
+    def at_start(cls, trip: AgentTrip, edge: Edge, planned: Sequence[str] = ()) -> Vehicle:
+        on_route = planned if planned and planned[0] == edge.id else ()
+        return cls(trip, trip.id, [edge], [edge.travel_time], edge, trip.ends_at(edge), on_route)
 
     def take(self, edge: Edge) -> None:
         """Append an edge to the chosen ones."""
+        if self.planned and (len(self.planned) == len(self.chosen) or self.planned[len(self.chosen)] != edge.id):
+            self.planned = ()
         self.chosen.append(edge)
         self.reach.append(self.reach[-1] + edge.travel_time)
         self.last = edge
-        self.heading_home = edge.to_junction == self.trip.destination
+        self.heading_home = self.trip.ends_at(edge)
+
+    def forget(self, count: int) -> None:
+        """Take the choices behind the first `count` back."""
+        del self.chosen[count:], self.reach[count:]
+        self.last = self.chosen[-1]
+        self.heading_home = self.trip.ends_at(self.last)
+        self.planned = ()
+        self.rerouted = False
+        self.check_at = 0.0
 
 
 @dataclass
@@ -82,15 +100,30 @@ class Fleet:
     vehicles: dict[int, Vehicle] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
 
-    def start(self, scenario: Scenario, agents: Sequence[int]) -> None:
-        """Place the agents at their start; the simulation must have been reset."""
+    def start(
+        self, scenario: Scenario, agents: Sequence[int], routes: Mapping[int, Sequence[str]] | None = None
+    ) -> None:
+        """Place the agents at their start; the simulation must have been reset.
+
+        Args:
+            routes: edge ids by agent that SUMO is to know of from the start, so that a vehicle that takes them drives
+                as it does in plain SUMO: which lane it keeps to depends on what lies ahead.
+        """
         self.scenario = scenario
         self.counters = Counters()
+        self.streets = OpenStreets(self.network, scenario.closures)
+        self.now = scenario.begin
+        self.others: dict[str, list[str]] = {}
+        """The routes of the background vehicles that have been sent off."""
+        self._routes_given = routes or {}
         self.vehicles = {}
         for agent in agents:
             trip = scenario.agents[agent]
-            self.vehicles[agent] = Vehicle.at_start(trip, f"agent_{agent}", self.network.edge(trip.start_edge))
-        self._background = list(scenario.background)
+            edge = self.network.edge(trip.start_edge)
+            self.vehicles[agent] = Vehicle.at_start(trip, edge, self._routes_given.get(agent, ()))
+        self._agents = {vehicle.name: agent for agent, vehicle in self.vehicles.items()}
+        self._waiting = deque(in_order(scenario))
+        self._arriving_at = 0.0
 
     def choose(self, agent: int, edge: Edge) -> None:
         """Append an edge to the agent's choices; it must be a legal successor of the last one."""
@@ -104,6 +137,7 @@ class Fleet:
 
     def must_choose(self, now: float) -> list[int]:
         """Agents that are on the last edge they chose, or could reach its end within a step and the margin."""
+        self.now = now
         horizon = self.settings.step_seconds + self.settings.margin_seconds
         waiting = []
         for agent, vehicle in self.vehicles.items():
@@ -123,55 +157,133 @@ class Fleet:
         return waiting
 
     def fallback(self, agent: int) -> str:
-        """The edge the fastest path takes from the agent's last chosen edge."""
+        """The edge the fastest path takes from the agent's last chosen edge; if closures leave none, any next one."""
         vehicle = self.vehicles[agent]
-        return self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1]
+        try:
+            return self.streets.path(vehicle.last.id, vehicle.trip.goal, self.now)[1]
+        except UsageError:
+            return vehicle.last.successors[0]
+
+    def whole_route(self, agent: int) -> list[str]:
+        """Edge ids of the agent's choices and of what SUMO has behind them."""
+        vehicle = self.vehicles[agent]
+        return [edge.id for edge in vehicle.chosen] + vehicle.tail
 
     def drive(self, now: float, until: float) -> list[int]:
         """Let SUMO run from `now` to `until`; returns the agents that arrived, with `arrived_at` set to the second."""
+        self.now = now
+        self._insert(now, until)
         could_arrive = False
         for vehicle in self.vehicles.values():
             if vehicle.arrived_at is not None:
                 continue
-            if not vehicle.rerouted:
-                self._reroute(vehicle, now, until)
+            if vehicle.inserted and not vehicle.rerouted:
+                self._reroute(vehicle, now)
             if vehicle.heading_home and vehicle.inserted and not could_arrive:
                 could_arrive = now + self._seconds_left(vehicle, now) <= until + 1
-        self._insert_background(now, until)
+        # What has begun before the first step is met in it.
+        surprises = self.streets.surprises(now if now > self.scenario.begin else -math.inf, until)
         arrived = []
         # Second by second only when somebody may arrive, so that the arrival is known to the second.
-        ends = range(int(now) + 1, int(until) + 1) if could_arrive else [until]
+        ends = [float(end) for end in range(int(now) + 1, int(until) + 1)] if could_arrive or surprises else [until]
         for end in ends:
-            names = self.simulation.advance(end)
-            if names:
-                for agent, vehicle in self.vehicles.items():
-                    if vehicle.name in names:
-                        vehicle.arrived_at = float(end)
-                        arrived.append(agent)
+            for name in self.simulation.advance(end):
+                agent = self._agents.get(name)
+                if agent is not None:
+                    self.vehicles[agent].arrived_at = end
+                    arrived.append(agent)
             self.counters.teleports += self.simulation.api.simulation.getStartingTeleportNumber()
             self.counters.collisions += self.simulation.api.simulation.getCollidingVehiclesNumber()
-        return arrived
+            if any(begin <= end for begin in surprises):
+                surprises = [begin for begin in surprises if begin > end]
+                self._divert(end)
+        return sorted(arrived)
 
-    def _insert_background(self, now: float, until: float) -> None:
-        while self._background and self._background[0].departure < until:
-            trip = self._background.pop(0)
-            name = f"background_{len(self._background)}"
-            route = self.network.shortest_path(trip.start_edge, trip.destination)
-            self.simulation.add(name, route, max(trip.departure, now))
+    def _insert(self, now: float, until: float) -> None:
+        """Hand SUMO the vehicles that depart before `until`, in the order in which a route file would."""
+        while self._waiting and (self._waiting[0].departure < until or self.scenario.rerouting):
+            trip = self._waiting.popleft()
+            if isinstance(trip, BackgroundTrip):
+                route = self._others_route(trip, max(trip.departure, now))
+                kind = type_of(trip.type, self.scenario.rerouting)
+                self.others[trip.id] = route
+                self.simulation.add(trip.id, route, max(trip.departure, now), kind, trip.attributes)
+            elif trip.agent in self.vehicles:
+                vehicle = self.vehicles[trip.agent]
+                self._plan_tail(vehicle)
+                route = [edge.id for edge in vehicle.chosen] + vehicle.tail
+                self.simulation.add(vehicle.name, route, max(trip.departure, now), trip.type, trip.attributes)
+                vehicle.inserted = vehicle.rerouted = True
 
-    def _reroute(self, vehicle: Vehicle, now: float, until: float) -> None:
-        if not vehicle.inserted and vehicle.trip.departure >= until:
+    def _others_route(self, trip: BackgroundTrip, now: float) -> list[str]:
+        if trip.route and not self.streets.blocks(trip.route[1:], now):
+            return list(trip.route)
+        if trip.route and not all(map(self.network.has_edge, (trip.route[0], trip.route[-1]))):
+            # It uses streets that we know no way on; it waits where its own is closed.
+            return list(trip.route)
+        last = self.network.edge(trip.route[-1]) if trip.route else None
+        goal = Goal(last.to_junction, last.id) if last else trip.goal
+        try:
+            return self.streets.path(trip.start_edge, goal, now)
+        except UsageError:
+            return list(trip.route) or self.network.shortest_path(trip.start_edge, goal)
+
+    def _plan_tail(self, vehicle: Vehicle) -> None:
+        if vehicle.planned:
+            vehicle.tail = list(vehicle.planned[len(vehicle.chosen) :])
             return
-        vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.destination)[1:]
-        if not vehicle.inserted:
-            self.simulation.add(vehicle.name, [e.id for e in vehicle.chosen] + vehicle.tail, vehicle.trip.departure)
-            vehicle.inserted = True
-        else:
-            self._look(vehicle, now)
-            # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
-            first = vehicle.position + vehicle.in_junction
-            self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
+        try:
+            vehicle.tail = self.streets.path(vehicle.last.id, vehicle.trip.goal, self.now)[1:]
+        except UsageError:
+            # Closed in; it drives on as if the streets were open, and waits where they are not.
+            vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.goal)[1:]
+
+    def _reroute(self, vehicle: Vehicle, now: float) -> None:
+        self._plan_tail(vehicle)
+        self._look(vehicle, now)
+        # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
+        first = vehicle.position + vehicle.in_junction
+        self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
         vehicle.rerouted = True
+
+    def _divert(self, now: float) -> None:
+        """Everybody whose way a closure has just cut looks for another."""
+        self.now = now
+        closed = self.streets.closed(now)
+        for vehicle in self.vehicles.values():
+            if not vehicle.inserted or vehicle.arrived_at is not None:
+                continue
+            self._look(vehicle, now)
+            ahead = [k for k in range(vehicle.position + 1, len(vehicle.chosen)) if vehicle.chosen[k].id in closed]
+            # Inside a junction it has all but entered the next edge.
+            ahead = [k for k in ahead if not (vehicle.in_junction and k == vehicle.position + 1)]
+            if ahead:
+                vehicle.forget(ahead[0])
+            elif closed.isdisjoint(vehicle.tail):
+                continue
+            vehicle.planned = ()
+            self._reroute(vehicle, now)
+        api = self.simulation.api.vehicle
+        for name in self.simulation.under_way:
+            if name in self._agents or api.getRoadID(name) == "":
+                continue
+            route, at = list(api.getRoute(name)), api.getRouteIndex(name)
+            first = at + (api.getRoadID(name)[:1] == ":")
+            if (
+                first + 1 >= len(route)
+                or closed.isdisjoint(route[first + 1 :])
+                or not self.network.has_edge(route[first])
+            ):
+                continue
+            last = self.network.edge(route[-1]) if self.network.has_edge(route[-1]) else None
+            if last is None:
+                continue
+            try:
+                path = self.streets.path(route[first], Goal(last.to_junction, last.id), now)
+            except UsageError:
+                continue
+            api.setRoute(name, path)
+            self.others[name] = [*route[:first], *path]
 
     def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
         """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""

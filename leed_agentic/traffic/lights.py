@@ -7,10 +7,10 @@ from dataclasses import replace
 import sumolib
 
 from leed_agentic.traffic.baselines import Plan, Task
-from leed_agentic.traffic.coordinate import Routes, shortest_paths
 from leed_agentic.traffic.judge import Judge
 from leed_agentic.traffic.paths import Costs
 from leed_agentic.traffic.signals import read_signals
+from leed_agentic.traffic.starts import Routes, shortest_paths
 from leed_agentic.traffic.street_graph import StreetGraph
 from leed_agentic.traffic.street_times import StreetTimes, Visits
 from leed_agentic.traffic.trips import Trips

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.traffic.view import View
 
-if TYPE_CHECKING:
-    from leed_agentic.traffic.route_choice import RouteChoice
+Score = Callable[[View, int, Edge], float]
+Observation = Callable[[View, int], np.ndarray]
+Columns = Callable[[int], Iterable[int]]
 
-Score = Callable[["RouteChoice", int, Edge], float]
-Observation = Callable[["RouteChoice", int], np.ndarray]
+LONGEST_WAIT = 90.0
+"""Seconds that standing cars may add to a street: SUMO reads one car at a red light as hours."""
 
 scores: Registry[Score] = Registry("score")
 observations: Registry[Observation] = Registry("observation")
 
 
+def junctions_in(columns: Columns) -> Callable[[Observation], Observation]:
+    """Decorator of an observation that says which of its columns hold a junction's index (-1: none).
+
+    Networks learn badly from an index taken as a size, so they look these columns up; all others are compressed.
+
+    Args:
+        columns: from the observation's length to the columns.
+    """
+
+    def mark(observation: Observation) -> Observation:
+        observation.junction_columns = columns  # type: ignore[attr-defined]
+        return observation
+
+    return mark
+
+
+def junction_columns(observation: Observation, size: int) -> tuple[int, ...]:
+    """The columns of an observation of this length that hold junctions; none where it does not say so."""
+    columns: Columns = getattr(observation, "junction_columns", lambda size: ())
+    return tuple(columns(size))
+
+
 @observations.register("table1")
-def table1(env: RouteChoice, agent: int) -> np.ndarray:
+@junctions_in(lambda size: (0, 1, *range(3, size, 2)))
+def table1(env: View, agent: int) -> np.ndarray:
     """[current junction, destination junction, (score, end junction) of each available edge], shape (2 + 2m,), float32.
 
     Junctions are their index on the map. Slots without an edge hold score 0 and junction -1.
@@ -47,24 +71,30 @@ def _without_scores(network: RoadNetwork, edge_index: int, destination: str) -> 
 
 
 @scores.register("travel_time")
-def current_travel_time(env: RouteChoice, agent: int, edge: Edge) -> float:
-    """Seconds the edge takes at the mean speed of the vehicles on it now (SUMO's edge travel time)."""
+def current_travel_time(env: View, agent: int, edge: Edge) -> float:
+    """Seconds the edge takes at the mean speed of the vehicles on it now, at most LONGEST_WAIT above free flow."""
+    return min(float(env.simulation.api.edge.getTraveltime(edge.id)), edge.travel_time + LONGEST_WAIT)
+
+
+@scores.register("sumo_travel_time")
+def sumo_travel_time(env: View, agent: int, edge: Edge) -> float:
+    """The same as SUMO reads it, to which one car at a red light is hours."""
     return float(env.simulation.api.edge.getTraveltime(edge.id))
 
 
 @scores.register("vehicles")
-def vehicles(env: RouteChoice, agent: int, edge: Edge) -> float:
+def vehicles(env: View, agent: int, edge: Edge) -> float:
     """Number of vehicles on the edge now."""
     return float(env.simulation.api.edge.getLastStepVehicleNumber(edge.id))
 
 
 @scores.register("straight")
-def straight(env: RouteChoice, agent: int, edge: Edge) -> float:
+def straight(env: View, agent: int, edge: Edge) -> float:
     """Metres as the crow flies from the edge's end to the agent's destination."""
     return env.network.straight_distance(edge.to_junction, env.scenario.agents[agent].destination)
 
 
 @scores.register("network")
-def along_network(env: RouteChoice, agent: int, edge: Edge) -> float:
+def along_network(env: View, agent: int, edge: Edge) -> float:
     """Metres along the shortest legal path from the edge's end to the destination: with it routing is an argmin."""
-    return float(env.network.distances_to(env.scenario.agents[agent].destination)[edge.index])
+    return float(env.network.distances_to(env.scenario.agents[agent].goal)[edge.index])

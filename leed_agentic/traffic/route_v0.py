@@ -9,8 +9,8 @@ import pettingzoo
 
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import load_settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
-from leed_agentic.traffic.scenario import draw_scenario
 
 ID = "leed/Route-v0"
 
@@ -19,19 +19,19 @@ def parallel_env(map: str = "braunschweig", agents: int = 10, seed: int = 0, **e
     """A RouteEnv on a named map or a network file, with a scenario drawn from the seed; `reset(seed=s)` draws another.
 
     Args:
-        environment: fields of `EnvironmentSettings`, such as `max_steps=50` or `mask_in_observation=True`.
+        environment: fields of `EnvironmentSettings`, such as `max_steps=50` or `mask_in_observation=True`; also
+            `scenario`, fields of `ScenarioSettings`, such as `{"demand": "mine.trips.xml"}`.
 
     Raises:
         UsageError: unknown map or setting, or more agents than the map can hold.
     """
-    values = {f"environment.{name}": value for name, value in environment.items()}
+    values = {f"scenario.{name}": value for name, value in environment.pop("scenario", {}).items()}
+    values |= {f"environment.{name}": value for name, value in environment.items()}
     settings = load_settings(overrides={"map.name": map, "scenario.agents": agents, "seed": seed, **values})
     network = open_map(settings.map.name, settings.map)
-    seconds = settings.environment.max_steps * settings.environment.step_seconds
-    draw = partial(draw_scenario, network, settings.scenario, episode_seconds=seconds)
-    env = RouteEnv(network, draw, settings.environment)
-    env.scenario = draw(settings.seed)
-    return env
+    if settings.scenario.demand:
+        return RouteEnv(network, scenario_for(network, settings), settings.environment, seed=settings.seed)
+    return RouteEnv(network, partial(scenario_for, network, settings), settings.environment, seed=settings.seed)
 
 
 if ID not in pettingzoo.parallel_registry:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import math
+import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import plain_name
 from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.traffic.additional import REROUTING_OPTIONS, additional_text, is_exact, vehicle_attributes
+from leed_agentic.traffic.scenario import VEHICLE_TYPE, Scenario
 
-VEHICLE_TYPE = "leed"
 LONGEST_CYCLE = 600
 """Seconds: with a longer common cycle of all lights, running up to its next start costs more than loading afresh."""
 SUMO_SEEDS = 2**31
@@ -23,46 +27,64 @@ _libsumo_owner: weakref.ref[Simulation] | None = None
 
 
 class Simulation:
-    """One SUMO simulation of one network; times are seconds since the last reset.
+    """One SUMO simulation of one network; times are the scenario's, in seconds.
 
     Actuated lights are run with their programmed phase lengths (static), so that a cleared network in the same phase of
     the lights' cycle is the same state as a freshly loaded one (the fast reset). Drivers have no noise by default.
 
+    Args:
+        scenario: its vehicle types and closures are loaded with the net.
+
     Raises:
-        UsageError: a second libsumo simulation in one process, or a fast reset asked for where it is not exact.
+        UsageError: a second libsumo simulation in one process, a fast reset asked for where it is not exact, or a
+            vehicle type that SUMO refuses.
         UnavailableError: SUMO does not start.
     """
 
-    def __init__(self, network: RoadNetwork, settings: EnvironmentSettings, seed: int = 0) -> None:
+    def __init__(self, network: RoadNetwork, settings: EnvironmentSettings, scenario: Scenario, seed: int = 0) -> None:
         self.network = network
         self.settings = settings
         self.api: Any = None
-        self._start = 0.0
+        self.additional = ""
+        """What was loaded beside the net."""
+        self.seed = seed
+        """SUMO's own, of the last load."""
+        self._scenario = scenario
+        self._folder = tempfile.TemporaryDirectory(prefix="leed-sumo-")
+        self._lights: dict[str, list[tuple[float, str]]] = {}
+        self._shift = 0.0
         self._vehicles: set[str] = set()
         self._routes = 0
-        self._launch(seed)
-        self._loaded_seed = seed
-        cycle = self._common_cycle()
-        exact = settings.driver_noise == 0 and cycle <= LONGEST_CYCLE
-        if settings.reset == "fast" and not exact:
-            raise UsageError(
-                "The fast reset is not exact with driver noise or with lights whose common cycle is "
-                f"{cycle} s; set environment.reset=load."
-            )
-        self.fast_reset = exact and settings.reset != "load"
-        self.cycle = max(cycle, 1)
+        self._launch()
+        self.cycle = max(self._common_cycle(), 1)
         """Seconds after which all lights are where they were: a fast reset runs on to a multiple of it."""
+        if settings.reset == "fast" and not self.fast_reset:
+            self.close()
+            raise UsageError(
+                "The fast reset is not exact with driver noise, closures, rerouting vehicles, random places, or lights "
+                f"of a common cycle above {LONGEST_CYCLE} s (here {self.cycle} s); set environment.reset=load."
+            )
+
+    @property
+    def fast_reset(self) -> bool:
+        """Whether clearing the streets is as good as loading afresh, and wanted."""
+        exact = is_exact(self._scenario, self.settings.driver_noise) and self.cycle <= LONGEST_CYCLE
+        return exact and self.settings.reset != "load"
 
     # -- life cycle ----------------------------------------------------------------------------------------------------
-    def _arguments(self, seed: int) -> list[str]:
+    def _arguments(self) -> list[str]:
+        file = Path(self._folder.name) / "additional.add.xml"
+        file.write_text(self.additional, encoding="utf-8")
         return [
-            *("--net-file", plain_name(self.network.net_file), "--seed", str(seed % SUMO_SEEDS), "--step-length", "1"),
-            *("--default.speeddev", "0", "--time-to-teleport", str(self.settings.teleport_seconds)),
-            *("--collision.action", "warn", "--no-step-log", "true", "--no-warnings", "true"),
+            *("--net-file", plain_name(self.network.net_file), "--additional-files", str(file)),
+            *("--begin", f"{self._scenario.begin:.10g}", "--seed", str(self.seed % SUMO_SEEDS), "--step-length", "1"),
+            *("--time-to-teleport", str(self.settings.teleport_seconds), "--collision.action", "warn"),
+            *(*options_of(self._scenario, self.settings), "--no-step-log", "true", "--no-warnings", "true"),
         ]
 
-    def _launch(self, seed: int) -> None:
+    def _launch(self) -> None:
         global _libsumo_owner
+        self.additional = self._additional({})
         try:
             if self.settings.backend == "libsumo":
                 import libsumo
@@ -78,7 +100,7 @@ class Simulation:
                 if libsumo.isLoaded():
                     # Left behind by an environment that was dropped without close().
                     libsumo.close()
-                libsumo.start(["sumo", *self._arguments(seed)])
+                libsumo.start(["sumo", *self._arguments()])
                 self.api = libsumo
                 _libsumo_owner = weakref.ref(self)
             else:
@@ -87,7 +109,7 @@ class Simulation:
 
                 label = f"leed-{id(self)}"
                 binary = f"{sumo.SUMO_HOME}/bin/sumo"
-                traci.start([binary, *self._arguments(seed)], label=label, stdout=None)
+                traci.start([binary, *self._arguments()], label=label, stdout=None)
                 self.api = traci.getConnection(label)
         except (ImportError, OSError, RuntimeError) as error:
             raise UnavailableError(f"SUMO does not start ({error}); run `leed doctor`.") from error
@@ -99,19 +121,32 @@ class Simulation:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Driver type and static lights; both are lost when SUMO loads afresh."""
-        self.api.vehicletype.copy("DEFAULT_VEHTYPE", VEHICLE_TYPE)
-        self.api.vehicletype.setImperfection(VEHICLE_TYPE, self.settings.driver_noise)
+        """What only a running SUMO knows of the net, which then loads once more: lanes, and actuated lights' phases."""
         lights = self.api.trafficlight
         for light in lights.getIDList():
             active = lights.getProgram(light)
             for logic in lights.getAllProgramLogics(light):
                 if logic.programID == active and logic.type in _ACTUATED:
-                    phases = [lights.Phase(p.duration, p.state) for p in logic.phases]
-                    lights.setProgramLogic(light, lights.Logic("leed-static", 0, 0, phases))
-        self._start = self.api.simulation.getTime()
+                    self._lights[light] = [(p.duration, p.state) for p in logic.phases]
+        if self._lights or self._scenario.closures:
+            self._load()
+
+    def _load(self) -> None:
+        edges = {edge for closure in self._scenario.closures for edge in closure.edges}
+        self.additional = self._additional({edge: self.api.edge.getLaneNumber(edge) for edge in edges})
+        try:
+            self.api.load(self._arguments())
+        except Exception as error:
+            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+                raise UsageError(f"SUMO refuses the vehicle types or closures: {error}.") from error
+            raise
+        self._shift = 0.0
         self._vehicles.clear()
         self._routes = 0
+
+    def _additional(self, lanes: Mapping[str, int]) -> str:
+        scenario = self._scenario if lanes else replace(self._scenario, closures=())
+        return additional_text(scenario, self.settings.driver_noise, lanes, self._lights)
 
     def _common_cycle(self) -> int:
         """Least common multiple of the lights' cycles, in seconds, rounded up to whole ones."""
@@ -124,21 +159,28 @@ class Simulation:
                     cycle = math.lcm(cycle, round(1000 * sum(p.duration for p in logic.phases)) or 1000)
         return cycle // 1000
 
-    def reset(self, seed: int | None = None) -> None:
-        """Back to an empty network at time 0, in the state of a fresh load."""
-        if not self.fast_reset:
-            self._loaded_seed = self._loaded_seed if seed is None else seed
-            self.api.load(self._arguments(self._loaded_seed))
-            self._prepare()
+    def reset(self, scenario: Scenario, seed: int | None = None) -> None:
+        """Back to an empty network at the scenario's begin, in the state of a fresh load."""
+        before, self._scenario = self._scenario, scenario
+        same = (scenario.types, scenario.closures, scenario.rerouting) == (
+            before.types,
+            before.closures,
+            before.rerouting,
+        )
+        if not self.fast_reset or not same:
+            self.seed = self.seed if seed is None else seed
+            self._load()
             return
         for vehicle in sorted(self._vehicles):
             self.api.vehicle.remove(vehicle)
-        now = self.api.simulation.getTime()
-        if now > 0:
-            # One step at least: SUMO forgets a removed vehicle's id only then.
-            self.api.simulationStep((math.floor(now / self.cycle) + 1) * self.cycle)
-        self._start = self.api.simulation.getTime()
         self._vehicles.clear()
+        now = self.api.simulation.getTime()
+        if now == scenario.begin and not self._routes:
+            return
+        # One step at least: SUMO forgets a removed vehicle's id only then.
+        cycles = math.floor((now - scenario.begin) / self.cycle) + 1
+        self._shift = float(cycles * self.cycle)
+        self.api.simulationStep(scenario.begin + self._shift)
 
     def close(self) -> None:
         global _libsumo_owner
@@ -147,27 +189,62 @@ class Simulation:
             self.api = None
             if self.settings.backend == "libsumo":
                 _libsumo_owner = None
+        self._folder.cleanup()
 
     # -- driving -------------------------------------------------------------------------------------------------------
     @property
     def time(self) -> float:
-        """Simulated seconds since the reset."""
-        return float(self.api.simulation.getTime() - self._start)
+        """The scenario's seconds."""
+        return float(self.api.simulation.getTime() - self._shift)
 
-    def add(self, vehicle: str, route: Sequence[str], departure: float) -> None:
-        """Let a vehicle depart on its route at `departure` seconds, or as soon after as its first edge has room."""
+    def add(
+        self,
+        vehicle: str,
+        route: Sequence[str],
+        departure: float,
+        kind: str = VEHICLE_TYPE,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        """Let a vehicle depart on its route at `departure` seconds, or as soon after as its first edge has room.
+
+        Args:
+            kind: its vType.
+            attributes: SUMO's, such as {"departLane": "best"}.
+
+        Raises:
+            UsageError: SUMO refuses the vehicle, with SUMO's own message.
+        """
         self._routes += 1
-        name = f"{vehicle}@{self._start}#{self._routes}"
-        self.api.route.add(name, list(route))
-        self.api.vehicle.add(vehicle, name, typeID=VEHICLE_TYPE, depart=str(self._start + departure))
+        name = f"{vehicle}@{self._shift}#{self._routes}"
+        words = vehicle_attributes(attributes or {})
+        try:
+            self.api.route.add(name, list(route))
+            self.api.vehicle.add(vehicle, name, typeID=kind, depart=str(self._shift + departure), **words)
+        except Exception as error:
+            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+                raise UsageError(f"SUMO refuses vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
+            raise
         self._vehicles.add(vehicle)
 
     def advance(self, until: float) -> list[str]:
-        """Step to `until` seconds since the reset; returns the vehicles that reached the end of their route."""
-        self.api.simulationStep(self._start + until)
+        """Step to `until` seconds; returns the vehicles that reached the end of their route."""
+        self.api.simulationStep(self._shift + until)
         arrived = list(self.api.simulation.getArrivedIDList())
         self._vehicles.difference_update(arrived)
         return arrived
+
+    @property
+    def under_way(self) -> list[str]:
+        """Vehicles that were added and have not arrived, in order of their names."""
+        return sorted(self._vehicles)
+
+
+def options_of(scenario: Scenario, settings: EnvironmentSettings) -> list[str]:
+    """What sumo_run.drive_routes needs beside its own options to drive as here: option and value by turns."""
+    return [
+        *(() if settings.driver_noise is None else ("--default.speeddev", "0")),
+        *(REROUTING_OPTIONS if scenario.rerouting else ()),
+    ]
 
 
 def _held() -> bool:

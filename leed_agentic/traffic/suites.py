@@ -88,7 +88,7 @@ def _rush(settings: MapSettings, folder: Path) -> tuple[Path, Path]:
     generator = np.random.Generator(np.random.PCG64(RUSH_SEED))
     centre = network.end_points.mean(axis=0)
     near = np.argsort(np.linalg.norm(network.end_points - centre, axis=1), kind="stable")[:8]
-    far_enough = network.times_between >= 0.3 * network.diameter
+    shortest = 0.3 * network.diameter
     index = {junction.id: number for number, junction in enumerate(network.junctions)}
     ends = np.array([index[edge.to_junction] for edge in network.edges])
     trips: list[tuple[int, str, str]] = []
@@ -96,8 +96,9 @@ def _rush(settings: MapSettings, folder: Path) -> tuple[Path, Path]:
         start = int(generator.integers(len(network.edges)))
         goal = int(generator.choice(near)) if generator.random() < 0.75 else int(generator.integers(len(network.edges)))
         departure = int(generator.integers(RUSH_SECONDS))
-        if network.lengths[start] >= 10 and far_enough[start, ends[goal]]:
-            trips.append((departure, network.edges[start].id, network.edges[goal].id))
+        edge = network.edges[start].id
+        if network.lengths[start] >= 10 and network.trip_times(edge)[ends[goal]] >= shortest:
+            trips.append((departure, edge, network.edges[goal].id))
     lines = [
         f'    <trip id="rush{number}" depart="{departure}" departLane="best" from="{start}" to="{goal}"/>'
         for number, (departure, start, goal) in enumerate(sorted(trips))

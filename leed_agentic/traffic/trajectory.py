@@ -14,14 +14,17 @@ from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import write_text
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
+from leed_agentic.traffic.observation import LONGEST_WAIT
+from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-trajectories"
 FORMAT_VERSION = 1
-LONGEST_WAIT = 90.0
-"""Seconds that standing cars may add to a street: SUMO reads one car at a red light as hours."""
 
 Choose = Callable[[RouteEnv, int, np.ndarray, np.ndarray], int]
 """A policy: (environment, agent, observation, action mask) -> action."""
+
+Decision = tuple[np.ndarray, np.ndarray, int, float]
+"""What was observed, its mask, what was chosen, and when."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Trajectory:
     actions: np.ndarray
     """Shape (T,), int64."""
     rewards: np.ndarray
-    """Shape (T,), float64: what was paid from a decision until the next one."""
+    """Shape (T,), float64: from a decision until the next one."""
     times: np.ndarray
     """Shape (T,): simulated seconds at each decision."""
     route: tuple[str, ...]
@@ -50,10 +53,28 @@ class Trajectory:
     """Shape (d,), float32: o_T, what it would decide on next; a cut-off return bootstraps from it (4)."""
     last_mask: np.ndarray | None = None
     """Shape (m,), int8: what is legal there, which a bootstrap from action values must know; None: not recorded."""
+    arrival: float | None = None
+    """The second of the scenario's clock that SUMO gives as its arrival."""
 
     @property
     def total_reward(self) -> float:
         return float(self.rewards.sum())
+
+
+@dataclass(frozen=True)
+class Drive:
+    """What plain SUMO needs to drive an episode again; `run_files.write_sumo_run` writes it."""
+
+    scenario: Scenario
+    routes: Mapping[int, Sequence[str]]
+    """Edge ids by agent: all that it was on its way to, whether it arrived or not."""
+    others: Mapping[str, Sequence[str]]
+    """Edge ids by the id of the background vehicle; those that had not set off are not in it."""
+    additional: str
+    """Vehicle types, closures and lights, as SUMO loaded them."""
+    end: float
+    """Seconds of the scenario's clock."""
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class Episode:
     trajectories: dict[int, Trajectory]
     seconds: float
     counters: Counters
+    driven: Drive | None = None
 
     @property
     def mean_reward(self) -> float:
@@ -76,31 +98,38 @@ class Episode:
 
 def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mapping[str, Any] | None = None) -> Episode:
     """One episode in which `choose` decides for every agent: Env(pi | s_0, P), equations (1) and (2)."""
-    env.begin(seed, options)
+    known = {"routes": choose.routes} if isinstance(choose, Follow) else {}
+    env.begin(seed, {**known, **(options or {})})
     agents = env.under_way
-    decisions: dict[int, list[tuple[np.ndarray, np.ndarray, int, float]]] = {agent: [] for agent in agents}
+    decisions: dict[int, list[Decision]] = {agent: [] for agent in agents}
     rewards: dict[int, list[float]] = {agent: [] for agent in agents}
     while env.under_way:
         actions = {}
         for agent in env.deciding:
-            seen, mask = env.seen[agent], env.action_mask(agent)
-            actions[agent] = action = choose(env, agent, seen, mask)
-            decisions[agent].append((seen, mask, action, env.now))
+            observation, mask = env.observed[agent], env.action_mask(agent)
+            actions[agent] = action = choose(env, agent, observation, mask)
+            decisions[agent].append((observation, mask, action, env.now))
             rewards[agent].append(0.0)
         for agent, reward in env.advance(actions).items():
-            # What is paid before the first decision belongs to none.
+            # A reward before the first decision belongs to none.
             if rewards[agent]:
                 rewards[agent][-1] += reward
     trajectories = {agent: _trajectory(env, agent, decisions[agent], rewards[agent]) for agent in agents}
-    return Episode(trajectories, env.now, env.counters)
+    return Episode(trajectories, env.now - env.scenario.begin, env.counters, _driven(env))
 
 
-def _trajectory(env: RouteEnv, agent: int, decisions: list[Any], rewards: list[float]) -> Trajectory:
-    seen, masks, actions, times = zip(*decisions, strict=True) if decisions else ((), (), (), ())
+def _driven(env: RouteEnv) -> Drive:
+    simulation, fleet = env.simulation, env.fleet
+    routes = {agent: fleet.whole_route(agent) for agent, vehicle in fleet.vehicles.items() if vehicle.inserted}
+    return Drive(env.scenario, routes, fleet.others, simulation.additional, env.now, simulation.seed)
+
+
+def _trajectory(env: RouteEnv, agent: int, decisions: list[Decision], rewards: list[float]) -> Trajectory:
+    observations, masks, actions, times = zip(*decisions, strict=True) if decisions else ((), (), (), ())
     route = env.route(agent)
     return Trajectory(
         agent=agent,
-        observations=_rows(seen, env.observation_size, np.float32),
+        observations=_rows(observations, env.observation_size, np.float32),
         masks=_rows(masks, env.network.max_successors, np.int8),
         actions=np.array(actions, dtype=np.int64),
         rewards=np.array(rewards, dtype=np.float64),
@@ -111,6 +140,7 @@ def _trajectory(env: RouteEnv, agent: int, decisions: list[Any], rewards: list[f
         travel_seconds=env.travel_seconds(agent),
         last_observation=env.observe(agent),
         last_mask=env.action_mask(agent),
+        arrival=env.arrival(agent),
     )
 
 
@@ -125,15 +155,26 @@ def positions_of(env: RouteEnv, route: Sequence[str]) -> np.ndarray:
     return env.network.end_points[[env.network.edge(e).index for e in route]].reshape(-1, 2)
 
 
-def follow(routes: Mapping[int, Sequence[str]]) -> Choose:
-    """A policy that drives fixed routes (an expert's); off its route an agent takes the fastest path."""
+@dataclass(frozen=True)
+class Follow:
+    """A policy that drives fixed routes (an expert's); off its route an agent takes the fastest path.
 
-    def choose(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-        done, route = env.route(agent), routes.get(agent, ())
-        on_route = list(route[: len(done)]) == done and len(route) > len(done)
-        return env.action_of(agent, route[len(done)] if on_route else env.fleet.fallback(agent))
+    `drive` hands SUMO the whole routes at the start, so that the vehicles drive as in plain SUMO.
+    """
 
-    return choose
+    routes: Mapping[int, Sequence[str]]
+
+    def __call__(self, env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        done, route = env.fleet.vehicles[agent].chosen, self.routes.get(agent, ())
+        on_route = len(route) > len(done) and all(edge.id == e for edge, e in zip(done, route, strict=False))
+        if on_route and route[len(done)] in done[-1].successors:
+            action = env.action_of(agent, route[len(done)])
+            if mask[action]:
+                return action
+        return env.action_of(agent, env.fleet.fallback(agent))
+
+
+follow = Follow
 
 
 def fastest_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
@@ -147,7 +188,7 @@ def replanned_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.
     now = np.array([ask(edge.id) for edge in network.edges])
     costs = np.clip(now, network.travel_times, network.travel_times + LONGEST_WAIT)
     trip = env.scenario.agents[agent]
-    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.destination, costs)[1])
+    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.goal, costs)[1])
 
 
 def random_policy(seed: int) -> Choose:
@@ -169,6 +210,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
             "route": list(t.route),
             "arrived": t.arrived,
             "travel_seconds": t.travel_seconds,
+            "arrival": t.arrival,
             "actions": t.actions.tolist(),
             "rewards": t.rewards.tolist(),
             "times": t.times.tolist(),
@@ -210,6 +252,7 @@ def _from_row(row: Mapping[str, Any]) -> Trajectory:
         arrived=bool(row["arrived"]),
         travel_seconds=None if row["travel_seconds"] is None else float(row["travel_seconds"]),
         last_observation=np.array(row["last_observation"], dtype=np.float32),
+        arrival=None if row.get("arrival") is None else float(row["arrival"]),
         # Files of before it was recorded lack it.
         last_mask=None if row.get("last_mask") is None else np.array(row["last_mask"], dtype=np.int8),
     )

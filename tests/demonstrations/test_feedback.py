@@ -118,7 +118,7 @@ def test_a_trainer_tells_rewards_and_divergence(tmp_path):
 
 
 def test_the_page_s_own_strategy(tmp_path, monkeypatch):
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    code = re.search(r"```python\n(# my_feedback.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (tmp_path / "my_feedback.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     told = again(tmp_path / "run", "my_feedback.first_mistake", **{"model.stand_in_error_rate": 1.0})

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leed_agentic.demonstrations.planning import PlanRequest, planner_of, planners
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.planning import Planned, PlanRequest, check_planner, planner_of, planners
 from leed_agentic.demonstrations.planning.briefing import adjacency_block, agents_block
 from leed_agentic.demonstrations.planning.conversation import EXCHANGES_KEPT
 from leed_agentic.demonstrations.planning.junction import BACK, JunctionMemory, direction, options, question, walk
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.validate import validate
+from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
@@ -97,6 +101,48 @@ def test_a_cap_ends_planning_with_what_there_is(planning: str, braunschweig: Roa
     assert planned.stopped is not None
     assert "max_calls" in planned.stopped
     assert caller.usage.calls == calls
+
+
+# -- one of the user's own ---------------------------------------------------------------------------------------------
+def test_the_page_s_own_planner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, braunschweig: RoadNetwork, scenario: Scenario
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "demonstrations.md").read_text(encoding="utf-8")
+    found = re.search(r"```python\n(# my_planner.py\n.*?)```", page, re.DOTALL)
+    assert found
+    (tmp_path / "my_planner.py").write_text(found[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = {"model.name": "stand-in", "demonstration.planning": "my_planner.plan", "scenario.agents": 2}
+    made = generate(settings_for_run(overrides=overrides), tmp_path / "run")
+    assert made.demonstrations.validity == 1.0
+    assert made.summary["planning"] == "my_planner.plan"
+    assert check_planner("my_planner.plan", request_of(braunschweig, scenario, stand_in())) == []
+
+
+@pytest.mark.parametrize("planning", planners.names())
+def test_ours_keep_the_contract(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
+    assert check_planner(planning, request_of(braunschweig, scenario, stand_in(stand_in_error_rate=1.0))) == []
+
+
+def test_a_planner_that_breaks_the_contract_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, braunschweig: RoadNetwork, scenario: Scenario, tmp_path: Path
+) -> None:
+    def forgetful(request: PlanRequest) -> Any:
+        request.memory["seen"] = (1, 2)  # type: ignore[index]
+        return Planned({99: ["x"]}, memory={1: (2, 3)})  # type: ignore[dict-item]
+
+    monkeypatch.setitem(planners._items, "nothing", lambda request: None)
+    monkeypatch.setitem(planners._items, "forgetful", forgetful)
+    request = request_of(braunschweig, scenario, stand_in())
+    assert check_planner("nothing", request) == ["It must return a Planned, not NoneType."]
+    said = " ".join(check_planner("forgetful", request))
+    assert "changes request.memory" in said
+    assert "not asked for: [99]" in said
+    assert "neither a route nor a finding" in said
+    assert "comes back from JSON changed" in said
+    settings = settings_for_run(overrides={"model.name": "stand-in", "demonstration.planning": "nothing"})
+    with pytest.raises(UsageError, match="'nothing' must return a Planned"):
+        generate(settings, tmp_path / "run")
 
 
 # -- fleet and agent ---------------------------------------------------------------------------------------------------

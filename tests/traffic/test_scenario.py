@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -37,9 +38,30 @@ def test_a_drawn_scenario_keeps_its_promises(seed, agents, share, background):
     assert all(0 <= t.departure <= wanted.departure_window for t in scenario.agents)
 
 
-def test_more_agents_than_the_map_holds():
-    with pytest.raises(UsageError, match=r"holds at most \d+ agents"):
-        draw_scenario(NETWORK, ScenarioSettings(agents=1000), 0)
+def test_more_agents_than_start_edges_share_them():
+    scenario = draw_scenario(NETWORK, ScenarioSettings(agents=400), 0)
+    starts = Counter(trip.start_edge for trip in scenario.agents)
+    assert max(starts.values()) - min(starts.values()) <= 1 < max(starts.values())
+
+
+@pytest.mark.parametrize("pattern", ["hub", "cross"])
+def test_patterns(pattern):
+    scenario = draw_scenario(NETWORK, ScenarioSettings(agents=40, background=20, pattern=pattern), 1)
+    scenario.check(NETWORK)
+    xs = [j.x for j in NETWORK.junctions]
+    width = max(xs) - min(xs)
+    goals = {trip.destination for trip in scenario.vehicles}
+    if pattern == "hub":
+        assert len(goals) <= 3
+        return
+    assert all(NETWORK.junction(goal).x >= min(xs) + 0.7 * width for goal in goals)
+    starts = [NETWORK.junction(NETWORK.edge(trip.start_edge).to_junction).x for trip in scenario.vehicles]
+    assert max(starts) <= min(xs) + 0.3 * width
+
+
+def test_a_map_without_long_enough_trips_is_refused():
+    with pytest.raises(UsageError, match="has no trip of"):
+        draw_scenario(NETWORK, ScenarioSettings(pattern="hub", min_trip_share=1), 0)
 
 
 @pytest.mark.parametrize(

@@ -150,9 +150,9 @@ def question(prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> 
     caches prompts reads them once; as chat turns, because small models copy examples that stand in the question."""
     messages: list[Message] = []
     for line in prompts.texts["junction_examples"].splitlines():
-        shown, arrow, answer = line.partition("=>")
+        offered, arrow, answer = line.partition("=>")
         if arrow:
-            messages.append({"role": "user", "content": prompts.render("junction", choices=shown.strip(), agent="")})
+            messages.append({"role": "user", "content": prompts.render("junction", choices=offered.strip(), agent="")})
             messages.append({"role": "assistant", "content": answer.strip()})
     asked = prompts.render("junction", choices=", ".join(map(str, choices)), agent=trip.agent)
     return [*messages, {"role": "user", "content": asked}]
