@@ -26,7 +26,7 @@ def drive(
         None,
         metavar="[NAME]...",
         help="Route files (.rou.xml), run folders, or baselines: shortest-path, shortest-path-noise, duarouter, "
-        "random, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
+        "random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
         "rerouting dua-iterate.",
     ),
     demand: list[Path] | None = typer.Option(
