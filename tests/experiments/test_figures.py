@@ -65,10 +65,10 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     again = experiment("fig3", "--maps", "braunschweig,berlin", "--seeds", "2", *FEW, *TWO_ARMS)
     assert {**again.told, "files": None} == {**first.told, "files": None}
     # What figure 4 (b) shares with figure 3 is not made again.
-    ablation = experiment("fig4b", "--seeds", "2", *FEW)
+    ablation = experiment("fig4b", "--seeds", "1", *FEW)
     assert {row["arm"] for row in ablation.told["rows"]} == {"leed", "alpha 0.2", "alpha 0.5", "logit-ppo", "ippo"}
     assert {f: t for f, t in written().items() if f in before} == before
-    assert ablation.err.count(": done") == 6
+    assert ablation.err.count(": done") == 3
 
 
 def timings(start: str) -> list[dict[str, str]]:
@@ -152,7 +152,7 @@ def test_a_run_that_never_had_a_demonstration_is_no_figure_and_does_not_stop_the
     assert found.code == 1
     assert [row["arm"] for row in found.told["rows"]] == ["ippo"]
     (reason,) = found.told["failed"].values()
-    assert "it never had a demonstration" in reason
+    assert "never had a demonstration" in reason
     assert "no valid route" in reason
     assert f"leed, braunschweig, seed 0: failed: {reason}" in found.err
     assert json.loads(Path("experiments/demonstrations/manifest.json").read_text())["failed"] == found.told["failed"]
@@ -256,7 +256,7 @@ def test_a_failure_on_ray_is_told_in_the_same_sentence(experiment):
     found = experiment(*words, "--backend", "ray")
     assert found.code == 1
     assert [row["arm"] for row in found.told["rows"]] == ["ippo"]
-    assert all("it never had a demonstration" in reason for reason in found.told["failed"].values())
+    assert all("never had a demonstration" in reason for reason in found.told["failed"].values())
 
 
 def test_ray_that_is_not_installed_says_how_to(experiment, monkeypatch):
