@@ -363,6 +363,7 @@ def load_settings(
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     trust: bool = False,
+    uses: str | None = None,
 ) -> Settings:
     """Settings from, in rising precedence: defaults, YAML file, LEED_ variables, `a.b=value` assignments, overrides.
 
@@ -370,16 +371,21 @@ def load_settings(
         overrides: dotted name to value; entries whose value is None are left out (an option that was not given).
         environment: variables such as LEED_MODEL__NAME=stand-in; the process's own when None.
         trust: whether the file may name code to import and a server that gets this machine's key.
+        uses: the one group that the caller uses: code that the file names elsewhere is nobody's concern. None: all.
 
     Raises:
         UsageError: unreadable file, unknown key or a value out of range; the message names the key.
     """
     given = given_settings(assignments, overrides or {}, os.environ if environment is None else environment)
-    return settings_of(_from_file(file) if file else {}, str(file), given, trust)
+    return settings_of(_from_file(file) if file else {}, str(file), given, trust, uses)
 
 
 def settings_of(
-    tree: Mapping[str, Any], where: str, given: Mapping[str, Any] | None = None, trust: bool = False
+    tree: Mapping[str, Any],
+    where: str,
+    given: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    uses: str | None = None,
 ) -> Settings:
     """Settings that lie in a file, which may come from anybody: it neither runs code nor sends a key by itself.
 
@@ -388,6 +394,7 @@ def settings_of(
         where: the file, for messages.
         given: dotted name to value, said by the user on this very call; goes before the file's.
         trust: whether the file may name code to import and a server that gets this machine's key.
+        uses: as for `load_settings`.
 
     Raises:
         UsageError: the file names code that the user has not named again, an unknown key, or a value out of range.
@@ -395,11 +402,12 @@ def settings_of(
     from_file = _validated(dict(tree), where)
     given = given or {}
     settings = from_file.changed(given)
-    known = [(name, path) for name, path in settings.code() if path in _listed(given.get(name))]
-    if (known or trust) and os.getcwd() not in sys.path:
+    code = [named for named in settings.code() if uses is None or named[0].startswith(f"{uses}.")]
+    known = [(name, path) for name, path in code if path in _listed(given.get(name))]
+    if (code if trust else known) and os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own file lies.
         sys.path.append(os.getcwd())
-    unknown = [f"{name}={path}" for name, path in settings.code() if (name, path) not in known]
+    unknown = [f"{name}={path}" for name, path in code if (name, path) not in known]
     if unknown and not trust:
         raise UsageError(
             f"{where} names code to run ({', '.join(unknown)}): say --trust if you know it, or name it again with "

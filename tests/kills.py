@@ -136,8 +136,9 @@ def _made(kind: Kind, folder: Path, disturb: Callable[[subprocess.Popen[bytes]],
             while _held(folder):
                 # The processes of the one that was killed notice it in a moment.
                 time.sleep(0.05)
-        assert process.returncode in (0, 1), said
-        return Outcome(_results(kind, folder), _calls(folder), len(server.requests))
+        results = _results(kind, folder)
+        assert process.returncode in (0, 1) and results, said
+        return Outcome(results, _calls(folder), len(server.requests))
 
 
 def _server(server: ModelServer) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.options import Trust
 from leed_agentic.cli.review import Reviewer
 from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
@@ -22,9 +23,6 @@ app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes plan
 app.command()(compare)
 app.command()(check)
 
-Trust = typer.Option(
-    False, "--trust", help="Let files and folders named here name code to run, and a server that gets the key."
-)
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 
 
@@ -88,10 +86,11 @@ def generate(
         from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
         from leed_agentic.demonstrations.generate import generate as run
         from leed_agentic.demonstrations.replay import settings_for_run
+        from leed_agentic.settings import given_settings
 
         result = None
         if resume:
-            settings = settings_of_run(resume, assignments or (), given, trust)
+            settings = settings_of_run(resume, given_settings(assignments or (), given), trust)
             result = finished(resume)
         else:
             settings = settings_for_run(settings_file, assignments or (), given, trust)
@@ -173,10 +172,12 @@ def show(
     """The essential table of a run, and where its map picture is."""
     import json
 
+    from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.demonstration import DemonstrationSet
 
     if not run.is_dir():
         raise UsageError(f"There is no folder {run}; give one that `leed demo generate` made.")
+    check_links(run)
     if (run / "run.json").is_file():
         raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")

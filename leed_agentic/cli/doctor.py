@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import out, print_json
+from leed_agentic.cli.options import Trust
 from leed_agentic.errors import LeedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def doctor(
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting."),
+    trust: bool = Trust,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Check Python, SUMO, maps, the model and its key, and the run folder. Exit code 3: something is missing.
@@ -54,7 +56,8 @@ def doctor(
     """
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or (), {"model.name": model, "model.base_url": base_url})
+    given = {"model.name": model, "model.base_url": base_url}
+    settings = load_settings(settings_file, assignments or (), given, trust=trust, uses="model")
     checks = []
     for check in diagnose(settings):
         checks.append(check)

@@ -68,7 +68,7 @@ def drive(
     from leed_agentic.traffic.drives import drive_all, fleet_ids, route_file, temporary_folder
     from leed_agentic.traffic.trip_files import TripFile
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     names = names or list(USUAL)
     if os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own baseline lies.
@@ -133,12 +133,9 @@ def _files(
     """Net and demand, from the first run folder where they are not given."""
     from leed_agentic.errors import UsageError
     from leed_agentic.roads.catalogue import NET_ENDINGS, open_map
-    from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.reproduction import ROUTES
 
     run = next((Path(name) for name in names if Path(name).is_dir()), None)
-    if run is not None:
-        check_links(run)
     if not demand:
         if run is None:
             raise UsageError("Say who drives: --demand with a file of SUMO trips, --suite, or a run folder.")

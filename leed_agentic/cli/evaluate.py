@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Trust
 
 
 def evaluate(
@@ -19,8 +20,9 @@ def evaluate(
     demonstrations: Path | None = typer.Option(
         None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
     ),
-    trust: bool = typer.Option(
-        False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
+    trust: bool = Trust,
+    assignments: list[str] | None = typer.Option(
+        None, "-s", "--set", metavar="KEY=VALUE", help="A setting of the run named again, to vouch for it."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
@@ -32,8 +34,9 @@ def evaluate(
     from leed_agentic.learning import evaluation
     from leed_agentic.learning.session import take_up
     from leed_agentic.runs.files import write_json
+    from leed_agentic.settings import given_settings
 
-    session = take_up(run, with_source=False, trust=trust)
+    session = take_up(run, with_source=False, given=given_settings(assignments or ()), trust=trust)
     try:
         plan = None
         if demonstrations:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
+from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.picture import draw_map
 from leed_agentic.runs.files import read_json, write_json, write_text
 from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
-from leed_agentic.runs.resumption import settings_to_go_on
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.run_files import write_sumo_run
@@ -150,12 +150,7 @@ def _run(
     return result
 
 
-def settings_of_run(
-    folder: Path,
-    assignments: Iterable[str] = (),
-    overrides: Mapping[str, Any] | None = None,
-    trust: bool = False,
-) -> Settings:
+def settings_of_run(folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False) -> Settings:
     """The settings of a run that goes on; the words of the call may confirm them, not change them.
 
     Raises:
@@ -168,7 +163,7 @@ def settings_of_run(
             f"{folder} holds no settings.json: nothing was asked there yet; generate again without --resume."
         )
     tree = read_json(file, "the settings of a run of `leed demo generate`")
-    return settings_to_go_on(tree, str(file), assignments, overrides, trust)
+    return settings_to_go_on(tree, str(file), given, trust)
 
 
 def finished(folder: Path) -> Generated | None:
@@ -183,6 +178,8 @@ def finished(folder: Path) -> Generated | None:
 
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
     """The agents' latest trajectories of a training run. Raises UsageError when they do not fit or are damaged."""
+    if policy.is_dir():
+        check_links(policy)
     file = policy / "trajectories.json" if policy.is_dir() else policy
     trajectories, made_in = load_trajectories(file)
     if Scenario.from_json(made_in) != scenario:

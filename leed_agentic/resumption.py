@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from leed_agentic.errors import UsageError
@@ -22,23 +22,20 @@ _FREE = {
 
 
 def settings_to_go_on(
-    tree: Mapping[str, Any],
-    where: str,
-    assignments: Iterable[str] = (),
-    overrides: Mapping[str, Any] | None = None,
-    trust: bool = False,
+    tree: Mapping[str, Any], where: str, given: Mapping[str, Any] | None = None, trust: bool = False
 ) -> Settings:
     """The settings in a run's folder, which may come from anybody (see `settings_of`).
 
     Args:
         tree: what the file holds.
         where: the file, for messages.
-        assignments, overrides: words of the call, as `load_settings` takes them; they vouch for code and addresses.
+        given: words of the call, dotted name to value; they vouch for code and addresses.
+        trust: whether the file may name code to import and a server that gets this machine's key.
 
     Raises:
         UsageError: the words would change the run, or its settings name code that nobody vouched for.
     """
-    words = given_settings(assignments, overrides)
+    words = given or {}
     # Variables stand for every command alike: one that says something else is not meant for this run.
     variables = {
         name: value for name, value in given_settings(environment=os.environ).items() if _leaf(tree, name) == value
@@ -49,8 +46,8 @@ def settings_to_go_on(
         before, after = _leaf(made, name), _leaf(now, name)
         if before != after and name not in _FREE:
             raise UsageError(
-                f"{where} says {name}={before}, and a run goes on as it began; leave {name}={after} out, or begin a "
-                "new run."
+                f"{where} says {name}={before}, and a run stays as it began; leave {name}={after} out, or begin a "
+                "new one."
             )
     return settings
 
