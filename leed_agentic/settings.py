@@ -404,7 +404,7 @@ def settings_of(
     settings = from_file.changed(given)
     code = [named for named in settings.code() if uses is None or named[0].startswith(f"{uses}.")]
     known = [(name, path) for name, path in code if path in _listed(given.get(name))]
-    if (code if trust else known) and os.getcwd() not in sys.path:
+    if known and os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own file lies.
         sys.path.append(os.getcwd())
     unknown = [f"{name}={path}" for name, path in code if (name, path) not in known]

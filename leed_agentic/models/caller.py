@@ -231,6 +231,7 @@ class ModelCaller:
         """Take up a run of which so many replies are used up, and so much is spent of its caps."""
         if self._cache:
             self._cache.pass_over(recorded)
+        self.recorded = max(self.recorded, recorded)
         self.usage = Usage(**usage)
 
     def close(self) -> None:
