@@ -61,6 +61,7 @@ def drive(
     not arrive counts to the end.
     """
     from leed_agentic.errors import UsageError
+    from leed_agentic.roads.markup import check_markup
     from leed_agentic.runs.folder import create_run_folder
     from leed_agentic.settings import load_settings
     from leed_agentic.traffic.baselines import Task
@@ -87,6 +88,7 @@ def drive(
             net_file, files, window = _suite(suite, settings, work, window)
         else:
             net_file, files = _files(names, demand, map_name, settings)
+            check_markup(net_file, "a SUMO network", "build it again with `leed map build` or netconvert")
         trips = TripFile.gather(files, net_file, work / "demand", noise)
         first = int(trips.first) if window[0] is None else window[0]
         last = trips.last + AFTER_LAST if window[1] is None else window[1]
