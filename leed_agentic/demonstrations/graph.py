@@ -277,7 +277,8 @@ def _node(function: Node, default: Context) -> Any:
         else:
             number, given = state["run"], state["given"]
         try:
-            result = function(state, context, opened(number, given, context))
+            history = () if function is begin else state["history"]
+            result = function(state, context, opened(number, given, context, history))
         except GraphBubbleUp:
             # A person is asked: the run goes on later.
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import ModelSettings, Settings
 from leed_agentic.traffic.demand import scenario_for
+from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
 
@@ -186,8 +187,12 @@ def settings_of_input(context: Context, given: Mapping[str, Any]) -> Settings:
     return resolved(settings)
 
 
-def opened(run: str, given: Mapping[str, Any], context: Context) -> Parts:
-    """The parts of a run: the context's, those open in this process, or opened now."""
+def opened(run: str, given: Mapping[str, Any], context: Context, history: Sequence[Round] = ()) -> Parts:
+    """The parts of a run: the context's, those open in this process, or opened now.
+
+    Args:
+        history: of a run that goes on from a checkpoint; what it has asked counts towards the caps.
+    """
     if context.parts is not None:
         return context.parts
     with _lock:
@@ -196,6 +201,13 @@ def opened(run: str, given: Mapping[str, Any], context: Context) -> Parts:
         return known
     model = context.model if given.get("model") is None else None
     parts = open_parts(settings_of_input(context, given), model=model, drives=False)
+    usage = parts.caller.usage
+    for record in history:
+        usage.calls += record.calls
+        usage.input_tokens += record.input_tokens
+        usage.output_tokens += record.output_tokens
+        usage.counted_input += record.input_tokens
+        usage.counted_output += record.output_tokens
     with _lock:
         _runs[run] = parts
         oldest = next(iter(_runs)) if len(_runs) > MOST_RUNS else None

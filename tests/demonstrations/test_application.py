@@ -147,12 +147,13 @@ def test_a_person_in_somebody_elses_application(settings: Any) -> None:
     thread = {"configurable": {"thread_id": "a"}}
     asked = graph.invoke(TWO, thread)["__interrupt__"][0].value
     assert sorted(asked.routes) == [0, 1]
-    # As after a restart: the parts are opened again.
+    # As after a restart: the parts are opened again, and what was asked before counts.
     parts.closed(graph.get_state(thread).values["run"])
     refused = graph.invoke(Command(resume={"action": "drive off"}), thread)["__interrupt__"][0].value
     assert "That is no decision" in refused.notes[-1]
     done = graph.invoke(Command(resume={"action": "accept"}), thread)
     assert done["summary"]["arrival_rate"] == 1.0
+    assert done["summary"]["calls"] == sum(record.calls for record in graph.get_state(thread).values["history"]) > 0
     assert parts._runs == {}
 
 

@@ -32,6 +32,7 @@ from tests.docs.blocks import GENERATED, PAGES, ROOT, Block, blocks, commands, i
 from tests.roads.cities import grid_osm
 
 SESSIONS = (
+    "baselines.md",
     "getting-started.md",
     "your-own-city.md",
     "your-own-model-and-prompt.md",

@@ -1,8 +1,11 @@
-"""Ways of planning, one per file, registered by name: how a language model is asked for routes."""
+"""Ways of planning, one per file, registered by name: how a language model is asked for routes.
 
-from leed_agentic.demonstrations.planning.agent import AgentPlanner
-from leed_agentic.demonstrations.planning.fleet import FleetPlanner
-from leed_agentic.demonstrations.planning.junction import JunctionPlanner
+A new one is a file of this folder, and nothing else.
+"""
+
+import importlib
+import pkgutil
+
 from leed_agentic.demonstrations.planning.planner import (
     Planned,
     Planner,
@@ -13,15 +16,7 @@ from leed_agentic.demonstrations.planning.planner import (
     planners,
 )
 
-__all__ = [
-    "AgentPlanner",
-    "FleetPlanner",
-    "JunctionPlanner",
-    "PlanRequest",
-    "Planned",
-    "Planner",
-    "check_planner",
-    "planned_by",
-    "planner_of",
-    "planners",
-]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["PlanRequest", "Planned", "Planner", "check_planner", "planned_by", "planner_of", "planners"]
