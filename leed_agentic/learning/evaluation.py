@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.learning.session import Session
+from leed_agentic.learning.session import Session, take_up
 from leed_agentic.learning.sources import load_routes
 from leed_agentic.learning.trainer import SEED_STRIDE
 from leed_agentic.traffic.demonstration import DemonstrationSet
@@ -136,6 +137,37 @@ def evaluate(
         "drivers": drive_all(env, drivers, seeds, progress),
         "versions": package_versions(),
     }
+
+
+def evaluate_run(
+    run: str | Path,
+    episodes: int = 20,
+    deterministic: bool = False,
+    demonstrations: Path | None = None,
+    trust: bool = False,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> dict[str, Any]:
+    """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
+
+    Args:
+        run: a folder of `leed train` or `train`.
+        deterministic: take each policy's likeliest action in place of drawing one.
+        demonstrations: the demonstrations.json to drive as the plan; None: those the run ended with.
+        trust: whether the run's settings may name code of yours.
+
+    Raises:
+        UsageError: no such run, fewer than one episode, a plan of another scenario.
+    """
+    with closing(take_up(Path(run), with_source=False, trust=trust)) as session:
+        plan = None
+        if demonstrations:
+            plan = plan_of_file(demonstrations, session)
+        else:
+            try:
+                plan = plan_of_run(session)
+            except UsageError as error:
+                progress(f"No row for the plan: {error}")
+        return evaluate(session, episodes, deterministic, plan, progress)
 
 
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:
