@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_settings
 
 
 def evaluate(
@@ -20,19 +21,29 @@ def evaluate(
     demonstrations: Path | None = typer.Option(
         None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
     ),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
-    The figures are also written to evaluation.json in the run folder; a later evaluation replaces them.
+    With --demand they drive other trips than they learned on, of as many agents. The figures are also written to
+    evaluation.json in the run folder; a later evaluation replaces them.
     """
     from leed_agentic.errors import UsageError
     from leed_agentic.learning import evaluation
     from leed_agentic.learning.session import take_up
     from leed_agentic.runs.files import write_text
 
+    others = {name: value for name, value in demand_settings(demand, fleet, background, closures).items() if value}
     session = take_up(run, with_source=False)
     try:
+        if others:
+            from leed_agentic.traffic.demand import scenario_for
+
+            session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(others)))
         plan = None
         if demonstrations:
             plan = evaluation.plan_of_file(demonstrations, session)
