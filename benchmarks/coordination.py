@@ -27,12 +27,14 @@ import sumolib
 from defusedxml.ElementTree import parse
 
 from leed_agentic.traffic.alternatives import CHOOSERS
-from leed_agentic.traffic.baselines import REROUTING, Task, make_plan
-from leed_agentic.traffic.coordinate import CoordinationSettings, Round, Routes, coordinate, shortest_paths
+from leed_agentic.traffic.baselines import Task, make_plan
+from leed_agentic.traffic.coordinate import CoordinationSettings, Round, coordinate
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
 from leed_agentic.traffic.paths import Costs, fastest_path
 from leed_agentic.traffic.signals import read_signals
+from leed_agentic.traffic.starts import Routes, shortest_paths
 from leed_agentic.traffic.street_graph import StreetGraph
+from leed_agentic.traffic.sumo_run import REROUTING
 from leed_agentic.traffic.trip_files import TripFile, read_routes
 from leed_agentic.traffic.trips import Trips
 
@@ -129,7 +131,9 @@ class Case:
             rounds=options.rounds, starts=starts, share=options.share, signals=signals, max_detour=options.max_detour
         )
         for draw in range(draws):
-            judge, began = self.judge(seeds=(23,)), time.process_time()
+            # Other seeds than those that judge the chosen plan.
+            noisy = {"noise": NOISY, "seeds": tuple(range(101, 101 + options.chosen_in_noise))}
+            judge, began = self.judge(**(noisy if options.chosen_in_noise else {})), time.process_time()
             rounds: list[Round] = []
             found = coordinate(
                 self.trips,
@@ -209,6 +213,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=2, help="of the coin")
     parser.add_argument("--dua", type=int, default=6, help="iterations of duaIterate; 0: without it")
     parser.add_argument("--noise-seeds", type=int, default=3)
+    parser.add_argument("--chosen-in-noise", type=int, default=0, help="so many noisy runs choose among the plans")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     cases = {}

@@ -35,7 +35,8 @@ class Clock:
 def measure(place: str, agents: int, planning: str, rounds: int, runs: int) -> dict[str, Any]:
     """Median over runs of the CPU milliseconds of a round, and how they divide."""
     from leed_agentic.demonstrations import graph
-    from leed_agentic.demonstrations.generate import open_workshop
+    from leed_agentic.demonstrations.parts import open_parts
+    from leed_agentic.demonstrations.state import Context
     from leed_agentic.models.stand_in import StandIn
     from leed_agentic.settings import load_settings
 
@@ -49,18 +50,17 @@ def measure(place: str, agents: int, planning: str, rounds: int, runs: int) -> d
     made = []
     with tempfile.TemporaryDirectory() as folder:
         for run in range(runs + 1):
-            shop = open_workshop(
-                load_settings(overrides=tree, environment={}), calls_file=Path(folder) / f"{run}.jsonl"
-            )
+            home = Path(folder) / str(run)
+            home.mkdir()
+            parts = open_parts(load_settings(overrides=tree, environment={}), folder=home)
             model.seconds = simulation.seconds = 0.0
             began = time.process_time()
-            graph.run_graph(shop)
+            state = graph.run(Context(parts=parts))
             whole = time.process_time() - began
-            shop.env.close()
-            shop.caller.close()
-            played = len(shop.rounds)
-            parts = whole - model.seconds - simulation.seconds, model.seconds, simulation.seconds
-            made.append([1000 * seconds / played for seconds in parts])
+            parts.close()
+            played = len(state["history"])
+            shares = whole - model.seconds - simulation.seconds, model.seconds, simulation.seconds
+            made.append([1000 * seconds / played for seconds in shares])
     StandIn._generate, graph.drive_routes, graph.fastest_alone = originals  # type: ignore[method-assign]
     # The first run also pays for imports and for what the network keeps of its searches.
     own, asked, drove = (statistics.median(column) for column in zip(*made[1:], strict=True))

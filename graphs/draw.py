@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from leed_agentic.demonstrations.graph import build_graph
+from leed_agentic.demonstrations.graph import demonstration_graph
 
 if __name__ == "__main__":
     file = Path(__file__).with_name("demonstrations.mmd")
-    file.write_text(build_graph().get_graph().draw_mermaid(), encoding="utf-8")
+    file.write_text(demonstration_graph().get_graph().draw_mermaid(), encoding="utf-8")

@@ -217,8 +217,10 @@ class ModelSettings(_Group):
 class DemonstrationSettings(_Group):
     """How routes are planned, judged and refined."""
 
-    planning: Literal["fleet", "agent", "junction"] | None = Field(
-        None, description="One prompt for all, one per agent, or one per junction; unset: as recorded, else fleet."
+    planning: Annotated[str | None, Named()] = Field(
+        None,
+        description="fleet (one prompt for all), agent (one each), junction, or the dotted path of your own; unset: as "
+        "recorded, else fleet.",
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
     prompts: Path | None = Field(

@@ -6,7 +6,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,13 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Raw:
+    """Bytes as they are, head included, piece by piece until the client hangs up."""
+
+    pieces: Callable[[], Iterable[bytes]]
+
+
 class Hang:
     """Read the request and say nothing."""
 
@@ -44,7 +51,7 @@ class Reset:
     """Break the connection."""
 
 
-Step = Say | Answer | Hang | Trickle | Reset
+Step = Say | Answer | Raw | Hang | Trickle | Reset
 
 
 class ModelServer:
@@ -102,7 +109,7 @@ class ModelServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 authorization = self.headers.get("authorization", "")
-                if not self.path.endswith("/v1/chat/completions"):
+                if not self.path.partition("?")[0].endswith("/v1/chat/completions"):
                     return self._send(404, '{"error": {"message": "no such path"}}', JSON)
                 step = server.next_step(body, authorization)
                 if isinstance(step, Say):
@@ -115,6 +122,8 @@ class ModelServer:
                     self._send(step.status, text, {**JSON, **step.headers})
                 elif isinstance(step, Hang):
                     server.closing.wait()
+                elif isinstance(step, Raw):
+                    self._pour(step.pieces())
                 elif isinstance(step, Trickle):
                     self._trickle()
                 else:
@@ -130,6 +139,16 @@ class ModelServer:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
+
+            def _pour(self, pieces: Iterable[bytes]) -> None:
+                self.close_connection = True
+                for piece in pieces:
+                    try:
+                        self.wfile.write(piece)
+                    except OSError:
+                        return
+                    if server.closing.is_set():
+                        return
 
             def _trickle(self) -> None:
                 self.send_response(200)

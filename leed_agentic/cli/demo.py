@@ -33,7 +33,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent or junction."),
+    planning: str | None = typer.Option(None, help="fleet, agent, junction or the dotted path of your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -75,7 +75,7 @@ def generate(
         if dry_run and review:
             raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
         if dry_run:
-            from leed_agentic.demonstrations.dry_run import write_prompts
+            from leed_agentic.demonstrations.generate import write_prompts
 
             summary = write_prompts(settings, out_folder, progress=lambda line: status.update(line))
             print_json(summary) if as_json else _show_summary(summary)
@@ -112,6 +112,8 @@ def show(
 
 
 def _warn_of_unused_templates(settings: Any) -> None:
+    if settings.demonstration.prompts is None:
+        return
     from leed_agentic.demonstrations.prompts import USED_BY, PromptSet
 
     planning = settings.demonstration.planning

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,9 @@ def drive(
 
     settings = load_settings(settings_file, assignments or ()).map
     names = names or list(USUAL)
+    if os.getcwd() not in sys.path:
+        # An installed command does not look into the folder it is run in, where a user's own baseline lies.
+        sys.path.append(os.getcwd())
     for name in names:
         route_file(name)
     noise = None

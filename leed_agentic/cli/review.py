@@ -14,8 +14,8 @@ from leed_agentic.cli.console import err
 from leed_agentic.errors import UsageError
 
 if TYPE_CHECKING:
-    from leed_agentic.demonstrations.decision import Decision, Proposal
-    from leed_agentic.demonstrations.state import Workshop
+    from leed_agentic.demonstrations.parts import Parts
+    from leed_agentic.demonstrations.review import Decision, Proposal
 
 QUESTION = "accept, edit AGENT, remark [AGENTS] or quit? "
 
@@ -35,15 +35,15 @@ class Reviewer:
             raise UsageError("--review asks a person and needs a terminal; run it in one, or leave --review out.")
         self.status = status
 
-    def __call__(self, proposal: Proposal, shop: Workshop, picture: Path) -> Decision:
+    def __call__(self, proposal: Proposal, parts: Parts, picture: Path) -> Decision:
         """The person's decision; the end of the input (Ctrl-D) is taken as quit."""
-        from leed_agentic.demonstrations.decision import Decision
+        from leed_agentic.demonstrations.review import Decision
 
         self.status.stop()
         try:
-            _show(proposal, shop, picture)
+            _show(proposal, parts, picture)
             while True:
-                decision = _decision(_answer(QUESTION), proposal, shop)
+                decision = _decision(_answer(QUESTION), proposal, parts)
                 if decision is not None:
                     return decision
         except EOFError:
@@ -53,8 +53,8 @@ class Reviewer:
             self.status.start()
 
 
-def _show(proposal: Proposal, shop: Workshop, picture: Path) -> None:
-    network, agents = shop.network, shop.scenario.agents
+def _show(proposal: Proposal, parts: Parts, picture: Path) -> None:
+    network, agents = parts.network, parts.scenario.agents
     table = Table(title=f"Round {proposal.round}: {len(proposal.routes)} of {len(agents)} agents have a valid route")
     for column in ("agent", "edges", "metres", "time ratio"):
         table.add_column(column, justify="right")
@@ -77,9 +77,9 @@ def _show(proposal: Proposal, shop: Workshop, picture: Path) -> None:
         _tell(note)
 
 
-def _decision(words: str, proposal: Proposal, shop: Workshop) -> Decision | None:
+def _decision(words: str, proposal: Proposal, parts: Parts) -> Decision | None:
     """What the person said; None when that was no decision yet."""
-    from leed_agentic.demonstrations.decision import Decision
+    from leed_agentic.demonstrations.review import Decision
 
     action, _, rest = words.replace(",", " ").strip().partition(" ")
     chosen = next((known for known in ("accept", "edit", "remark", "quit") if action and known.startswith(action)), "")
@@ -92,9 +92,9 @@ def _decision(words: str, proposal: Proposal, shop: Workshop) -> Decision | None
     if chosen == "quit" and not agents:
         return Decision("quit")
     if chosen == "edit" and len(agents) == 1:
-        return _edit(agents[0], proposal, shop)
+        return _edit(agents[0], proposal, parts)
     if chosen == "remark":
-        if shop.settings.planning == "junction":
+        if parts.settings.demonstration.planning == "junction":
             _tell("Junction planning has no place for words; it plans again and leaves out each agent's worst street.")
         about = f"agents {', '.join(map(str, agents))}" if agents else "all agents"
         return Decision("remark", agents, text=_answer(f"Remark to the model about {about}: "))
@@ -102,11 +102,11 @@ def _decision(words: str, proposal: Proposal, shop: Workshop) -> Decision | None
     return None
 
 
-def _edit(agent: int, proposal: Proposal, shop: Workshop) -> Decision | None:
-    from leed_agentic.demonstrations.decision import Decision
+def _edit(agent: int, proposal: Proposal, parts: Parts) -> Decision | None:
+    from leed_agentic.demonstrations.review import Decision
 
-    if 0 <= agent < len(shop.scenario.agents):
-        trip = shop.scenario.agents[agent]
+    if 0 <= agent < len(parts.scenario.agents):
+        trip = parts.scenario.agents[agent]
         _tell(f"Agent {agent} goes from edge {trip.start_edge} to junction {trip.destination}. Its route now:")
         _tell(" ".join(proposal.routes.get(agent, ["none"])))
     typed = _answer("New route, edge ids with spaces between (nothing: no change): ").replace(",", " ").split()

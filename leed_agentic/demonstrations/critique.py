@@ -59,14 +59,14 @@ def critique(
     expert: Episode,
     alone: Mapping[int, float],
     accept_ratio: float,
-    own: Mapping[int, Trajectory] | None = None,
+    trajectories: Mapping[int, Trajectory] | None = None,
 ) -> Critique:
     """Judge an expert episode.
 
     Args:
         alone: seconds of each agent's fastest path driven alone.
         accept_ratio: an agent whose ratio is larger, or who does not arrive, is slow.
-        own: the agents' own latest trajectories (tau^a). An expert that earns less than the agent itself is slow too.
+        trajectories: the agents' latest (tau^a). An expert that earns less than the agent itself is slow too.
     """
     judged = {}
     conflicts = _conflicts(expert)
@@ -74,8 +74,8 @@ def critique(
         driven = trajectory.travel_seconds
         ratio = driven / alone[agent] if driven is not None and agent in alone else None
         entry = AgentCritique(agent, trajectory.total_reward, trajectory.arrived, ratio, conflicts.get(agent, {}))
-        if own and agent in own:
-            _compare(entry, trajectory, own[agent])
+        if trajectories and agent in trajectories:
+            _compare(entry, trajectory, trajectories[agent])
         judged[agent] = entry
     slow = [a for a, entry in judged.items() if _is_slow(entry, accept_ratio)]
     return Critique(judged, slow)
@@ -87,17 +87,17 @@ def _is_slow(entry: AgentCritique, accept_ratio: float) -> bool:
     return entry.agent_reward is not None and entry.reward < entry.agent_reward
 
 
-def _compare(entry: AgentCritique, expert: Trajectory, own: Trajectory) -> None:
-    entry.dtw = dtw_distance(expert.positions, own.positions)
-    entry.agent_reward, entry.agent_arrived = own.total_reward, own.arrived
+def _compare(entry: AgentCritique, expert: Trajectory, agent: Trajectory) -> None:
+    entry.dtw = dtw_distance(expert.positions, agent.positions)
+    entry.agent_reward, entry.agent_arrived = agent.total_reward, agent.arrived
     shared = 0
-    for ours, theirs in zip(expert.route, own.route, strict=False):
+    for ours, theirs in zip(expert.route, agent.route, strict=False):
         if ours != theirs:
             break
         shared += 1
-    if shared and shared < min(len(expert.route), len(own.route)):
+    if shared and shared < min(len(expert.route), len(agent.route)):
         entry.parts_after = expert.route[shared - 1]
-        entry.parts_into = (expert.route[shared], own.route[shared])
+        entry.parts_into = (expert.route[shared], agent.route[shared])
 
 
 def _conflicts(expert: Episode) -> dict[int, dict[int, list[str]]]:

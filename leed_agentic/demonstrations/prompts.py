@@ -43,7 +43,12 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "junction": ("junction",),
     "junction_examples": ("junction",),
 }
-"""Template name to the ways of planning that use it."""
+"""Template name to the ways of planning that use it; one of the user's own may use any."""
+
+
+def uses(planning: str | None, name: str) -> bool:
+    """Whether a way of planning uses a template."""
+    return planning in USED_BY[name] or all(planning not in ways for ways in USED_BY.values())
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class PromptSet:
         """Templates that differ from the packaged ones, when this way of planning uses none that does."""
         packaged = PromptSet.load()
         changed = [name for name, text in self.texts.items() if text != packaged.texts[name]]
-        return [] if any(planning in USED_BY[name] for name in changed) else changed
+        return [] if any(uses(planning, name) for name in changed) else changed
 
     def save(self, run: Path, planning: str | None) -> None:
         """Keep the text of each template that this way of planning uses under `run`/prompts, named as it was.
@@ -86,7 +91,7 @@ class PromptSet:
         """
         folder = run / PACKAGED
         for name, text in self.texts.items():
-            if planning not in USED_BY[name]:
+            if not uses(planning, name):
                 continue
             file = folder / f"{name}.md"
             if file.exists() and file.read_text(encoding="utf-8") != text:

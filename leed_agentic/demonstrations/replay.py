@@ -18,25 +18,25 @@ REPLAY = "replay"
 def settings_for_run(
     file: Path | None = None, assignments: Iterable[str] = (), overrides: Mapping[str, Any] | None = None
 ) -> Settings:
-    """Settings as `load_settings` reads them; the replay model brings the recording's own, which may not be changed.
+    """Settings as `load_settings` reads them, `resolved`. Raises UsageError as these two."""
+    return resolved(load_settings(file, assignments, overrides))
+
+
+def resolved(settings: Settings) -> Settings:
+    """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
 
     Raises:
         UsageError: a setting was given that differs from the recording's.
     """
-    assignments = list(assignments)
-    settings = load_settings(file, assignments, overrides)
     if settings.model.name != REPLAY:
-        if settings.demonstration.planning is None:
-            settings.demonstration.planning = "fleet"
-        return settings
+        unset = settings.demonstration.planning is None
+        return settings.changed({"demonstration.planning": "fleet"}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():
         # A slip in the map's name is told as that, not as a change of the recording's map.
         open_map(settings.map.name, settings.map)
-    recording = settings.model.replay or shipped_recording()
-    made_with = Recording.load(recording).made_with.get("settings", {})
+    made_with = Recording.made_with_of(settings.model.replay or shipped_recording()).get("settings", {})
     given = settings.model_dump(mode="json", exclude_unset=True)
-    merged = _merge(settings, made_with, given)
-    return Settings.model_validate(merged)
+    return Settings.model_validate(_merge(settings, made_with, given))
 
 
 def _merge(settings: Settings, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

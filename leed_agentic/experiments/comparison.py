@@ -13,8 +13,8 @@ from typing import Any, get_args
 from leed_agentic import __version__
 from leed_agentic.credentials import plain_address
 from leed_agentic.demonstrations.feedback import feedbacks
-from leed_agentic.demonstrations.generate import scenario_of
-from leed_agentic.demonstrations.plan import check_budget, planners
+from leed_agentic.demonstrations.parts import check_budget, scenario_of
+from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, template_folder
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.run import demonstration_content, digest, model_content, world_content
@@ -165,7 +165,7 @@ def _check_words(wanted: Wanted) -> None:
     if wanted.record not in get_args(RecordMode):
         raise UsageError(f"Unknown --record {wanted.record!r}: {nearest(wanted.record, get_args(RecordMode))}")
     for planning in wanted.plannings:
-        planners.get(planning)
+        planner_of(planning)
     for feedback in wanted.feedbacks:
         feedbacks.get(feedback)
 
@@ -239,7 +239,7 @@ def _worlds(combinations: Iterable[Combination], seeds: Sequence[int]) -> dict[s
             if _world(own) not in worlds:
                 worlds[_world(own)] = scenario_of(own, networks[settings.map.name])
             network, scenario = networks[settings.map.name], worlds[_world(own)]
-            check_budget(PromptSet.load(own.demonstration.prompts), network, scenario, own.demonstration)
+            check_budget(own, PromptSet.load(own.demonstration.prompts), network, scenario)
     return worlds
 
 

@@ -83,9 +83,9 @@ def draw(panels: Sequence[Panel], title: str, stem: Path, columns: int) -> list[
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     order = [label for label in (*arms, *fixed) if label in handles]
-    shown = [handles[label] for label in order]
+    drawn = [handles[label] for label in order]
     width = min(len(order), 2 * columns)
-    figure.legend(shown, order, loc="outside lower center", ncols=width, frameon=False)
+    figure.legend(drawn, order, loc="outside lower center", ncols=width, frameon=False)
     figure.suptitle(heading, fontsize=10)
     return save_figure(figure, stem)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from langgraph.runtime import Runtime
-
-from leed_agentic.demonstrations.generate import made_with, open_workshop, own_trajectories, scenario_of
-from leed_agentic.demonstrations.graph import refine, run_graph
-from leed_agentic.demonstrations.state import State, Workshop
+from leed_agentic.demonstrations.generate import own_trajectories
+from leed_agentic.demonstrations.graph import onward_steps
+from leed_agentic.demonstrations.parts import made_with, open_parts, scenario_of
+from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.experiments.task import CALLS
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.models.recording import ReplyCache
+from leed_agentic.models.usage import Totals
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
@@ -41,7 +41,8 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
         UsageError: a reply is not recorded but may not be asked for, or the model refuses the very first request.
     """
     stages: list[dict[str, Any]] = []
-    with _opened(settings, folder, extras) as shop:
+    with _opened(settings, folder, extras) as context:
+        caller, agents = context.parts.caller, len(context.parts.scenario.agents)
         state, plans = State(), 0
         problem: str | None = None
         before: int | None = 0
@@ -49,58 +50,32 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
         for rounds in range(extras["rounds"][-1] + 1):
             try:
                 if not problem:
-                    state = advance(shop, state, rounds)
+                    for reached in onward_steps(context, state, rounds):
+                        state = reached
             except RefusedError as error:
                 # Whoever never answered is not set up right; a conversation that grows too long is a result.
-                if not shop.caller.totals.calls:
+                if not caller.totals.calls:
                     raise
                 problem = str(error)
-            so_far = shop.caller.totals.input_tokens
-            if len(shop.rounds) > plans:
+            so_far = caller.totals.input_tokens
+            made = len(state.get("history", []))
+            if made > plans:
                 tokens = None if so_far is None or before is None else so_far - before
-                plans = len(shop.rounds)
+                plans = made
             before = so_far
             if rounds in extras["rounds"]:
-                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(shop)})
+                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(state, agents, caller.totals)})
         return {
-            "model": shop.caller.label,
-            "agents": len(shop.scenario.agents),
+            "model": caller.label,
+            "agents": agents,
             "policy_episodes": extras.get("policy_episodes"),
             "stages": stages,
             "problem": problem or state.get("stopped"),
         }
 
 
-def advance(shop: Workshop, state: State, rounds: int) -> State:
-    """Go on until there were so many refinements in all, as if the graph had never stopped, and drive what is valid.
-
-    A run in which nothing is left to refine, or whose model may not be asked any more, stays as it is.
-
-    Args:
-        state: what the call before returned; empty at first.
-
-    Raises:
-        LeedError: as the graph; `shop.best` still holds the best set so far.
-    """
-    shop.settings.rounds = rounds
-    if state.get("stopped"):
-        return state
-    return run_graph(shop, _onwards(state, shop) if state else state)
-
-
-def _onwards(state: State, shop: Workshop) -> State:
-    """The state to begin with: a whole set is judged anew; of an incomplete one the model is told what is invalid."""
-    best = shop.best
-    if best.episode is not None and len(best.routes) == len(shop.scenario.agents):
-        return {**state, "routes": best.routes, "episode": best.episode}
-    driven: State = {**state, "routes": best.routes, "critique": None}
-    driven.pop("episode", None)
-    return {**driven, **refine(driven, Runtime(context=shop))}
-
-
 @contextmanager
-def _opened(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> Iterator[Workshop]:
-    settings = settings.model_copy(deep=True)
+def _opened(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> Iterator[Context]:
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
     agents = _agents_trajectories(settings, scenario, extras)
@@ -108,14 +83,8 @@ def _opened(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> Iter
     others = folder.parent.glob(f"{extras['twins']}/{CALLS}") if "twins" in extras else ()
     cache = None if record == "off" else ReplyCache(calls, others, only=record == "only")
     caller = ModelCaller(settings.model, calls if record == "auto" else None, made_with(settings, scenario), cache)
-    try:
-        shop = open_workshop(settings, network, scenario, own=agents, caller=caller)
-        try:
-            yield shop
-        finally:
-            shop.env.close()
-    finally:
-        caller.close()
+    with closing(caller), closing(open_parts(settings, network, scenario, caller=caller)) as parts:
+        yield Context(parts=parts, trajectories=agents)
 
 
 def _agents_trajectories(
@@ -138,13 +107,13 @@ def _agents_trajectories(
         session.close()
 
 
-def _figures(shop: Workshop) -> dict[str, Any]:
-    best, plans, totals = shop.best, shop.rounds, shop.caller.totals
+def _figures(state: State, agents: int, totals: Totals) -> dict[str, Any]:
+    best, plans = state.get("best", Best()), state.get("history", [])
     judged, episode = best.critique, best.episode
     return {
         "plans": len(plans),
         "validity_before": plans[0].validity if plans else 0.0,
-        "validity": len(best.routes) / len(shop.scenario.agents),
+        "validity": len(best.routes) / agents,
         "validity_reply": plans[-1].validity_reply if plans else 0.0,
         "travel_time_ratio": judged.mean("ratio") if judged else None,
         "reward": episode.mean_reward if episode else None,

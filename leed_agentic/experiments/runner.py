@@ -79,11 +79,13 @@ def run_experiment(
     """
     members = experiment.members(request)
     tasks = merged([task for member, asked in members for task in member.tasks(asked)])
+    parent = out_folder / RUNS
     status("opening the maps")
     check(tasks)
-    parent = out_folder / RUNS
-    left = sum(not task.done(parent) for task in tasks)
-    status(f"{left} to make of {len(tasks)}")
+    waiting = [task for task in tasks if not task.done(parent)]
+    status("asking the models whether they answer")
+    check_models(waiting)
+    status(f"{len(waiting)} to make of {len(tasks)}")
     failures = perform(tasks, parent, jobs, backend, on_progress, ends=OF_EVERYBODY)
     failed = {folder: failure.problem for folder, failure in failures.items()}
     status("writing the report")
@@ -172,14 +174,12 @@ def check(tasks: Sequence[Task]) -> None:
         UnavailableError: a map cannot be had.
     """
     from leed_agentic.demonstrations.feedback import feedbacks
-    from leed_agentic.demonstrations.generate import scenario_of
-    from leed_agentic.demonstrations.plan import check_budget
+    from leed_agentic.demonstrations.parts import check_budget, scenario_of
     from leed_agentic.demonstrations.prompts import PromptSet
     from leed_agentic.learning.algorithms import algorithms
-    from leed_agentic.models.caller import ModelCaller
     from leed_agentic.roads.catalogue import open_map
 
-    networks, worlds, models = {}, {}, set()
+    networks, worlds = {}, {}
     for task in tasks:
         settings = task.settings
         if task.work == "train":
@@ -193,8 +193,17 @@ def check(tasks: Sequence[Task]) -> None:
         if not task.asks_a_model:
             continue
         feedbacks.get(settings.demonstration.feedback)
-        check_budget(PromptSet.load(settings.demonstration.prompts), network, worlds[world], settings.demonstration)
-        model = settings.model.model_dump_json()
-        if model not in models:
-            models.add(model)
-            ModelCaller(settings.model, None, {}).close()
+        check_budget(settings, PromptSet.load(settings.demonstration.prompts), network, worlds[world])
+
+
+def check_models(tasks: Sequence[Task]) -> None:
+    """Ask every model that tasks need once: no run shall go its whole length without a demonstration.
+
+    Raises:
+        UsageError: a model's name or key is wrong, or its server does not know it.
+        UnavailableError: it cannot be reached.
+    """
+    from leed_agentic.models.ping import ping
+
+    for settings in {t.settings.model.model_dump_json(): t.settings.model for t in tasks if t.asks_a_model}.values():
+        ping(settings)

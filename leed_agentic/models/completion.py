@@ -29,7 +29,8 @@ def message_of(body: Any) -> AIMessage:
     _raise_error(body)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise NoReply(said_in(body) or "the reply has no choices")
+        told = {word: body[word] for word in ("message", "detail", "msg") if body.get(word)}
+        raise NoReply(said_in(told) or "the reply has no choices")
     choice = choices[0]
     _raise_error(choice)
     message = choice.get("message") or {"content": choice.get("text")}

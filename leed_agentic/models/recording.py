@@ -143,6 +143,19 @@ class Recording:
             self._by_key.setdefault(call["key"], []).append(call)
         self._asked: dict[str, int] = {}
 
+    @staticmethod
+    def made_with_of(path: Path) -> dict[str, Any]:
+        """What a recording was made with, from its first line alone. Raises UsageError as `load`."""
+        try:
+            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+                found = json.loads(stream.readline())["made_with"]
+                if isinstance(found, dict):
+                    return found
+        except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError):
+            # The whole of it is read to say what is wrong.
+            pass
+        return Recording.load(path).made_with
+
     @classmethod
     def load(cls, path: Path) -> Recording:
         """Read a calls.jsonl or calls.jsonl.gz; a last line that a kill cut short is left out.

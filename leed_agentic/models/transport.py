@@ -70,6 +70,9 @@ class _Client(httpx2.Client):
                 response = super().send(request, stream=True, **options)
                 with closing(response):
                     body = b"".join(_unpacked(_in_time(response.iter_raw(), deadline), response.headers))
+                # A connection that was cut looks like the end of a body without a length.
+                if time.monotonic() >= deadline:
+                    raise Overdue
             except (httpx2.HTTPError, OSError):
                 if time.monotonic() >= deadline:
                     raise Overdue from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ TYPE_MAPS = ("osmNetconvert.typ.xml", "osmNetconvertUrbanDe.typ.xml")
 
 _MAX_ROUNDS = 10
 _ISLANDS = re.compile(r"Found \d+ components and removed \d+ \(\d+ edges\)")
+_HEADER_BYTES = 1 << 20
+"""SUMO's comment lists its options; the streets after it may be gigabytes."""
 _HEADER = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
 
 
@@ -150,10 +153,14 @@ def unfinished(file: Path) -> Iterator[Path]:
 
 def write_header(net_file: Path, attribution: str, note: str = "") -> None:
     """Put the credit where SUMO puts the time of day and the paths of this machine: the same input, the same bytes."""
-    text = net_file.read_bytes()
     lines = [*([f"attribution: {escape(attribution)}"] if attribution else []), *([note] if note else [])]
-    head = "".join(f"<!-- {line} -->\n\n" for line in lines).encode()
-    net_file.write_bytes(_HEADER.sub(lambda _: head, text, count=1))
+    credit = "".join(f"<!-- {line} -->\n\n" for line in lines).encode()
+    draft = net_file.with_suffix(".draft")
+    with net_file.open("rb") as source, draft.open("wb") as target:
+        head = source.read(_HEADER_BYTES)
+        target.write(_HEADER.sub(lambda _: credit, head, count=1))
+        shutil.copyfileobj(source, target, 1 << 20)
+    draft.replace(net_file)
 
 
 def _size(net_file: Path) -> tuple[int, float]:

@@ -11,18 +11,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+import sumolib
+
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import Registry
 from leed_agentic.roads.programs import run_program, run_tool
-from leed_agentic.traffic.sumo_run import DEFAULT_SEED, TELEPORT_SECONDS, Driven, drive_routes
+from leed_agentic.traffic.judge import Judge
+from leed_agentic.traffic.lights import lights_paths
+from leed_agentic.traffic.signals import read_signals
+from leed_agentic.traffic.street_graph import StreetGraph
+from leed_agentic.traffic.sumo_run import DEFAULT_SEED, REROUTING, TELEPORT_SECONDS, Driven, drive_routes
 from leed_agentic.traffic.trip_files import TripFile, read_routes
+from leed_agentic.traffic.trips import Trips
 
 NOISE_FACTOR = 1.03
 """Of shortest-path-noise: every vehicle takes every street for up to this many times its free-flow seconds."""
 RANDOM_FACTOR = 1.5
 """Of random, likewise."""
-REROUTING = ("--device.rerouting.probability", "1", "--device.rerouting.period", "60")
-"""SUMO's navigation device in every vehicle, asked once a minute; how it averages speeds is SUMO's default (180 s)."""
 DUA_LOG = "dua.log"
 # Pure length over speed limit: no seconds for crossing a junction or for giving way.
 FREE_FLOW = ("--no-internal-links", "true", "--weights.minor-penalty", "0")
@@ -86,10 +91,12 @@ def random_routes(task: Task) -> Plan:
 @BASELINES.register("lights")
 def lights(task: Task) -> Plan:
     """Fastest paths that know the red light at the second of arrival; an actuated one is measured in one run."""
-    # Not at the top: it stands on this file.
-    from leed_agentic.traffic.lights import lights_plan
-
-    return lights_plan(task)
+    graph = StreetGraph.read(sumolib.net.readNet(str(task.net_file), lxml=False), read_signals(task.net_file))
+    trips = Trips.of(task.demand, graph)
+    judge = Judge(trips, task.net_file, task.end, task.begin, (task.seed,), None, (), task.teleport_seconds)
+    file = task.folder / "lights.rou.xml"
+    trips.write_routes(file, lights_paths(trips, judge))
+    return Plan((file,), runs=judge.runs)
 
 
 @BASELINES.register("duarouter")

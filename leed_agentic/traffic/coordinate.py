@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,25 +10,21 @@ from typing import Any, Literal
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.traffic.alternatives import Chooser, Question, alternatives, argmin, ask, check_answers, detour
+from leed_agentic.traffic.alternatives import Chooser, Question, argmin, check_answers
 from leed_agentic.traffic.delays import Delays
 from leed_agentic.traffic.judge import Judge, mean_time
-from leed_agentic.traffic.paths import Costs, Route, fastest_path, seconds_along
+from leed_agentic.traffic.paths import Costs, Route
+from leed_agentic.traffic.questions import MOST_SHARE, questions_after
+from leed_agentic.traffic.starts import STARTS, Routes, shortest_paths, start_plans
 from leed_agentic.traffic.street_times import StreetTimes, Visits, mixed
 from leed_agentic.traffic.sumo_run import Driven
 from leed_agentic.traffic.trips import Trips
 
-Routes = dict[str, Route]
-LEAST_GAIN = 1.0
-"""Seconds that another route must promise before its vehicle is asked."""
-MOST_SHARE = 0.5
-"""Of the fleet, and of those who would gain, asked at most: were all to move, they would meet again."""
 GROWS, SHRINKS = 1.25, 0.5
 KEPT = 0.25
 """Of the promised gain, that a round must keep for the next to ask more: what all hope for at once, few get."""
 MEMORY = 0.5
 """Weight of what was known of a street before the last drive: a jam that all have just left comes back with them."""
-STARTS = ("shortest", "lights", "rerouted")
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class CoordinationSettings:
     starts: tuple[str, ...] = STARTS
     """Plans driven first, the baselines that the result is never worse than."""
     share: float = 0.3
-    """Of the fleet, asked in the first round; it grows while that pays and shrinks after a miss."""
+    """Of all vehicles, asked at most in the first round; it grows while that pays and shrinks after a miss."""
     signals: Literal["auto", "on", "off"] = "auto"
     """Whether street costs know the static lights; auto: as the drives show, changed after two misses."""
     objective: Literal["fleet", "everybody"] = "fleet"
@@ -96,7 +90,7 @@ class Round:
     """Questions without a readable answer."""
     promised: float = 0.0
     """Mean seconds a vehicle of the fleet would have gained had nobody else moved."""
-    planning_seconds: float = 0.0
+    planning_seconds: float = field(default=0.0, compare=False)
     """Processor seconds of finding, asking and choosing."""
 
 
@@ -116,27 +110,130 @@ class Coordination:
 
 
 @dataclass(frozen=True)
-class _Drive:
+class DrivenPlan:
+    """Routes of the whole demand and what their drive showed."""
+
     routes: Routes
-    driven: list[Driven]
-    visits: list[Visits]
+    driven: Sequence[Driven]
+    visits: Sequence[Visits]
     round: Round
 
 
-@dataclass
-class _Loop:
-    trips: Trips
-    judge: Judge
-    settings: CoordinationSettings
-    fleet: tuple[str, ...]
-    others: tuple[str, ...]
-    on_round: Callable[[Round], None]
-    rounds: list[Round] = field(default_factory=list)
-    best: _Drive | None = None
-    memory: dict[bool, Costs] = field(default_factory=dict)
-    """What is known of the streets, without and with the lights."""
+class Coordinator:
+    """The loop, one step at a time: `begin`, then `questions` and `answer` in turns.
 
-    def drive(self, routes: Routes, number: int, name: str, **planned: Any) -> _Drive:
+    Args:
+        fleet: ids of the vehicles that may be given other routes; None: all.
+        others: the routes of the rest, which they keep; those left out drive the fastest path of empty streets.
+        on_round: told of every drive.
+
+    Raises:
+        UsageError: an id that the trips do not have, an empty fleet, or a vehicle that departs after the end.
+    """
+
+    def __init__(
+        self,
+        trips: Trips,
+        judge: Judge,
+        settings: CoordinationSettings | None = None,
+        *,
+        fleet: Iterable[str] | None = None,
+        others: Mapping[str, Route] | None = None,
+        seed: int = 0,
+        on_round: Callable[[Round], None] = lambda one: None,
+    ) -> None:
+        self.trips, self.judge, self.seed, self.on_round = trips, judge, seed, on_round
+        self.settings = settings or CoordinationSettings()
+        self.fleet = tuple(trips.vehicles) if fleet is None else tuple(dict.fromkeys(fleet))
+        _check(trips, judge, self.fleet)
+        chosen = set(self.fleet)
+        self.others = tuple(vehicle for vehicle in trips.vehicles if vehicle not in chosen)
+        given = {vehicle: route for vehicle, route in (others or {}).items() if vehicle in set(self.others)}
+        missing = [vehicle for vehicle in self.others if vehicle not in given]
+        self.fixed: Routes = {**given, **shortest_paths(trips, Costs(trips.graph), missing)}
+        self.rounds: list[Round] = []
+        self.best: DrivenPlan | None = None
+        self.memory: dict[bool, Costs] = {}
+        """What is known of the streets so far, without (False) and with the lights (True)."""
+        self.share, self.lights, self._misses = self.settings.share, False, 0
+        self.generator = np.random.default_rng(seed)
+        """Of the round; made anew from the seed and the round's number."""
+        self._asked: tuple[list[Question], int, float] = ([], 0, 0.0)
+
+    def begin(self) -> None:
+        """Drive the starts.
+
+        Raises:
+            UsageError: a destination cannot be reached, or SUMO refuses a route.
+            UnavailableError: SUMO is missing.
+        """
+        settings = self.settings
+        plans = start_plans(
+            self.trips, self.judge, settings.starts, self.fleet, self.fixed, settings.closed, settings.max_detour
+        )
+        for name, routes in plans:
+            self.drive(routes, name)
+        # What happens on a plan that is not gone on from says little of the streets of the one that is.
+        self._learn(self._best)
+        self.lights = settings.signals == "on" or (settings.signals == "auto" and self._lights_pay())
+
+    def questions(self) -> list[Question]:
+        """Of the next round; none when nobody has anything left to gain."""
+        began = time.process_time()
+        self.generator = np.random.default_rng([self.seed, self._next_number])
+        found, gainers = self._questions()
+        if not found and self.settings.signals == "auto":
+            self.lights = not self.lights
+            found, gainers = self._questions()
+        self._asked = (found, gainers, time.process_time() - began)
+        return found
+
+    def answer(self, answers: Sequence[int | None]) -> Round:
+        """Drive the fleet by the answers to the last questions, learn from it, and keep it when it is better.
+
+        Args:
+            answers: of each question the index of an alternative; anything else leaves its vehicle on its route.
+
+        Raises:
+            UsageError: another number of answers than questions, or SUMO refuses a route.
+        """
+        questions, gainers, seconds = self._asked
+        before = self._best
+        routes, promised, moved, unread = dict(before.routes), 0.0, 0, 0
+        for question, answer in zip(questions, check_answers(questions, answers), strict=True):
+            if answer is None:
+                unread += 1
+                continue
+            current = question.alternatives[question.current]
+            routes[question.vehicle] = question.alternatives[answer].route
+            promised += (current.seconds - question.alternatives[answer].seconds) / len(self.fleet)
+            moved += answer != question.current
+        number = self._next_number
+        plan = self.drive(
+            routes,
+            f"round {number}",
+            number,
+            signals=self.lights,
+            share=self.share,
+            gainers=gainers,
+            asked=len(questions),
+            moved=moved,
+            unread=unread,
+            promised=promised,
+            planning_seconds=seconds,
+        )
+        self._learn(plan)
+        self._misses = 0 if plan.round.best else self._misses + 1
+        if self._misses:
+            self.share *= SHRINKS
+        elif before.round.score - plan.round.score >= KEPT * promised:
+            self.share = min(MOST_SHARE, self.share * GROWS)
+        if self.settings.signals == "auto" and self._misses and self._misses % 2 == 0:
+            self.lights = not self.lights
+        return plan.round
+
+    def drive(self, routes: Routes, name: str, number: int = 0, **planned: Any) -> DrivenPlan:
+        """Drive any plan of the whole demand; it becomes the best when it is better."""
         driven = self.judge.drive(routes)
         fleet = mean_time(driven, self.fleet)
         score = fleet if self.settings.objective == "fleet" else mean_time(driven)
@@ -151,21 +248,56 @@ class _Loop:
             best=self.best is None or score < self.best.round.score,
             **planned,
         )
-        visits = [Visits.of(run, self.trips.graph) for run in driven]
-        found = _Drive(routes, driven, visits, one)
+        plan = DrivenPlan(routes, driven, [Visits.of(run, self.trips.graph) for run in driven], one)
         if one.best:
-            self.best = found
+            self.best = plan
         self.rounds.append(one)
         self.on_round(one)
-        return found
+        return plan
 
-    def learn(self, drive: _Drive) -> None:
-        times = StreetTimes.measure(list(zip(drive.driven, drive.visits, strict=True)), self.trips.graph)
+    def result(self) -> Coordination:
+        return Coordination(self._best.routes, self._best.round, tuple(self.rounds), self.judge.runs)
+
+    def delays(self) -> Delays:
+        """Who lost time where on the best plan, in its first run; beyond the red lights where costs know them."""
+        return Delays(self._best.driven[0], self._best.visits[0], self.trips.graph, self.lights)
+
+    @property
+    def _next_number(self) -> int:
+        return 1 + max((one.number for one in self.rounds), default=0)
+
+    @property
+    def _best(self) -> DrivenPlan:
+        if self.best is None:
+            raise UsageError("Nothing was driven yet; call begin() first.")
+        return self.best
+
+    def _questions(self) -> tuple[list[Question], int]:
+        return questions_after(
+            self.trips,
+            self._best.routes,
+            self._best.driven[0],
+            self.delays(),
+            self.memory[self.lights],
+            self.fleet,
+            self.share,
+            self.generator,
+            self.settings.max_detour,
+        )
+
+    def _learn(self, plan: DrivenPlan) -> None:
+        times = StreetTimes.measure(list(zip(plan.driven, plan.visits, strict=True)), self.trips.graph)
         for lights in (False, True):
             costs = times.costs(lights, self.settings.closed)
             if lights in self.memory:
-                costs = replace(costs, extra=mixed([(MEMORY, self.memory[lights].extra), (1 - MEMORY, costs.extra)]))
+                known = self.memory[lights].extra
+                costs = replace(costs, extra=mixed([(MEMORY, known), (1 - MEMORY, costs.extra)]))
             self.memory[lights] = costs
+
+    def _lights_pay(self) -> bool:
+        """Whether paths that know the lights did better than those that do not, both planned without traffic."""
+        scores = {one.name: one.score for one in self.rounds}
+        return "lights" in scores and scores["lights"] < scores.get("shortest", np.inf)
 
 
 def coordinate(
@@ -179,181 +311,32 @@ def coordinate(
     seed: int = 0,
     on_round: Callable[[Round], None] = lambda one: None,
 ) -> Coordination:
-    """Routes for a fleet on which it loses less time than on any of the starts; the same seed gives the same routes.
+    """Routes on which a fleet loses no more time than on any of the starts; the same seed gives the same routes.
 
     A round: the seconds per street and time that the best plan and those before it showed; by them the vehicles with
     most to gain, of those who lost most in the same jam at most one of two; a question to each, an answer from the
     chooser, a drive of all. A plan that is not better is forgotten except for what it showed of the streets.
 
-    Args:
-        fleet: ids of the vehicles that may be given other routes; None: all.
-        others: the routes of the rest, which they keep; None: their fastest at free flow.
-
     Raises:
-        UsageError: an id that the trips do not have, a vehicle whose destination cannot be reached, or a route that
-            SUMO refuses.
-        UnavailableError: SUMO is missing.
+        UsageError, UnavailableError: as Coordinator and its methods.
     """
-    settings = settings or CoordinationSettings()
-    ids = tuple(trips.vehicles) if fleet is None else tuple(dict.fromkeys(fleet))
-    if unknown := [vehicle for vehicle in ids if vehicle not in trips.vehicles]:
+    loop = Coordinator(trips, judge, settings, fleet=fleet, others=others, seed=seed, on_round=on_round)
+    loop.begin()
+    for _ in range(loop.settings.rounds):
+        questions = loop.questions()
+        if not questions:
+            break
+        loop.answer(chooser(questions, loop.generator))
+    return loop.result()
+
+
+def _check(trips: Trips, judge: Judge, fleet: Sequence[str]) -> None:
+    if unknown := [vehicle for vehicle in fleet if vehicle not in trips.vehicles]:
         raise UsageError(f"The demand has no vehicle {unknown[0]!r}; the fleet is named by the demand's own ids.")
-    if not ids:
+    if not fleet:
         raise UsageError("The fleet is empty; name at least one vehicle of the demand.")
     last = max(trips.vehicles.values(), key=lambda trip: trip.departure)
     if last.departure >= judge.end:
         raise UsageError(
             f"Vehicle {last.id!r} departs at {last.departure:g} s, when the simulation is over; give a later end."
         )
-    chosen = set(ids)
-    rest = tuple(vehicle for vehicle in trips.vehicles if vehicle not in chosen)
-    kept = {**shortest_paths(trips, Costs(trips.graph), rest), **(others or {})}
-    fixed = {vehicle: kept[vehicle] for vehicle in rest}
-    loop = _Loop(trips, judge, settings, ids, rest, on_round)
-    drives = {name: loop.drive(routes, 0, name) for name, routes in _starts(loop, fixed)}
-    assert loop.best is not None  # noqa: S101 - there is at least one start
-    loop.learn(loop.best)
-    lights = settings.signals == "on" or (settings.signals == "auto" and _lights_pay(drives))
-    share, misses = settings.share, 0
-    for number in range(1, settings.rounds + 1):
-        generator = np.random.default_rng([seed, number])
-        began = time.process_time()
-        questions, gainers = _questions(loop, lights, share, generator)
-        if not questions and settings.signals == "auto":
-            lights = not lights
-            questions, gainers = _questions(loop, lights, share, generator)
-        if not questions:
-            break
-        best_so_far = loop.best.round.score
-        answers = check_answers(questions, chooser(questions, generator))
-        routes, promised = dict(loop.best.routes), 0.0
-        for question, answer in zip(questions, answers, strict=True):
-            if answer is not None:
-                taken, before = question.alternatives[answer], question.alternatives[question.current]
-                routes[question.vehicle] = taken.route
-                promised += before.seconds - taken.seconds
-        drive = loop.drive(
-            routes,
-            number,
-            f"round {number}",
-            signals=lights,
-            share=share,
-            gainers=gainers,
-            asked=len(questions),
-            moved=sum(routes[one.vehicle] != one.alternatives[one.current].route for one in questions),
-            unread=sum(answer is None for answer in answers),
-            promised=promised / len(ids),
-            planning_seconds=time.process_time() - began,
-        )
-        loop.learn(drive)
-        misses = 0 if drive.round.best else misses + 1
-        if misses:
-            share *= SHRINKS
-        elif best_so_far - drive.round.score >= KEPT * promised / len(ids):
-            share = min(MOST_SHARE, share * GROWS)
-        if settings.signals == "auto" and misses and misses % 2 == 0:
-            lights = not lights
-    return Coordination(loop.best.routes, loop.best.round, tuple(loop.rounds), judge.runs)
-
-
-def shortest_paths(trips: Trips, costs: Costs, vehicles: Iterable[str] | None = None) -> Routes:
-    """The fastest path of each vehicle (None: of all) under these costs, on departure as planned.
-
-    Raises:
-        UsageError: no open way leads from a vehicle's start to its destination.
-    """
-    routes = {}
-    for vehicle in trips.vehicles if vehicles is None else vehicles:
-        trip = trips.vehicles[vehicle]
-        path = fastest_path(costs, trip.start, trip.goal, trip.departure)
-        if path is None:
-            start, goal = trips.graph.ids[trip.start], trips.graph.ids[trip.goal[0]]
-            raise UsageError(
-                f"Vehicle {vehicle!r} cannot drive from {start} to {goal}: no open way leads there. "
-                "Leave it out, or open a street."
-            )
-        routes[vehicle] = path[0]
-    return routes
-
-
-def _starts(loop: _Loop, fixed: Mapping[str, Route]) -> Iterable[tuple[str, Routes]]:
-    settings, graph = loop.settings, loop.trips.graph
-    shortest = shortest_paths(loop.trips, Costs(graph, closed=settings.closed), loop.fleet)
-    for name in settings.starts:
-        if name == "shortest":
-            routes = shortest
-        elif name == "lights":
-            routes = shortest_paths(loop.trips, Costs(graph, True, closed=settings.closed), loop.fleet)
-        else:
-            rerouted = loop.judge.rerouted({**shortest, **fixed}, loop.fleet)
-            routes = {
-                vehicle: shortest[vehicle] if not settings.closed.isdisjoint(rerouted[vehicle]) else rerouted[vehicle]
-                for vehicle in loop.fleet
-            }
-        if settings.max_detour is not None:
-            alone = Costs(graph, closed=settings.closed)
-            for vehicle, route in routes.items():
-                if detour(alone, loop.trips.vehicles[vehicle], route) > settings.max_detour:
-                    routes = {**routes, vehicle: shortest[vehicle]}
-        yield name, {**routes, **fixed}
-
-
-def _lights_pay(drives: Mapping[str, _Drive]) -> bool:
-    """Whether paths that know the lights did better than those that do not, both planned without traffic."""
-    if "lights" not in drives:
-        return False
-    return "shortest" not in drives or drives["lights"].round.score < drives["shortest"].round.score
-
-
-def _questions(loop: _Loop, lights: bool, share: float, generator: np.random.Generator) -> tuple[list[Question], int]:
-    """The questions of a round, those with most to gain first, and how many vehicles would gain."""
-    best, costs, trips = loop.best, loop.memory[lights], loop.trips
-    assert best is not None  # noqa: S101 - the starts were driven
-    driven = best.driven[0].vehicles
-    gains = []
-    for vehicle in loop.fleet:
-        trip, current = trips.vehicles[vehicle], best.routes[vehicle]
-        departed = driven[vehicle].departed if vehicle in driven else None
-        departure = trip.departure if departed is None else departed
-        path = fastest_path(costs, trip.start, trip.goal, departure)
-        if path is None or path[0] == current:
-            continue
-        gain = seconds_along(costs, current, departure) - path[1]
-        too_far = loop.settings.max_detour is not None and (
-            detour(Costs(costs.graph, closed=costs.closed), trip, path[0]) > loop.settings.max_detour
-        )
-        if gain >= LEAST_GAIN and not too_far:
-            gains.append((gain, vehicle, departure, path[0]))
-    gains.sort(key=lambda row: -row[0])
-    delays = Delays(best.driven[0], best.visits[0], trips.graph, lights)
-    most = max(1, min(math.ceil(share * len(loop.fleet)), math.ceil(MOST_SHARE * len(gains))))
-    asked = _one_of_two([row[1] for row in gains], delays, most)
-    questions = []
-    for _, vehicle, departure, fastest in gains:
-        if vehicle in asked:
-            offered = alternatives(
-                trips.vehicles[vehicle], best.routes[vehicle], fastest, costs, departure, loop.settings.max_detour
-            )
-            questions.append(ask(vehicle, offered, delays.of(vehicle), generator))
-    return questions, len(gains)
-
-
-def _one_of_two(gainers: Sequence[str], delays: Delays, most: int) -> set[str]:
-    """The first of the gainers, `most` at most, and of those who lost most in the same jam at most every second."""
-    jams = {}
-    for vehicle in gainers:
-        row = delays.worst_row(vehicle)
-        if row is not None:
-            visits = delays.visits
-            jams[vehicle] = (int(visits.street[row]), int((visits.entered[row] - delays.begin) // 30))
-    left = {jam: math.ceil(count / 2) for jam, count in Counter(jams.values()).items()}
-    asked: set[str] = set()
-    for vehicle in gainers:
-        if len(asked) == most:
-            break
-        if vehicle not in jams:
-            asked.add(vehicle)
-        elif left[jams[vehicle]] > 0:
-            asked.add(vehicle)
-            left[jams[vehicle]] -= 1
-    return asked

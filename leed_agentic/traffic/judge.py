@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from leed_agentic.traffic.baselines import REROUTING
 from leed_agentic.traffic.driver_noise import DriverNoise, with_noise
 from leed_agentic.traffic.paths import Route
-from leed_agentic.traffic.sumo_run import DEFAULT_SEED, TELEPORT_SECONDS, Driven, drive_routes
+from leed_agentic.traffic.sumo_run import DEFAULT_SEED, REROUTING, TELEPORT_SECONDS, Driven, drive_routes
 from leed_agentic.traffic.trips import Trips
 
 CALM = DriverNoise()

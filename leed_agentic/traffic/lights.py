@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import sumolib
-
-from leed_agentic.traffic.baselines import Plan, Task
-from leed_agentic.traffic.coordinate import Routes, shortest_paths
 from leed_agentic.traffic.judge import Judge
 from leed_agentic.traffic.paths import Costs
-from leed_agentic.traffic.signals import read_signals
-from leed_agentic.traffic.street_graph import StreetGraph
+from leed_agentic.traffic.starts import Routes, shortest_paths
 from leed_agentic.traffic.street_times import StreetTimes, Visits
 from leed_agentic.traffic.trips import Trips
 
@@ -33,13 +28,3 @@ def lights_paths(trips: Trips, judge: Judge) -> Routes:
     measured = times.costs(lights=True)
     extra = {key: lost for key, lost in measured.extra.items() if key // times.intervals in actuated}
     return shortest_paths(trips, replace(measured, extra=extra))
-
-
-def lights_plan(task: Task) -> Plan:
-    """The plan of the baseline of that name."""
-    graph = StreetGraph.read(sumolib.net.readNet(str(task.net_file), lxml=False), read_signals(task.net_file))
-    trips = Trips.of(task.demand, graph)
-    judge = Judge(trips, task.net_file, task.end, task.begin, (task.seed,), None, (), task.teleport_seconds)
-    file = task.folder / "lights.rou.xml"
-    trips.write_routes(file, lights_paths(trips, judge))
-    return Plan((file,), runs=judge.runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -17,6 +18,8 @@ from leed_agentic.traffic.signals import Signals, Waits
 
 Goal = tuple[int, ...]
 """The streets at whose end a trip is over: one street, or all that lead to one junction."""
+MOST_BOUNDS = 40_000_000
+"""Seconds to destinations kept at a time, of 8 bytes each: 47,000 destinations on 850 streets, 700 on 57,000."""
 
 
 class StreetGraph:
@@ -50,6 +53,8 @@ class StreetGraph:
             tuple((n, signals.static.get((ids[e], ids[n]))) for n in after) for e, after in enumerate(self.successors)
         )
         """Of each street: the next one and, where a static light stands between them, its waits."""
+        self._backward = lru_cache(maxsize=4)(self._reversed)
+        self.bound = lru_cache(maxsize=max(16, MOST_BOUNDS // max(1, len(self.ids))))(self._bound)
         self._ending: dict[str, list[int]] = {}
         for street, junction in enumerate(to_junctions):
             self._ending.setdefault(junction, []).append(street)
@@ -99,19 +104,18 @@ class StreetGraph:
         """Whether every turn of the route may be made."""
         return all(after in self.successors[e] for e, after in pairwise(route))
 
-    @lru_cache(maxsize=16)  # noqa: B019 - a graph is never changed and lives as long as its runs
-    def _backward(self, per_junction: float) -> csr_matrix:
+    def _reversed(self, per_junction: float) -> csr_matrix:
         pairs = [(after, e) for e, following in enumerate(self.successors) for after in following]
         after, before = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
         # A zero would be no arc at all.
         costs = np.maximum(self.free[after] + per_junction, 1e-9)
         return csr_matrix((costs, (after, before)), shape=(len(self.ids),) * 2)
 
-    @lru_cache(maxsize=8192)  # noqa: B019 - as above; as many as a demand has destinations
-    def bound(self, goal: Goal, per_junction: float = 0.0) -> list[float]:
+    def _bound(self, goal: Goal, per_junction: float = 0.0) -> array[float]:
         """Least seconds from the END of each street to the end of the trip, infinite where no way leads there."""
         seconds = dijkstra(self._backward(per_junction), indices=list(goal), min_only=True)
-        return list(seconds.tolist())
+        # Read one by one in the searches: twice as fast as from numpy, a quarter of a list's memory.
+        return array("d", seconds.tobytes())
 
     def free_seconds(self, route: Iterable[int]) -> float:
         """Free-flow seconds of a route, first and last street included."""

@@ -24,6 +24,8 @@ EDGE_DATA = "edgedata.xml"
 DEFAULT_SEED = 23
 TELEPORT_SECONDS = 300.0
 """SUMO's own."""
+REROUTING = ("--device.rerouting.probability", "1", "--device.rerouting.period", "60")
+"""SUMO's navigation device in every vehicle, asked once a minute; how it averages speeds is SUMO's default (180 s)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.generate import scenario_of
+from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
 from tests.model_server import Answer, Hang, Reset, Say

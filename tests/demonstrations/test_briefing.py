@@ -8,15 +8,15 @@ import re
 
 import pytest
 
-from leed_agentic.demonstrations.briefing import (
+from leed_agentic.demonstrations.names import Names
+from leed_agentic.demonstrations.planning.briefing import (
     adjacency_block,
     agents_block,
     example_block,
     junctions_block,
     links_block,
 )
-from leed_agentic.demonstrations.corridor import union
-from leed_agentic.demonstrations.names import Names
+from leed_agentic.demonstrations.planning.corridor import union
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings, ScenarioSettings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leed_agentic.demonstrations.corridor import corridor, fastest_routes, union
+from leed_agentic.demonstrations.planning.corridor import corridor, fastest_routes, union
 from leed_agentic.demonstrations.validate import route_findings
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.feedback import Assessment, feedbacks, remarks_of
-from leed_agentic.demonstrations.generate import generate, scenario_of
+from leed_agentic.demonstrations.feedback import Assessment, Stationarity, feedbacks, remarks_of
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
-from leed_agentic.demonstrations.stationarity import Stationarity
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.session import begin
 from leed_agentic.roads.catalogue import open_map
@@ -96,12 +96,12 @@ def test_reled_tells_what_a_trainer_told_since_the_last_question(tmp_path):
     # What was told survives a checkpoint.
     resumed = GraphSource(settings, env)
     resumed.load_state(json.loads(json.dumps(source.state())))
-    assert resumed.shop.stationarity == source.shop.stationarity
+    assert resumed.stationarity == source.stationarity
     source.demonstrations(2, None, env)
     told = asked(tmp_path)[first]
     assert "over its last 2 episodes the agent's own reward had a standard deviation of 10.0" in told
     assert "its policy moved by a KL divergence of 0.0" in told
-    assert source.shop.stationarity == Stationarity()
+    assert source.stationarity == Stationarity()
     source.close()
     env.close()
 
@@ -118,7 +118,7 @@ def test_a_trainer_tells_rewards_and_divergence(tmp_path):
 
 
 def test_the_page_s_own_strategy(tmp_path, monkeypatch):
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    code = re.search(r"```python\n(# my_feedback.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (tmp_path / "my_feedback.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     told = again(tmp_path / "run", "my_feedback.first_mistake", **{"model.stand_in_error_rate": 1.0})

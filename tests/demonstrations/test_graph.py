@@ -6,14 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from leed_agentic.cli.main import app
 from leed_agentic.demonstrations.feedback import feedbacks
-from leed_agentic.demonstrations.generate import generate, scenario_of
-from leed_agentic.demonstrations.graph import build_graph
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.graph import demonstration_graph
+from leed_agentic.demonstrations.parts import scenario_of
+from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
+from leed_agentic.models.recording import Recording
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import load_settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
@@ -41,7 +45,7 @@ def shortest_routes(settings):
 
 
 def test_diagram_is_the_graph():
-    drawn = build_graph().get_graph().draw_mermaid()
+    drawn = demonstration_graph().get_graph().draw_mermaid()
     kept = (ROOT / "graphs" / "demonstrations.mmd").read_text(encoding="utf-8")
     assert kept == drawn, "graphs/demonstrations.mmd is out of date: run `python graphs/draw.py`"
 
@@ -224,12 +228,21 @@ def test_damaged_demonstrations_are_refused(tmp_path):
             DemonstrationSet.load(file)
 
 
-def test_studio_entry_point(monkeypatch):
-    import runpy
+def test_everything_is_loaded_once(tmp_path, monkeypatch):
+    """A default run, as the command line makes it: with the shipped recording."""
+    counts = {}
 
-    monkeypatch.setenv("LEED_MODEL__NAME", "stand-in")
-    monkeypatch.setenv("LEED_SCENARIO__AGENTS", "2")
-    made = runpy.run_path(str(ROOT / "graphs" / "demonstrations.py"))["graph"]()
-    state = made.invoke({})
-    assert sorted(state["routes"]) == [0, 1]
-    load_settings()
+    def counted(kind, name):
+        original = getattr(kind, name)
+
+        def wrapper(*given, **named):
+            counts[kind.__name__] = counts.get(kind.__name__, 0) + 1
+            return original(*given, **named)
+
+        monkeypatch.setattr(kind, name, wrapper if name == "__init__" else staticmethod(wrapper))
+
+    counted(Recording, "load")
+    counted(PromptSet, "load")
+    loaded = CliRunner().invoke(app, ["demo", "generate", "--out", str(tmp_path / "run"), "--json"])
+    assert loaded.exit_code == 0
+    assert counts == {"Recording": 1, "PromptSet": 1}

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leed_agentic.demonstrations.briefing import adjacency_block, agents_block, junctions_block
 from leed_agentic.demonstrations.names import Names
+from leed_agentic.demonstrations.planning.briefing import adjacency_block, agents_block, junctions_block
 from leed_agentic.demonstrations.reply import read_reply
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.models.tokens import estimated_tokens

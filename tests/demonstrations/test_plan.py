@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leed_agentic.demonstrations.briefing import adjacency_block, agents_block
-from leed_agentic.demonstrations.junction import BACK, JunctionMemory, direction, options, question, walk
-from leed_agentic.demonstrations.plan import EXCHANGES_KEPT, Desk, Memory, planners
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.planning import Planned, PlanRequest, check_planner, planner_of, planners
+from leed_agentic.demonstrations.planning.briefing import adjacency_block, agents_block
+from leed_agentic.demonstrations.planning.conversation import EXCHANGES_KEPT
+from leed_agentic.demonstrations.planning.junction import BACK, JunctionMemory, direction, options, question, walk
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.validate import validate
+from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
@@ -28,10 +33,10 @@ def scenario(braunschweig: RoadNetwork) -> Scenario:
     return draw_scenario(braunschweig, ScenarioSettings(agents=5), seed=0)
 
 
-def desk_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> Desk:
-    parts = {"agents": range(len(scenario.agents)), "remarks": {}, "memory": Memory(), **changes}
+def request_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> PlanRequest:
+    parts = {"agents": range(len(scenario.agents)), **changes}
     settings = DemonstrationSettings(**parts.pop("settings", {}))
-    return Desk(caller, PromptSet.load(), network, scenario, settings, **parts)
+    return PlanRequest(caller, PromptSet.load(), network, scenario, settings, **parts)
 
 
 def stand_in(**changes: Any) -> ModelCaller:
@@ -56,14 +61,14 @@ def pick(chosen: Any) -> Any:
 def test_a_planner_that_makes_no_mistake_gives_everyone_a_valid_route(
     planning: str, braunschweig: RoadNetwork, scenario: Scenario
 ) -> None:
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, stand_in()))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, stand_in()))
     assert validate(braunschweig, scenario, planned.routes, planned.problems).share == 1.0
     assert (planned.problems, planned.stopped) == ([], None)
 
 
 @pytest.mark.parametrize("planning", planners.names())
 def test_only_the_agents_asked_for_are_planned(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, stand_in(), agents=[3, 1]))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, stand_in(), agents=[3, 1]))
     assert set(planned.routes) == {1, 3}
 
 
@@ -75,7 +80,7 @@ def test_useless_replies_become_findings(
     planning: str, text: str, braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = Say(text)
-    planned = planners.get(planning)(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of(planning).plan(request_of(braunschweig, scenario, ask(model_server)))
     assert not planned.routes
     assert planned.problems
     assert validate(braunschweig, scenario, planned.routes, planned.problems).share == 0.0
@@ -85,16 +90,59 @@ def test_useless_replies_become_findings(
 def test_a_cap_ends_planning_with_what_there_is(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
     calls = {"fleet": 1, "agent": 2, "junction": 30}[planning]
     caller = stand_in(max_calls=calls)
-    plan, memory = planners.get(planning), Memory()
-    planned = plan(desk_of(braunschweig, scenario, caller, memory=memory))
+    plan = planner_of(planning).plan
+    planned = plan(request_of(braunschweig, scenario, caller))
     if planning == "fleet":
         assert planned.stopped is None
-        planned = plan(desk_of(braunschweig, scenario, caller, memory=memory, remarks={0: "Agent 0: again."}))
+        memory, remarks = planned.memory, {0: "Agent 0: again."}
+        planned = plan(request_of(braunschweig, scenario, caller, memory=memory, remarks=remarks))
     else:
         assert 0 < len(planned.routes) < 5
     assert planned.stopped is not None
     assert "max_calls" in planned.stopped
     assert caller.usage.calls == calls
+
+
+# -- one of the user's own ---------------------------------------------------------------------------------------------
+def test_the_page_s_own_planner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, braunschweig: RoadNetwork, scenario: Scenario
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "demonstrations.md").read_text(encoding="utf-8")
+    found = re.search(r"```python\n(# my_planner.py\n.*?)```", page, re.DOTALL)
+    assert found
+    (tmp_path / "my_planner.py").write_text(found[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    overrides = {"model.name": "stand-in", "demonstration.planning": "my_planner.plan", "scenario.agents": 2}
+    made = generate(settings_for_run(overrides=overrides), tmp_path / "run")
+    assert made.demonstrations.validity == 1.0
+    assert made.summary["planning"] == "my_planner.plan"
+    assert check_planner("my_planner.plan", request_of(braunschweig, scenario, stand_in())) == []
+
+
+@pytest.mark.parametrize("planning", planners.names())
+def test_ours_keep_the_contract(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
+    assert check_planner(planning, request_of(braunschweig, scenario, stand_in(stand_in_error_rate=1.0))) == []
+
+
+def test_a_planner_that_breaks_the_contract_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, braunschweig: RoadNetwork, scenario: Scenario, tmp_path: Path
+) -> None:
+    def forgetful(request: PlanRequest) -> Any:
+        request.memory["seen"] = (1, 2)  # type: ignore[index]
+        return Planned({99: ["x"]}, memory={1: (2, 3)})  # type: ignore[dict-item]
+
+    monkeypatch.setitem(planners._items, "nothing", lambda request: None)
+    monkeypatch.setitem(planners._items, "forgetful", forgetful)
+    request = request_of(braunschweig, scenario, stand_in())
+    assert check_planner("nothing", request) == ["It must return a Planned, not NoneType."]
+    said = " ".join(check_planner("forgetful", request))
+    assert "changes request.memory" in said
+    assert "not asked for: [99]" in said
+    assert "neither a route nor a finding" in said
+    assert "comes back from JSON changed" in said
+    settings = settings_for_run(overrides={"model.name": "stand-in", "demonstration.planning": "nothing"})
+    with pytest.raises(UsageError, match="'nothing' must return a Planned"):
+        generate(settings, tmp_path / "run")
 
 
 # -- fleet and agent ---------------------------------------------------------------------------------------------------
@@ -104,7 +152,7 @@ def test_the_fleet_prompt_has_everything_the_paper_lists(
     routes = {t.agent: braunschweig.shortest_path(t.start_edge, t.destination) for t in scenario.agents}
     model_server.script = [Say(f"```json\n{json.dumps(routes)}\n```")]
     whole = {"corridor_paths": 0}
-    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server), settings=whole))
+    planned = planner_of("fleet").plan(request_of(braunschweig, scenario, ask(model_server), settings=whole))
     assert planned.routes == routes
     prompt = asked(model_server.requests[0])
     assert adjacency_block(braunschweig) in prompt
@@ -115,12 +163,12 @@ def test_the_fleet_prompt_has_everything_the_paper_lists(
 def test_feedback_goes_on_in_the_same_conversation_and_stays_bounded(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
-    memory, caller = Memory(), ask(model_server)
+    caller, plan = ask(model_server), planner_of("fleet").plan
     model_server.default = Say("no idea")
-    planners.get("fleet")(desk_of(braunschweig, scenario, caller, memory=memory))
+    memory = plan(request_of(braunschweig, scenario, caller)).memory
     for number in range(5):
         remarks = {2: f"Agent 2: finding {number}."}
-        planners.get("fleet")(desk_of(braunschweig, scenario, caller, memory=memory, agents=[2], remarks=remarks))
+        memory = plan(request_of(braunschweig, scenario, caller, memory=memory, agents=[2], remarks=remarks)).memory
     first, last = model_server.requests[0]["messages"], model_server.requests[-1]["messages"]
     assert last[:2] == first
     assert [m["role"] for m in last] == ["system", "user", *["assistant", "user"] * EXCHANGES_KEPT]
@@ -133,15 +181,14 @@ def test_feedback_goes_on_in_the_same_conversation_and_stays_bounded(
 def test_one_call_per_agent_each_with_its_own_conversation(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
-    memory, caller = Memory(), ask(model_server)
+    caller, plan = ask(model_server), planner_of("agent").plan
     trip = scenario.agents[1]
     route = braunschweig.shortest_path(trip.start_edge, trip.destination)
     model_server.default = Say(f"The route is {route!r}.")
-    planned = planners.get("agent")(desk_of(braunschweig, scenario, caller, memory=memory, agents=[1, 4]))
+    planned = plan(request_of(braunschweig, scenario, caller, agents=[1, 4]))
     assert planned.routes == {1: route, 4: route}
-    planners.get("agent")(
-        desk_of(braunschweig, scenario, caller, memory=memory, agents=[4], remarks={4: "Agent 4: no."})
-    )
+    again = {"memory": planned.memory, "remarks": {4: "Agent 4: no."}}
+    plan(request_of(braunschweig, scenario, caller, agents=[4], **again))
     assert [len(request["messages"]) for request in model_server.requests] == [2, 2, 4]
     assert "Agent 4: no." in asked(model_server.requests[2])
 
@@ -150,7 +197,7 @@ def test_a_reply_cut_at_the_token_limit_says_so(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = Say('{"0": ["a", "b"', finish_reason="length")
-    planned = planners.get("fleet")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("fleet").plan(request_of(braunschweig, scenario, ask(model_server)))
     assert any("model.max_output_tokens" in problem.message for problem in planned.problems)
 
 
@@ -196,7 +243,7 @@ def test_a_model_that_picks_the_smallest_number_drives_near_the_shortest(
 ) -> None:
     model_server.default = pick(min)
     caller = ask(model_server)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, caller))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, caller))
     validation = validate(braunschweig, scenario, planned.routes)
     assert validation.share == 1.0
     ratios = []
@@ -216,7 +263,7 @@ def test_a_model_that_always_picks_the_worst_still_ends_with_no_street_twice(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = pick(max)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server)))
     validation = validate(braunschweig, scenario, planned.routes, planned.problems)
     assert set(validation.valid) == set(planned.routes)
     assert {p.agent for p in planned.problems} | set(planned.routes) == set(range(5))
@@ -224,8 +271,8 @@ def test_a_model_that_always_picks_the_worst_still_ends_with_no_street_twice(
 
 def test_the_step_cap_ends_a_walk(braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer) -> None:
     model_server.default = pick(max)
-    desk = desk_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 4})
-    planned = planners.get("junction")(desk)
+    request = request_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 4})
+    planned = planner_of("junction").plan(request)
     assert not planned.routes
     assert {p.kind for p in planned.problems} == {"too_long"}
 
@@ -235,11 +282,11 @@ def test_a_reply_without_a_choice_is_asked_again_once(
 ) -> None:
     model_server.script = [Say("Left, I think.")]
     model_server.default = pick(min)
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server), agents=[0]))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server), agents=[0]))
     assert set(planned.routes) == {0}
     model_server.script = [Say("Left, I think."), Say("77777")]
     model_server.requests.clear()
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server), agents=[0]))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server), agents=[0]))
     assert [p.kind for p in planned.problems] == ["unreadable"]
     assert len(model_server.requests) == 2
 
@@ -248,7 +295,7 @@ def test_the_choice_is_found_in_a_sentence(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = lambda body: Say(f"Out of 3, it is **{pick(min)(body).text}** km.")
-    planned = planners.get("junction")(desk_of(braunschweig, scenario, ask(model_server)))
+    planned = planner_of("junction").plan(request_of(braunschweig, scenario, ask(model_server)))
     assert set(planned.routes) == set(range(5))
 
 
@@ -256,12 +303,12 @@ def test_a_remark_makes_the_next_walk_a_different_one(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = pick(min)
-    memory = Memory()
-    plan, caller = planners.get("junction"), ask(model_server)
-    first = plan(desk_of(braunschweig, scenario, caller, memory=memory)).routes
-    again = plan(desk_of(braunschweig, scenario, caller, memory=memory)).routes
+    plan, caller = planner_of("junction").plan, ask(model_server)
+    planned = plan(request_of(braunschweig, scenario, caller))
+    first, memory = planned.routes, planned.memory
+    again = plan(request_of(braunschweig, scenario, caller, memory=memory)).routes
     remarks = {0: "Agent 0: the drive took 1.80 times the fastest path's time."}
-    other = plan(desk_of(braunschweig, scenario, caller, memory=memory, remarks=remarks)).routes
+    other = plan(request_of(braunschweig, scenario, caller, memory=memory, remarks=remarks)).routes
     assert again == first
     assert other[0] != first[0]
     assert {a: other[a] for a in range(1, 5)} == {a: first[a] for a in range(1, 5)}
@@ -272,9 +319,9 @@ def test_a_street_left_out_comes_back_when_there_is_no_other_way(
 ) -> None:
     model_server.default = pick(min)
     trip = scenario.agents[0]
-    memory = JunctionMemory(blocked={e.id for e in braunschweig.edges if e.to_junction == trip.destination})
-    settings = DemonstrationSettings(max_route_edges=1000)
-    route, problem = walk(ask(model_server), PromptSet.load(), braunschweig, trip, settings, memory)
+    memory = JunctionMemory(blocked=[e.id for e in braunschweig.edges if e.to_junction == trip.destination])
+    request = request_of(braunschweig, scenario, ask(model_server), settings={"max_route_edges": 1000})
+    route, problem = walk(request, trip, memory)
     assert problem is None
     assert braunschweig.edge(route[-1]).to_junction == trip.destination
     assert not memory.blocked

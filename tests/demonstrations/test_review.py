@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leed_agentic.demonstrations.decision import Decision
-from leed_agentic.demonstrations.generate import generate, scenario_of
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
-from leed_agentic.demonstrations.review import LONGEST_REMARK, quoted
+from leed_agentic.demonstrations.review import LONGEST_REMARK, Decision, quoted
 from leed_agentic.errors import UnavailableError, UnwritableError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.traffic.demonstration import DemonstrationSet
@@ -25,7 +25,7 @@ class Person:
     def __init__(self, *decisions: Decision) -> None:
         self.decisions, self.shown = list(decisions), []
 
-    def __call__(self, proposal, shop, picture):
+    def __call__(self, proposal, parts, picture):
         assert picture.read_bytes().startswith(b"\x89PNG")
         self.shown.append(proposal)
         return self.decisions.pop(0)
@@ -121,7 +121,7 @@ def test_a_quoted_remark_is_one_line_that_nothing_ends(text):
 
 
 def test_a_cap_that_is_reached_is_said_and_the_person_decides(settings, shortest, model_server, tmp_path):
-    settings.model.max_calls = 1
+    settings = settings.changed({"model.max_calls": 1})
     model_server.default = say(shortest)
     person = Person(Decision("remark", text="Faster!"), ACCEPT)
     result = generate(settings, tmp_path / "run", reviewer=person)
@@ -139,7 +139,7 @@ def test_a_model_that_goes_away_loses_no_edited_route(settings, shortest, model_
 
 
 def test_driven_routes_are_shown_again_only_when_they_were_planned_again(settings, shortest, model_server, tmp_path):
-    settings.demonstration.rounds, settings.demonstration.accept_ratio = 1, 1.0
+    settings = settings.changed({"demonstration.rounds": 1, "demonstration.accept_ratio": 1.0})
     network = open_map(settings.map.name, settings.map)
     longer = {agent: detours(network, route)[-1] for agent, route in shortest.items()}
     model_server.script = [say(longer), say(shortest)]
@@ -162,9 +162,9 @@ def test_decisions_hold_no_key_and_a_full_disk_is_said(settings, shortest, model
     assert len((tmp_path / "run" / "review.jsonl").read_text().splitlines()) == 2
 
     class Blocks(Person):
-        def __call__(self, proposal, shop, picture):
+        def __call__(self, proposal, parts, picture):
             (picture.parent / "review.jsonl").mkdir()
-            return super().__call__(proposal, shop, picture)
+            return super().__call__(proposal, parts, picture)
 
     with pytest.raises(UnwritableError, match=r"review\.jsonl"):
         generate(settings, tmp_path / "other", reviewer=Blocks(ACCEPT))

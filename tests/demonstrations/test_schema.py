@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from leed_agentic.demonstrations.generate import generate, scenario_of
+from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.parts import scenario_of
+from leed_agentic.demonstrations.planning.schema import MOST_VALUES, choice_schema, routes_schema
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.reply import parse_reply
-from leed_agentic.demonstrations.schema import MOST_VALUES, choice_schema, routes_schema
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.catalogue import open_map

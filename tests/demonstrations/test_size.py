@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leed_agentic.demonstrations.corridor import corridor, union
-from leed_agentic.demonstrations.dry_run import write_prompts
-from leed_agentic.demonstrations.generate import generate
+from leed_agentic.demonstrations.generate import generate, write_prompts
 from leed_agentic.demonstrations.names import Names
-from leed_agentic.demonstrations.plan import Desk, Memory, first_question, fleet_groups, planners
+from leed_agentic.demonstrations.planning import PlanRequest, planner_of
+from leed_agentic.demonstrations.planning.conversation import first_question
+from leed_agentic.demonstrations.planning.corridor import corridor, union
+from leed_agentic.demonstrations.planning.fleet import fleet_groups
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.validate import validate
@@ -43,10 +44,14 @@ def ask(server: ModelServer, calls_file: Path | None = None, **changes: Any) -> 
     return ModelCaller(ModelSettings(name="openai:tiny", base_url=server.url, **changes), calls_file, {})
 
 
-def desk_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> Desk:
-    parts = {"agents": range(len(scenario.agents)), "remarks": {}, "memory": Memory(), **changes}
+def request_of(network: RoadNetwork, scenario: Scenario, caller: ModelCaller, **changes: Any) -> PlanRequest:
+    parts = {"prompts": PROMPTS, "agents": range(len(scenario.agents)), **changes}
     wanted = DemonstrationSettings(**{"prompt_tokens": 8000, "corridor_slack": 0.0, **parts.pop("settings", {})})
-    return Desk(caller, PROMPTS, network, scenario, wanted, **parts)
+    return PlanRequest(caller=caller, network=network, scenario=scenario, settings=wanted, **parts)
+
+
+def stand_in(limit: int = REPLY_LIMIT) -> ModelCaller:
+    return ModelCaller(ModelSettings(name="stand-in", stand_in_error_rate=0.0, max_output_tokens=limit), None, {})
 
 
 def shortest(network: RoadNetwork, scenario: Scenario) -> Any:
@@ -73,17 +78,17 @@ def test_everyone_is_in_one_prompt_and_none_is_above_the_budget(
     berlin: RoadNetwork, agents: int, seed: int, budget: int, limit: int, names: str
 ) -> None:
     scenario = draw_scenario(berlin, ScenarioSettings(agents=agents), seed)
-    wanted = DemonstrationSettings(prompt_tokens=budget, corridor_slack=0.0, edge_names=names)
-    found = fleet_groups(PROMPTS, berlin, scenario, wanted, limit)
+    request = request_of(berlin, scenario, stand_in(limit), settings={"prompt_tokens": budget, "edge_names": names})
+    found = fleet_groups(request)
     assert sorted(agent for group in found for agent in group) == list(range(agents))
     for group in found:
-        tokens = prompt_tokens(first_question(PROMPTS, berlin, scenario, "fleet", group, wanted))
+        tokens = prompt_tokens(first_question(request, "fleet", group))
         assert tokens <= budget or len(group) == 1
 
 
 def test_agents_of_a_prompt_share_more_streets_than_others(berlin: RoadNetwork, fleet: Scenario) -> None:
-    wanted = DemonstrationSettings(prompt_tokens=16_000, corridor_slack=0.0)
-    found = fleet_groups(PROMPTS, berlin, fleet, wanted, REPLY_LIMIT)
+    request = request_of(berlin, fleet, stand_in(), settings={"prompt_tokens": 16_000})
+    found, wanted = fleet_groups(request), request.settings
     sizes = [len(corridor(berlin, trip, wanted)) for trip in fleet.agents]
 
     def streets(grouped: list[list[int]]) -> int:
@@ -98,16 +103,17 @@ def test_agents_of_a_prompt_share_more_streets_than_others(berlin: RoadNetwork, 
 
 def test_a_small_fleet_has_one_prompt_and_a_short_reply_limit_several(berlin: RoadNetwork) -> None:
     scenario = draw_scenario(berlin, ScenarioSettings(agents=6), seed=0)
-    wanted = DemonstrationSettings(edge_names="aliases")
-    assert fleet_groups(PROMPTS, berlin, scenario, wanted, REPLY_LIMIT) == [list(range(6))]
-    assert len(fleet_groups(PROMPTS, berlin, scenario, wanted, 600)) > 1
+    wanted = {"prompt_tokens": 16_000, "edge_names": "aliases"}
+    assert fleet_groups(request_of(berlin, scenario, stand_in(), settings=wanted)) == [list(range(6))]
+    assert len(fleet_groups(request_of(berlin, scenario, stand_in(600), settings=wanted))) > 1
 
 
 def test_a_template_that_says_all_twice_still_fits(berlin: RoadNetwork, fleet: Scenario, tmp_path: Path) -> None:
     (tmp_path / "fleet.md").write_text("$agents $adjacency\n\nAgain: $adjacency", encoding="utf-8")
-    prompts, wanted = PromptSet.load(tmp_path), DemonstrationSettings(prompt_tokens=9000, corridor_slack=0)
-    for group in fleet_groups(prompts, berlin, fleet, wanted, 100_000):
-        assert prompt_tokens(first_question(prompts, berlin, fleet, "fleet", group, wanted)) <= 9000
+    prompts = PromptSet.load(tmp_path)
+    request = request_of(berlin, fleet, stand_in(100_000), prompts=prompts, settings={"prompt_tokens": 9000})
+    for group in fleet_groups(request):
+        assert prompt_tokens(first_question(request, "fleet", group)) <= 9000
 
 
 @pytest.mark.parametrize("planning", ["fleet", "agent"])
@@ -130,11 +136,11 @@ def test_no_prompt_of_any_round_is_above_the_budget(
     berlin: RoadNetwork, fleet: Scenario, model_server: ModelServer
 ) -> None:
     model_server.default = Say("a b c " * 500)
-    desk = desk_of(berlin, fleet, ask(model_server))
-    remarks = {agent: f"Agent {agent}: " + "wrong turn after edge 12345678, " * 20 for agent in desk.agents}
-    for told in ({}, remarks, remarks, remarks):
-        planners.get("fleet")(desk_of(berlin, fleet, desk.caller, memory=desk.memory, remarks=told))
-    assert len(model_server.requests) == 4 * len(desk.memory.groups)
+    caller, memory = ask(model_server), dict[str, Any]()
+    remarks = {t.agent: f"Agent {t.agent}: " + "wrong turn after edge 12345678, " * 20 for t in fleet.agents}
+    for said in ({}, remarks, remarks, remarks):
+        memory = planner_of("fleet").plan(request_of(berlin, fleet, caller, memory=memory, remarks=said)).memory
+    assert len(model_server.requests) == 4 * len(memory["groups"])
     for request in model_server.requests:
         assert prompt_tokens(request["messages"]) <= 8000
 
@@ -142,17 +148,17 @@ def test_no_prompt_of_any_round_is_above_the_budget(
 def test_a_conversation_without_an_agents_streets_is_begun_again(
     berlin: RoadNetwork, fleet: Scenario, model_server: ModelServer
 ) -> None:
-    desk = desk_of(berlin, fleet, ask(model_server), settings={"prompt_tokens": 100_000}, agents=[0, 1])
-    plan = planners.get("fleet")
-    plan(desk)
-    told = {"memory": desk.memory, "settings": {"prompt_tokens": 100_000}}
-    plan(desk_of(berlin, fleet, desk.caller, agents=[1], remarks={1: "Agent 1: no."}, **told))
-    topic = next(iter(desk.memory.conversations))
-    shared = next(group for group in desk.memory.groups if {0, 1} & set(group))
+    caller, plan, wanted = ask(model_server), planner_of("fleet").plan, {"prompt_tokens": 100_000}
+    memory = plan(request_of(berlin, fleet, caller, settings=wanted, agents=[0, 1])).memory
+    more = {"settings": wanted, "memory": memory}
+    memory = plan(request_of(berlin, fleet, caller, agents=[1], remarks={1: "Agent 1: no."}, **more)).memory
+    topic = next(iter(memory["conversations"]))
+    shared = next(group for group in memory["groups"] if {0, 1} & set(group))
     other = next(agent for agent in shared if agent not in (0, 1))
-    plan(desk_of(berlin, fleet, desk.caller, agents=[other], remarks={other: "Agent x: no."}, **told))
+    more["memory"] = memory
+    memory = plan(request_of(berlin, fleet, caller, agents=[other], remarks={other: "Agent x: no."}, **more)).memory
     last = model_server.requests[-1]["messages"]
-    assert topic in desk.memory.conversations
+    assert topic in memory["conversations"]
     assert fleet.agents[other].start_edge in last[1]["content"]
     assert "Agent x: no." in last[-1]["content"]
 
@@ -162,9 +168,8 @@ def test_a_conversation_without_an_agents_streets_is_begun_again(
 def test_the_stand_in_reads_both_kinds_of_names(
     berlin: RoadNetwork, fleet: Scenario, planning: str, names: str
 ) -> None:
-    caller = ModelCaller(ModelSettings(name="stand-in", stand_in_error_rate=0.0), None, {})
-    desk = desk_of(berlin, fleet, caller, settings={"edge_names": names, "prompt_tokens": 16_000})
-    planned = planners.get(planning)(desk)
+    request = request_of(berlin, fleet, stand_in(), settings={"edge_names": names, "prompt_tokens": 16_000})
+    planned = planner_of(planning).plan(request)
     assert validate(berlin, fleet, planned.routes, planned.problems).share == 1.0
 
 
@@ -189,9 +194,8 @@ def test_results_do_not_depend_on_which_reply_comes_first(
 
         model_server.default = backwards
         caller = ask(model_server, tmp_path / f"calls{at_once}.jsonl", concurrent_calls=at_once)
-        desk = desk_of(berlin, fleet, caller, agents=range(8))
-        planned = planners.get("agent")(desk)
-        found.append((planned.routes, list(planned.routes), desk.memory.conversations))
+        planned = planner_of("agent").plan(request_of(berlin, fleet, caller, agents=range(8)))
+        found.append((planned.routes, list(planned.routes), planned.memory))
         assert len(Recording.load(tmp_path / f"calls{at_once}.jsonl").calls) == caller.usage.calls == 8
     assert found[0] == found[1]
     assert found[0][1] == list(range(8))
@@ -203,7 +207,7 @@ def test_a_cap_stops_at_the_same_question_however_many_are_asked_at_once(
 ) -> None:
     model_server.default = shortest(berlin, fleet)
     caller = ask(model_server, concurrent_calls=at_once, max_calls=5)
-    planned = planners.get("agent")(desk_of(berlin, fleet, caller))
+    planned = planner_of("agent").plan(request_of(berlin, fleet, caller))
     assert sorted(planned.routes) == [0, 1, 2, 3, 4]
     assert len(model_server.requests) == caller.usage.calls == 5
     assert "max_calls" in str(planned.stopped)
@@ -216,7 +220,7 @@ def test_every_call_is_on_record_and_counted_when_one_of_several_fails(
     model_server.default = shortest(berlin, fleet)
     caller = ask(model_server, tmp_path / "calls.jsonl", concurrent_calls=4, retries=0)
     with pytest.raises(UnavailableError):
-        planners.get("agent")(desk_of(berlin, fleet, caller))
+        planner_of("agent").plan(request_of(berlin, fleet, caller))
     caller.close()
     lines = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()[1:]]
     assert sorted(line.get("error") is None for line in lines) == [False, True, True, True]

@@ -6,15 +6,14 @@ import json
 
 import pytest
 
-from leed_agentic.demonstrations.generate import scenario_of
+from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
-from leed_agentic.errors import LeedError
+from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, random_policy
-from tests.model_server import Say
+from tests.model_server import Answer, Say
 
 
 @pytest.fixture
@@ -47,17 +46,16 @@ def test_triggers_refine_against_the_agents_and_survive_a_checkpoint(parts, mode
     praised = {a: t.__class__(**{**vars(t), "rewards": t.rewards + 1.0}) for a, t in expert.items()}
     source.demonstrations(10, praised, env)
     assert "earned" in model_server.requests[1]["messages"][-1]["content"]
-    assert len(list((tmp_path / "demonstrations").glob("*.json"))) == 3
-    kept = DemonstrationSet.load(tmp_path / "demonstrations" / "episode_00010.json")
-    assert kept.routes == good
+    record = source.record()
+    assert {tuple(r["asked"]) for r in record["rounds"]} == {(0, 1, 2)}
+    assert record["provenance"]["model"] == "openai:test"
+    assert {agent: list(route) for agent, route in source.best.routes.items()} == good
 
     state = json.loads(json.dumps(source.state()))
     resumed = GraphSource(settings, env)
     resumed.load_state(state)
     assert resumed.state() == source.state()
-    assert {a: t.route for a, t in resumed.shop.best.episode.trajectories.items()} == {
-        a: t.route for a, t in expert.items()
-    }
+    assert {a: t.route for a, t in resumed.best.episode.trajectories.items()} == {a: t.route for a, t in expert.items()}
     source.close()
 
 
@@ -76,5 +74,18 @@ def test_agents_that_went_without_are_asked_for_again(parts, model_server):
     model_server.default = Say(json.dumps({"1": good["1"]}))
     source = GraphSource(settings, env)
     assert list(source.demonstrations(0, None, env)) == [1]
+    model_server.default = Say(json.dumps(good))
+    assert sorted(source.demonstrations(5, None, env)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(404, UsageError), (503, UnavailableError)])
+def test_what_asking_again_would_not_help_is_a_usage_error(parts, model_server, status, kind):
+    settings, env = parts
+    model_server.default = Answer(status)
+    source = GraphSource(settings.changed({"model.retries": 0}), env)
+    with pytest.raises(kind):
+        source.demonstrations(0, None, env)
+    # The memory is as it was, and the next question works.
+    good = {str(t.agent): env.network.shortest_path(t.start_edge, t.destination) for t in env.scenario.agents}
     model_server.default = Say(json.dumps(good))
     assert sorted(source.demonstrations(5, None, env)) == [0, 1, 2]

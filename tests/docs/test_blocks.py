@@ -25,12 +25,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from leed_agentic.cli.main import app
+from leed_agentic.experiments.run import leaves
 from leed_agentic.roads.definition import MapDefinition
 from leed_agentic.settings import Settings, load_settings
 from tests.docs.blocks import GENERATED, PAGES, ROOT, Block, blocks, commands, indented_commands, links, spoken_commands
 from tests.roads.cities import grid_osm
 
 SESSIONS = (
+    "baselines.md",
     "getting-started.md",
     "your-own-city.md",
     "your-own-model-and-prompt.md",
@@ -160,9 +162,13 @@ def is_there(module: str, name: str | None) -> bool:
 
 
 def check_yaml(text: str) -> None:
-    """A map's definition, or settings."""
+    """A map's definition, settings, or arms of an experiment: labels and their settings."""
     data = yaml.safe_load(text)
-    TypeAdapter(MapDefinition if "kind" in data else Settings).validate_python(data)
+    if data.keys() & {"kind", *Settings.model_fields}:
+        TypeAdapter(MapDefinition if "kind" in data else Settings).validate_python(data)
+    else:
+        for settings in data.values():
+            load_settings(overrides=leaves(settings))
 
 
 @by_page

@@ -65,10 +65,10 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     again = experiment("fig3", "--maps", "braunschweig,berlin", "--seeds", "2", *FEW, *TWO_ARMS)
     assert {**again.told, "files": None} == {**first.told, "files": None}
     # What figure 4 (b) shares with figure 3 is not made again.
-    ablation = experiment("fig4b", "--seeds", "2", *FEW)
+    ablation = experiment("fig4b", "--seeds", "1", *FEW)
     assert {row["arm"] for row in ablation.told["rows"]} == {"leed", "alpha 0.2", "alpha 0.5", "logit-ppo", "ippo"}
     assert {f: t for f, t in written().items() if f in before} == before
-    assert ablation.err.count(": done") == 6
+    assert ablation.err.count(": done") == 3
 
 
 def timings(start: str) -> list[dict[str, str]]:
@@ -169,7 +169,6 @@ def test_a_wrong_source_ends_the_experiment_with_its_sentence(experiment):
     assert not Path("experiments/demonstrations").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demonstrations", "table2"])
 def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experiment, model_server, name):
     model_server.default = lambda body: Answer(404)
@@ -180,7 +179,7 @@ def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experim
     down = experiment(*words, "--base-url", "http://127.0.0.1:9/v1")
     assert (down.code, down.told) == (3, None)
     assert "start the server" in down.err
-    assert [folder.name for folder in Path("experiments").iterdir()] == ["runs"]
+    assert not Path("experiments").exists()
 
 
 @pytest.mark.slow

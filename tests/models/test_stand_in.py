@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from leed_agentic.demonstrations.plan import Desk, Memory, first_question, planners
+from leed_agentic.demonstrations.planning import PlanRequest, planner_of, planners
+from leed_agentic.demonstrations.planning.conversation import first_question
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.validate import Validation, validate
 from leed_agentic.models.caller import Message, ModelCaller
@@ -20,15 +21,15 @@ from leed_agentic.settings import DemonstrationSettings, ModelSettings, Scenario
 from leed_agentic.traffic.scenario import AgentTrip, Scenario, draw_scenario
 
 
-def desk_of(network: RoadNetwork, scenario: Scenario, **model: Any) -> Desk:
+def request_of(network: RoadNetwork, scenario: Scenario, **model: Any) -> PlanRequest:
     caller = ModelCaller(ModelSettings(name="stand-in", **model), None, {})
     agents = [trip.agent for trip in scenario.agents]
-    return Desk(caller, PromptSet.load(), network, scenario, DemonstrationSettings(), Memory(), agents, {})
+    return PlanRequest(caller, PromptSet.load(), network, scenario, DemonstrationSettings(), agents)
 
 
-def planned(desk: Desk, planning: str = "fleet") -> Validation:
-    made = planners.get(planning)(desk)
-    return validate(desk.network, desk.scenario, made.routes, made.problems)
+def planned(request: PlanRequest, planning: str = "fleet") -> Validation:
+    made = planner_of(planning).plan(request)
+    return validate(request.network, request.scenario, made.routes, made.problems)
 
 
 def crowd(network: RoadNetwork, agents: int) -> Scenario:
@@ -46,7 +47,7 @@ def fleet(berlin: RoadNetwork) -> Scenario:
 def test_about_the_asked_share_of_first_routes_is_wrong(planning: str, braunschweig: RoadNetwork) -> None:
     scenario = crowd(braunschweig, 60)
     shares = {
-        rate: planned(desk_of(braunschweig, scenario, stand_in_error_rate=rate), planning).share
+        rate: planned(request_of(braunschweig, scenario, stand_in_error_rate=rate), planning).share
         for rate in (0.0, 0.3, 1.0)
     }
     assert shares[0.0] == 1.0
@@ -55,23 +56,25 @@ def test_about_the_asked_share_of_first_routes_is_wrong(planning: str, braunschw
 
 
 def test_its_mistakes_are_of_many_kinds(berlin: RoadNetwork) -> None:
-    findings = planned(desk_of(berlin, crowd(berlin, 100), stand_in_error_rate=1.0)).findings
+    findings = planned(request_of(berlin, crowd(berlin, 100), stand_in_error_rate=1.0)).findings
     kinds = Counter(finding.kind for finding in findings)
     assert {"unknown_edge", "not_a_successor", "wrong_start", "does_not_reach_goal"} <= set(kinds)
 
 
 @pytest.mark.parametrize("planning", ["fleet", "agent"])
 def test_agents_named_in_a_refinement_are_put_right(planning: str, berlin: RoadNetwork, fleet: Scenario) -> None:
-    desk = desk_of(berlin, fleet, stand_in_error_rate=0.5)
-    first = planned(desk, planning)
+    request = request_of(berlin, fleet, stand_in_error_rate=0.5)
+    made = planner_of(planning).plan(request)
+    first = validate(berlin, fleet, made.routes, made.problems)
     assert first.share < 1
     remarks = first.remarks()
-    second = planned(dataclasses.replace(desk, agents=list(remarks), remarks=remarks), planning)
+    again = dataclasses.replace(request, agents=list(remarks), remarks=remarks, memory=made.memory)
+    second = planned(again, planning)
     assert set(second.valid) == set(remarks)
 
 
 def test_its_routes_are_near_the_shortest_but_not_all_shortest(berlin: RoadNetwork, fleet: Scenario) -> None:
-    routes = planned(desk_of(berlin, fleet, stand_in_error_rate=0.0)).valid
+    routes = planned(request_of(berlin, fleet, stand_in_error_rate=0.0)).valid
     ratios = []
     for trip in fleet.agents:
         start = berlin.edge(trip.start_edge)
@@ -86,7 +89,7 @@ def test_equal_seeds_give_equal_replies_and_other_seeds_others(
     planning: str, berlin: RoadNetwork, fleet: Scenario
 ) -> None:
     def replies(seed: int) -> Any:
-        made = planners.get(planning)(desk_of(berlin, fleet, seed=seed, stand_in_error_rate=1.0))
+        made = planner_of(planning).plan(request_of(berlin, fleet, seed=seed, stand_in_error_rate=1.0))
         return made.routes, made.problems
 
     assert replies(3) == replies(3)
@@ -112,7 +115,7 @@ def test_a_destination_out_of_reach_of_the_prompt_is_no_crash(braunschweig: Road
 def test_the_agents_of_the_prompt_are_answered_whatever_surrounds_them(braunschweig: RoadNetwork) -> None:
     trip = AgentTrip(0, braunschweig.edges[0].id, braunschweig.junctions[40].id, 0.0)
     scenario = Scenario("braunschweig", 0, (trip,))
-    asked = first_question(PromptSet.load(), braunschweig, scenario, "agent", [0], DemonstrationSettings())
+    asked = first_question(request_of(braunschweig, scenario), "agent", [0])
     turns: list[Message] = [
         *asked[:-1],
         {"role": "user", "content": "Hello!\n\n" + asked[-1]["content"] + "\nThank you."},
@@ -123,14 +126,14 @@ def test_the_agents_of_the_prompt_are_answered_whatever_surrounds_them(braunschw
 
 
 def test_twenty_agents_on_berlin_take_under_a_second(berlin: RoadNetwork, fleet: Scenario) -> None:
-    desk = desk_of(berlin, fleet)
-    messages = first_question(desk.prompts, berlin, fleet, "fleet", desk.agents, desk.settings)
+    request = request_of(berlin, fleet)
+    messages = first_question(request, "fleet", request.agents)
     started = time.perf_counter()
-    desk.caller.ask(messages, purpose="time")
+    request.caller.ask(messages, purpose="time")
     assert time.perf_counter() - started < 1.0
 
 
 def test_a_thousand_agents_are_planned_in_reasonable_time(berlin: RoadNetwork) -> None:
     started = time.perf_counter()
-    assert planned(desk_of(berlin, crowd(berlin, 1000), stand_in_error_rate=0.0)).share == 1.0
+    assert planned(request_of(berlin, crowd(berlin, 1000), stand_in_error_rate=0.0)).share == 1.0
     assert time.perf_counter() - started < 30

@@ -10,11 +10,12 @@ from leed_agentic.errors import UsageError
 from leed_agentic.roads.build import generate_network
 from leed_agentic.traffic.alternatives import argmin, check_answers, coin
 from leed_agentic.traffic.baselines import Task, drive_plan, make_plan
-from leed_agentic.traffic.coordinate import CoordinationSettings, coordinate, shortest_paths
+from leed_agentic.traffic.coordinate import CoordinationSettings, Coordinator, coordinate
 from leed_agentic.traffic.delays import Delays
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
 from leed_agentic.traffic.paths import Costs, seconds_along
 from leed_agentic.traffic.signals import read_signals
+from leed_agentic.traffic.starts import shortest_paths
 from leed_agentic.traffic.street_graph import StreetGraph
 from leed_agentic.traffic.street_times import INTERVAL, StreetTimes, Visits, mixed
 from leed_agentic.traffic.trip_files import TripFile
@@ -239,3 +240,22 @@ def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, 
     assert plan.runs == runs
     shortest = drive_plan(make_plan("shortest-path", task), task, 23)
     assert drive_plan(plan, task, 23).mean_travel_time < 1.1 * shortest.mean_travel_time
+
+
+def test_step_by_step_as_a_graph_would(grid, demand):
+    """The loop's own steps give what the loop gives, and a plan made elsewhere may come between."""
+    settings = CoordinationSettings(rounds=2, starts=("shortest",))
+    loop = Coordinator(demand, Judge(demand, grid[0], END), settings)
+    with pytest.raises(UsageError, match="begin"):
+        loop.questions()
+    loop.begin()
+    for _ in range(2):
+        loop.answer(argmin(loop.questions(), loop.generator))
+    whole = coordinate(demand, Judge(demand, grid[0], END), settings)
+    assert loop.result().routes == whole.routes
+    worse = loop.drive(shortest_paths(demand, Costs(demand.graph)), "mine")
+    assert not worse.round.best
+    assert loop.result().best == whole.best
+    assert loop.questions()
+    with pytest.raises(UsageError, match="0 answers to"):
+        loop.answer([])

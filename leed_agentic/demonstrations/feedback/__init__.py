@@ -1,18 +1,15 @@
-"""Feedback strategies, one per file, registered by name: what the model is told before it plans again."""
+"""Feedback strategies, one per file, registered by name: what the model is told before it plans again.
+
+A new one is a file of this folder, and nothing else.
+"""
+
+import importlib
+import pkgutil
 
 from leed_agentic.demonstrations.feedback.assessment import Assessment, Feedback, feedbacks, remarks_of
-from leed_agentic.demonstrations.feedback.leed import leed_feedback
-from leed_agentic.demonstrations.feedback.none import no_feedback
-from leed_agentic.demonstrations.feedback.reled import reled_feedback
-from leed_agentic.demonstrations.feedback.validity import validity_feedback
+from leed_agentic.demonstrations.feedback.stationarity import Stationarity
 
-__all__ = [
-    "Assessment",
-    "Feedback",
-    "feedbacks",
-    "leed_feedback",
-    "no_feedback",
-    "reled_feedback",
-    "remarks_of",
-    "validity_feedback",
-]
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["Assessment", "Feedback", "Stationarity", "feedbacks", "remarks_of"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from leed_agentic.demonstrations.critique import Critique
-from leed_agentic.demonstrations.stationarity import Stationarity
+from leed_agentic.demonstrations.feedback.stationarity import Stationarity
 from leed_agentic.demonstrations.validate import Validation
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import Registry

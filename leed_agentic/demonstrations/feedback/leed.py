@@ -42,6 +42,6 @@ def phrases(entry: AgentCritique) -> list[str]:
     if entry.dtw is not None:
         parts.append(f"the DTW distance between the two is {entry.dtw:.0f} m")
     if entry.parts_after and entry.parts_into:
-        expert, own = entry.parts_into
-        parts.append(f"they part after {entry.parts_after}: yours goes on to {expert}, the agent to {own}")
+        expert, agents = entry.parts_into
+        parts.append(f"they part after {entry.parts_after}: yours goes on to {expert}, the agent to {agents}")
     return parts

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from leed_agentic.demonstrations.critique import AgentCritique
 from leed_agentic.demonstrations.feedback.assessment import Assessment, feedbacks
 from leed_agentic.demonstrations.feedback.leed import leed_feedback, phrases, sentence
-from leed_agentic.demonstrations.stationarity import Stationarity
+from leed_agentic.demonstrations.feedback.stationarity import Stationarity
 
 
 @feedbacks.register("reled")

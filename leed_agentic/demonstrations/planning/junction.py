@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from leed_agentic.demonstrations.answer import without_thoughts
+from leed_agentic.demonstrations.planning.planner import Planned, PlanRequest, planners
+from leed_agentic.demonstrations.planning.schema import choice_schema
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.schema import choice_schema
 from leed_agentic.demonstrations.validate import Finding, Kind
-from leed_agentic.models.caller import Message, ModelCaller
+from leed_agentic.models.caller import CapReached, Message
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import DemonstrationSettings
 from leed_agentic.traffic.scenario import AgentTrip
@@ -31,7 +32,7 @@ class JunctionMemory:
     """What an agent's earlier walks taught: the last one, and streets not to be offered again."""
 
     last: list[str] = field(default_factory=list)
-    blocked: set[str] = field(default_factory=set)
+    blocked: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,38 @@ class Option:
         return f"{self.left} ({self.direction}, {self.edge.length:.0f} m)"
 
 
-def walk(
-    caller: ModelCaller,
-    prompts: PromptSet,
-    network: RoadNetwork,
-    trip: AgentTrip,
-    settings: DemonstrationSettings,
-    memory: JunctionMemory,
-    remark: str | None = None,
-) -> tuple[list[str], Finding | None]:
+@planners.register("junction")
+class JunctionPlanner:
+    """Walks with one agent after the other. Its memory has a `JunctionMemory` by agent under `junctions`."""
+
+    def plan(self, request: PlanRequest) -> Planned:
+        walked = {agent: dict(kept) for agent, kept in request.memory.get("junctions", {}).items()}
+        planned = Planned(memory={"junctions": walked})
+        try:
+            for agent in request.agents:
+                request.progress(f"walking with agent {agent}")
+                memory = JunctionMemory(**walked.get(str(agent), {}))
+                route, problem = walk(request, request.scenario.agents[agent], memory)
+                walked[str(agent)] = asdict(memory)
+                if problem is None:
+                    planned.routes[agent] = route
+                else:
+                    planned.problems.append(problem)
+        except CapReached as reached:
+            planned.stopped = str(reached)
+        return planned
+
+    def first_questions(self, request: PlanRequest) -> Mapping[str, list[Message]]:
+        """The first of each agent; the later ones depend on the replies."""
+        found = {}
+        for trip in (request.scenario.agents[agent] for agent in request.agents):
+            start = request.network.edge(trip.start_edge)
+            choices = options(request.network, trip, start, request.settings, {trip.start_edge})
+            found[f"junction_agent_{trip.agent}"] = question(request.prompts, trip, choices)
+        return found
+
+
+def walk(request: PlanRequest, trip: AgentTrip, memory: JunctionMemory) -> tuple[list[str], Finding | None]:
     """Edges from the trip's start to its destination, or as far as the model got and what stopped it.
 
     Streets already used are left out, a U-turn is offered only where nothing else is, and a single street is taken
@@ -63,26 +87,31 @@ def walk(
     `max_route_edges` choices. After a remark the street where the last walk strayed furthest is not offered again,
     unless there is no way without it.
 
+    Args:
+        memory: of the agent; it is brought up to date.
+
     Raises:
         CapReached, UnavailableError, UsageError: as `ModelCaller.ask`.
     """
-    if remark is not None and memory.last:
-        memory.blocked.add(_culprit(network, trip, memory.last, settings))
+    network, settings = request.network, request.settings
+    if trip.agent in request.remarks and memory.last:
+        culprit = _culprit(network, trip, memory.last, settings)
+        memory.blocked = sorted({*memory.blocked, culprit})
     route = [network.edge(trip.start_edge)]
     used = {trip.start_edge}
     for _ in range(settings.max_route_edges):
-        choices = options(network, trip, route[-1], settings, used | memory.blocked)
+        choices = options(network, trip, route[-1], settings, used.union(memory.blocked))
         while not choices and len(route) > 1:
             route.pop()
-            choices = options(network, trip, route[-1], settings, used | memory.blocked)
+            choices = options(network, trip, route[-1], settings, used.union(memory.blocked))
         if not choices and memory.blocked:
             # What was left out after a remark was the only way.
-            memory.blocked.clear()
+            memory.blocked = []
             used = {trip.start_edge}
             choices = options(network, trip, route[-1], settings, used)
         if not choices:
             return _ended(memory, trip, route, "does_not_reach_goal", "no street is left to try")
-        chosen = choices[0] if len(choices) == 1 else _ask(caller, prompts, trip, choices)
+        chosen = choices[0] if len(choices) == 1 else _ask(request, trip, choices)
         if isinstance(chosen, str):
             return _ended(memory, trip, route, "unreadable", f"the reply holds no number of a street{chosen}")
         route.append(chosen.edge)
@@ -121,9 +150,9 @@ def question(prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> 
     caches prompts reads them once; as chat turns, because small models copy examples that stand in the question."""
     messages: list[Message] = []
     for line in prompts.texts["junction_examples"].splitlines():
-        shown, arrow, answer = line.partition("=>")
+        offered, arrow, answer = line.partition("=>")
         if arrow:
-            messages.append({"role": "user", "content": prompts.render("junction", choices=shown.strip(), agent="")})
+            messages.append({"role": "user", "content": prompts.render("junction", choices=offered.strip(), agent="")})
             messages.append({"role": "assistant", "content": answer.strip()})
     asked = prompts.render("junction", choices=", ".join(map(str, choices)), agent=trip.agent)
     return [*messages, {"role": "user", "content": asked}]
@@ -142,9 +171,9 @@ def direction(before: Edge, after: Edge) -> str:
     return "left" if angle > 0 else "right"
 
 
-def _ask(caller: ModelCaller, prompts: PromptSet, trip: AgentTrip, choices: Sequence[Option]) -> Option | str:
+def _ask(request: PlanRequest, trip: AgentTrip, choices: Sequence[Option]) -> Option | str:
     """The choice, or what the server says of a reply that made none."""
-    messages = question(prompts, trip, choices)
+    caller, messages = request.caller, question(request.prompts, trip, choices)
     schema = choice_schema(choice.left for choice in choices)
     room = STRUCTURED_TOKENS if caller.structured else ANSWER_TOKENS
     for _ in range(TRIES):
