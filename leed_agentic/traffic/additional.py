@@ -103,7 +103,10 @@ def is_exact(scenario: Scenario, driver_noise: float | None) -> bool:
 
 
 def driven_routes_text(
-    scenario: Scenario, routes: Mapping[int, Sequence[str]], others: Mapping[str, Sequence[str]]
+    scenario: Scenario,
+    routes: Mapping[int, Sequence[str]],
+    others: Mapping[str, Sequence[str]],
+    types: Sequence[Element] = (),
 ) -> str:
     """A SUMO route file of what is driven, in the order of insertion; a vehicle without a route is not in it.
 
@@ -112,8 +115,10 @@ def driven_routes_text(
     Args:
         routes: edge ids by agent number.
         others: edge ids by the id of the background vehicle.
+        types: vType elements to begin with, so that the file can be driven by itself.
     """
     root = Element("routes")
+    root.extend(types)
     for trip in in_order(scenario):
         if isinstance(trip, AgentTrip):
             edges, kind = routes.get(trip.agent), trip.type
