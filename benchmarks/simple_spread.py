@@ -27,7 +27,7 @@ import numpy as np
 from mpe2 import simple_spread_v3
 from scipy.optimize import linear_sum_assignment
 
-from leed_agentic.learning.algorithms import algorithms
+from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import SEED_STRIDE, Trainer
 from leed_agentic.settings import LearningSettings
@@ -79,13 +79,13 @@ def _towards(agent: Any, goal: np.ndarray) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("algorithm", choices=[name for name in algorithms.names() if name != "leed"])
+    parser.add_argument("algorithm", choices=["ippo", "mappo", "qmix"])
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     s = LearningSettings(**SETTINGS, algorithm=options.algorithm)
     world = ParallelWorld(simple_spread_v3.parallel_env(N=AGENTS, max_cycles=STEPS, local_ratio=0.5))
-    agents = algorithms.get(options.algorithm)(world.agents, world.actions, world.encoding(s), s, options.seed)
+    agents = algorithm_class(options.algorithm)(world.agents, world.actions, world.encoding(s), s, options.seed)
     started, returns, curve = time.monotonic(), [], []
 
     def report() -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from leed_agentic.cli.main import app
 from leed_agentic.demonstrations.records import DemonstrationSummary
 from leed_agentic.experiments.report import Manifest
+from leed_agentic.learning.algorithms import algorithms, group_of
 from leed_agentic.learning.records import (
     EvaluationFile,
     MetricsLine,
@@ -127,7 +128,7 @@ def formats_page() -> str:
     ]
     described: set[str] = set()
     for name, (file, kind) in FILES.items():
-        schema = TypeAdapter(kind).json_schema()
+        schema = _json_schema(kind)
         parts += [f"## {name}", f"`{file}` ([schema](schemas/{name}.json)). {_text(schema['description'])}"]
         parts.append(_fields(schema, kind is Settings))
         for title, inner in schema.get("$defs", {}).items():
@@ -137,8 +138,20 @@ def formats_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _json_schema(kind: Any) -> dict[str, Any]:
+    """The kind's schema; of the settings with the groups of the algorithms, which that layer does not know."""
+    schema = TypeAdapter(kind).json_schema()
+    if kind is Settings:
+        for algorithm in map(algorithms.get, algorithms.names()):
+            own = algorithm.Settings.model_json_schema()
+            schema["$defs"][own["title"]] = own
+            group = {"$ref": f"#/$defs/{own['title']}"}
+            schema["$defs"]["LearningSettings"]["properties"][group_of(algorithm)] = group
+    return schema
+
+
 def _schema(kind: Any) -> str:
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(kind).json_schema()}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **_json_schema(kind)}
     return json.dumps(schema, indent=1) + "\n"
 
 

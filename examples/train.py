@@ -8,7 +8,6 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.learning.session import begin
 from leed_agentic.settings import load_settings
 
@@ -36,7 +35,7 @@ def show(row):
 
 
 given.out.mkdir(parents=True)
-with closing(begin(settings, given.out, GraphSource, warn=print, watch=show)) as session:
+with closing(begin(settings, given.out, watch=show)) as session:
     rows = session.trainer.run()
 
 best = max(row["reward_mean"] for row in rows)

@@ -7,7 +7,6 @@ import argparse
 from contextlib import closing
 from pathlib import Path
 
-from leed_agentic.learning.policy import trained_policy
 from leed_agentic.learning.session import take_up
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -17,7 +16,7 @@ given = parser.parse_args()
 # The latest checkpoint; `with_source=False`: it shall drive, not learn on.
 with closing(take_up(given.run, with_source=False)) as session:
     env = session.world.env  # PettingZoo's parallel API
-    policies = {name: trained_policy(session, number) for number, name in enumerate(env.possible_agents)}
+    policies = {name: session.policy(number) for number, name in enumerate(env.possible_agents)}
 
     observations, infos = env.reset(seed=0)
     ways = {name: [info["edge"]] for name, info in infos.items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar, cast
 
 from leed_agentic.errors import UsageError
 
@@ -27,10 +27,14 @@ class Registry(Generic[T]):
     ... def constant(): return 1.0
     >>> rewards.get("constant")()
     1.0
+
+    Args:
+        places: names to dotted paths, imported when they are asked for: what costs an import is registered so.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, places: Mapping[str, str] | None = None) -> None:
         self.kind = kind
+        self._places = dict(places or {})
         self._items: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -43,7 +47,7 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        return sorted(self._items)
+        return sorted({*self._items, *self._places})
 
     def get(self, name: str) -> T:
         """The item registered as `name`, or the one that a dotted path such as `my_package.rewards.mine` names.
@@ -53,8 +57,11 @@ class Registry(Generic[T]):
         """
         if name in self._items:
             return self._items[name]
+        if name in self._places:
+            module_name, _, attribute = self._places[name].rpartition(".")
+            return cast(T, getattr(importlib.import_module(module_name), attribute))
         if "." not in name:
-            raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self._items)}")
+            raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self.names())}")
         module_name, _, attribute = name.rpartition(".")
         try:
             return getattr(importlib.import_module(module_name), attribute)

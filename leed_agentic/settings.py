@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import sys
@@ -248,66 +249,24 @@ class DemonstrationSettings(_Group):
     )
 
 
-class MappoSettings(_Group):
-    """Of algorithm mappo alone; its step size, clip, epochs, gamma and entropy weight are those of LearningSettings.
-
-    Values follow Yu et al. 2022 (arXiv 2103.01955), appendix D, except where a field says otherwise.
-    """
-
-    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared policy and critic see.")
-    gae_lambda: float = Field(0.95, ge=0, le=1, description="Lambda of generalised advantage estimation.")
-    value_norm: bool = Field(True, description="The critic learns returns over their running mean and deviation.")
-    value_clip: bool = Field(True, description="Clip the value's change within an update by learning.clip.")
-    huber_delta: float = Field(10.0, gt=0, description="From this error on the value loss grows linearly.")
-    normalise_advantage: bool = Field(True, description="Centre and scale advantages over the whole batch.")
-    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient, of policy and critic each.")
-    batch_episodes: int = Field(
-        1, ge=1, description="Episodes per update; 1 as in our other algorithms (Yu et al. drive many at a time)."
-    )
-
-
-class QmixSettings(_Group):
-    """Of algorithm qmix alone; its step size and gamma are those of LearningSettings.
-
-    Values follow Rashid et al. 2018 (arXiv 1803.11485) and EPyMARL (Papoudakis et al. 2021, arXiv 2006.07869), except
-    where a field says otherwise.
-    """
-
-    mixer: Literal["qmix", "vdn", "none"] = Field(
-        "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
-    )
-    team_reward: Literal["sum", "mean"] = Field("sum", description="What the agents' rewards of a joint step become.")
-    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared network sees.")
-    double_q: bool = Field(True, description="The online network picks the action that the target network values.")
-    mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
-    hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
-    buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
-    batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
-    steps: int = Field(
-        200, ge=1, description="Joint steps of these learnt from per gradient step (EPyMARL: all, about 800)."
-    )
-    updates: int = Field(32, ge=1, description="Gradient steps per episode (EPyMARL: 1, over far more episodes).")
-    target_update: float = Field(
-        0.01,
-        gt=0,
-        description="Below 1: share of the target network replaced per gradient step; else: gradient steps per copy.",
-    )
-    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient.")
-    epsilon_start: float = Field(1.0, ge=0, le=1, description="Share of random actions in the beginning.")
-    epsilon_end: float = Field(0.05, ge=0, le=1, description="Share of random actions in the end.")
-    epsilon_steps: int = Field(
-        50_000,
-        ge=1,
-        description="Joint steps over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to 200,000).",
-    )
+class AlgorithmSettings(_Group):
+    """What one algorithm takes besides the settings that all share; its subclasses stand beside the algorithms."""
 
 
 class LearningSettings(_Group):
-    """How agents learn. Equation numbers are the paper's; what it leaves open is a setting."""
+    """How agents learn. Equation numbers are the paper's; what it leaves open is a setting.
+
+    These are shared by all algorithms; those of one are a group of its name, such as learning.leed.
+    """
+
+    # Groups of algorithms come in here; this layer knows none of them.
+    model_config = ConfigDict(extra="allow")
 
     algorithm: Name = Field("leed", description="Algorithm by name or dotted path.")
-    source: Literal["graph", "file", "logit", "shortest-path", "none"] = Field(
-        "graph", description="Where demonstrations come from: the language model's graph, a file, a logit model, ..."
+    source: Name = Field(
+        "graph",
+        description="Where demonstrations come from: graph (the language model's), file, logit, shortest-path, none, "
+        "or a dotted path.",
     )
     demonstrations: Path | None = Field(None, description="The demonstrations.json of source file.")
     logit_temperature: float = Field(
@@ -331,28 +290,19 @@ class LearningSettings(_Group):
     clip: float = Field(0.2, gt=0, lt=1, description="Epsilon of the clipped surrogate (7).")
     epochs: int = Field(4, ge=1, description="Gradient steps per episode, each on the whole episode.")
     beta: float = Field(0.01, ge=0, le=1, description="Entropy weight in (9).")
-    objective: Literal["chosen", "paper"] = Field(
-        "chosen", description="paper: alpha and both advantages as printed, whatever alpha* and *_advantage say."
-    )
-    alpha: Name = Field("aligned", description="Schedule of alpha in (8), by name or dotted path.")
-    alpha_fixed: float = Field(0.5, ge=0, le=1, description="Alpha of the schedule fixed.")
-    alpha_ceiling: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Every schedule but fixed is multiplied by this: the expert keeps at least the rest.",
-    )
-    dtw: Literal["exact", "fastdtw"] = Field("exact", description="DTW by dynamic programming, or approximated.")
-    dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
-    expert_advantage: Name = Field("filtered", description="A^e of (7), by name or dotted path.")
-    agent_advantage: Literal["raw", "normalised"] = Field(
-        "raw", description="A^a of (7) as in (6), or centred and divided by its deviation, per agent."
+    dtw: Name = Field(
+        "exact", description="DTW by dynamic programming, approximated (fastdtw), or of your own by dotted path."
     )
     checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
     device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files (pip install tensorboard).")
-    mappo: MappoSettings = MappoSettings()
-    qmix: QmixSettings = QmixSettings()
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> LearningSettings:
+        if self.model_extra:
+            # By its name, and only when there is a group: an algorithm's file loads torch.
+            importlib.import_module("leed_agentic.learning.algorithms").check_groups(self)
+        return self
 
 
 class Settings(_Group):
@@ -442,7 +392,7 @@ def settings_of(
     given = given or {}
     settings = from_file.changed(given)
     known = [(name, path) for name, path in settings.code() if path in _listed(given.get(name))]
-    if known and os.getcwd() not in sys.path:
+    if (known or trust) and os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own file lies.
         sys.path.append(os.getcwd())
     unknown = [f"{name}={path}" for name, path in settings.code() if (name, path) not in known]

@@ -26,7 +26,7 @@ def drive(
         None,
         metavar="[NAME]...",
         help="Route files (.rou.xml), run folders, or baselines: shortest-path, shortest-path-noise, duarouter, "
-        "random, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
+        "random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
         "rerouting dua-iterate.",
     ),
     demand: list[Path] | None = typer.Option(
@@ -142,7 +142,8 @@ def _files(
     if not demand:
         if run is None:
             raise UsageError("Say who drives: --demand with a file of SUMO trips, --suite, or a run folder.")
-        demand = [run / ROUTES]
+        # The types of its vehicles may stand in the additional files.
+        demand = [*sorted(run.glob("additional-*.add.xml")), run / ROUTES]
     if map_name is None:
         nets = [run / f"map{ending}" for ending in NET_ENDINGS if (run / f"map{ending}").is_file()] if run else []
         if not nets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,9 @@ def evaluate(
     fleet: str | None = Fleet,
     background: list[Path] | None = Background,
     closures: Path | None = Closures,
+    trust: bool = typer.Option(
+        False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
@@ -35,10 +37,10 @@ def evaluate(
     from leed_agentic.errors import UsageError
     from leed_agentic.learning import evaluation
     from leed_agentic.learning.session import take_up
-    from leed_agentic.runs.files import write_text
+    from leed_agentic.runs.files import write_json
 
     others = {name: value for name, value in demand_settings(demand, fleet, background, closures).items() if value}
-    session = take_up(run, with_source=False)
+    session = take_up(run, with_source=False, trust=trust)
     try:
         if others:
             from leed_agentic.traffic.demand import scenario_for
@@ -58,7 +60,7 @@ def evaluate(
         session.close()
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)
-    write_text(run / evaluation.FILE, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_json(run / evaluation.FILE, result)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -18,24 +18,26 @@ def export(
     out_file: Path | None = typer.Option(
         None, "--out", help="A new file; <run>/policies/agent_<number>.safetensors when unset, replaced if there."
     ),
+    trust: bool = typer.Option(
+        False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Write one agent's policy, as of the run's latest checkpoint, to one file that is used without the run."""
     from leed_agentic.errors import UsageError
-    from leed_agentic.learning.policy import trained_policy
     from leed_agentic.learning.session import take_up
 
     if out_file and out_file.exists():
         raise UsageError(f"{out_file} exists; give a new file with --out.")
-    session = take_up(run, with_source=False)
+    session = take_up(run, with_source=False, trust=trust)
     try:
-        policy = trained_policy(session, agent)
+        policy = session.policy(agent)
     finally:
         session.close()
     file = out_file or run / "policies" / f"agent_{agent}.safetensors"
     policy.save(file)
-    told = ("map", "agent", "start_edge", "destination", "algorithm", "trained_episodes")
-    result = {"file": str(file), "bytes": file.stat().st_size, **{name: policy.facts[name] for name in told}}
+    shown = ("map", "agent", "start_edge", "destination", "algorithm", "trained_episodes")
+    result = {"file": str(file), "bytes": file.stat().st_size, **{name: policy.facts[name] for name in shown}}
     if as_json:
         print_json(result)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Mapping
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from leed_agentic.cli.console import err, out, print_json, warn
+from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_settings
-from leed_agentic.errors import StoppedError, UsageError
+from leed_agentic.errors import LeedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from leed_agentic.settings import Settings
@@ -36,7 +35,9 @@ def train(
     background: list[Path] | None = Background,
     closures: Path | None = Closures,
     algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
-    source: str | None = typer.Option(None, help="Of demonstrations: graph, file, logit, shortest-path or none."),
+    source: str | None = typer.Option(
+        None, help="Of demonstrations: graph, file, logit, shortest-path, none or the dotted path of your own."
+    ),
     demonstrations: Path | None = typer.Option(None, help="The demonstrations.json of source file."),
     model: str | None = typer.Option(
         None, help="Of source graph: provider:name or stand-in (default; no LLM is called)."
@@ -54,6 +55,11 @@ def train(
     resume: Path | None = typer.Option(None, "--resume", help="Go on with a run from its last checkpoint."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = Assignments,
+    trust: bool = typer.Option(
+        False,
+        "--trust",
+        help="Let the file of --settings, or the run, name code to run and a server that gets the key.",
+    ),
     live_page: bool = typer.Option(False, "--live", help="Serve a page on this machine that follows the training."),
     live_port: int = typer.Option(0, "--live-port", min=0, max=65535, help="Its port; 0: one that is free."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
@@ -75,23 +81,19 @@ def train(
         "learning.device": device,
         **demand_settings(demand, fleet, background, closures, agents),
     }
-    from leed_agentic.settings import load_settings
-
     refused = [name for name, value in given.items() if value is not None]
     if resume and (refused or out_folder or settings_file or assignments):
         raise UsageError("--resume takes every setting from the run; leave the other options out.")
-    settings = None if resume else load_settings(settings_file, assignments or (), given)
-    if settings is not None and "name" not in settings.model.model_fields_set:
-        # The shipped recording answers one scenario's questions, and training asks new ones.
-        settings.model.name = "stand-in"
 
     live, folder = LiveView(), resume
     made_here = not resume and not (out_folder and out_folder.exists())
     try:
         with Interrupt() as interrupt:
-            from leed_agentic.learning.session import finished_summary
+            from leed_agentic.learning.run import finished_summary
             from leed_agentic.runs.folder import create_run_folder
+            from leed_agentic.settings import load_settings
 
+            settings = None if resume else load_settings(settings_file, assignments or (), given, trust=trust)
             result = finished_summary(resume) if resume else None
             if result is not None:
                 done = f"{resume} has trained all its {result['episodes']} episodes; this is its summary."
@@ -100,9 +102,7 @@ def train(
                 interrupt.check()
                 if settings is not None:
                     folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
-                result = _trained(settings, folder, live, interrupt, live_port if live_page else None)
-                if 0 < result["triggers"] == result["source_failures"]:
-                    warn("There never was a demonstration: the agents learned from their own driving alone.")
+                result = _trained(settings, folder, trust, live, interrupt, live_port if live_page else None)
     except KeyboardInterrupt:
         raise StoppedError(_how_to_go_on(folder)) from None
     finally:
@@ -110,6 +110,8 @@ def train(
             # A run that could not begin leaves no empty folder behind; one that is not empty stays.
             with suppress(OSError):
                 folder.rmdir()
+    if result.get("failure"):
+        raise LeedError(result["failure"])
     if as_json:
         print_json(result)
         return
@@ -120,7 +122,12 @@ def train(
 
 
 def _trained(
-    settings: Settings | None, folder: Path | None, live: LiveView, interrupt: Interrupt, port: int | None
+    settings: Settings | None,
+    folder: Path | None,
+    trust: bool,
+    live: LiveView,
+    interrupt: Interrupt,
+    port: int | None,
 ) -> dict[str, Any]:
     """Train in `folder`, from the start with these settings or on from its last checkpoint; returns the summary.
 
@@ -128,8 +135,7 @@ def _trained(
         port: of the live page; None: no page.
     """
     from leed_agentic.demonstrations.source import GraphSource
-    from leed_agentic.learning.session import begin, summary, take_up
-    from leed_agentic.runs.files import write_text
+    from leed_agentic.learning.session import begin, finish, for_training, take_up
 
     assert folder is not None  # noqa: S101 - the command always has one
 
@@ -143,9 +149,9 @@ def _trained(
 
     graph = partial(GraphSource, progress=note)
     if settings is None:
-        session = take_up(folder, graph, warn=live.warn, watch=watch)
+        session = take_up(folder, graph, watch, trust=trust)
     else:
-        session = begin(settings, folder, graph, warn=live.warn, watch=watch)
+        session = begin(for_training(settings), folder, graph, watch)
     page = None
     try:
         if port is not None:
@@ -155,15 +161,12 @@ def _trained(
             err.print(f"Live page: {page.address}", markup=False, highlight=False)
         live.start(session.trainer.episode, session.settings.learning.episodes)
         interrupt.check()
-        session.trainer.run()
-        result = summary(session)
-        write_text(folder / "summary.json", json.dumps(result, indent=1) + "\n")
+        return finish(session)
     finally:
         live.stop()
         if page:
             page.close()
         session.close()
-    return result
 
 
 def _how_to_go_on(folder: Path | None) -> str:
@@ -193,9 +196,6 @@ class LiveView:
         if self._status:
             self._status.stop()
             self._status = None
-
-    def warn(self, line: str) -> None:
-        warn(line)
 
     def note(self, line: str) -> None:
         """What the source is busy with: a question to a language model can take minutes."""

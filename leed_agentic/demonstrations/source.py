@@ -106,8 +106,12 @@ class GraphSource:
         }
 
     def record(self) -> dict[str, Any]:
-        """Of the last trigger, what a saved demonstration says besides its routes: `rounds` and `provenance`."""
-        return {"rounds": [asdict(r) for r in self.rounds], "provenance": provenance_of(self.parts)}
+        """Of the last trigger, for a file of demonstrations: whole routes, `rounds` and `provenance`."""
+        return {
+            "routes": self.best.routes,
+            "rounds": [asdict(r) for r in self.rounds],
+            "provenance": provenance_of(self.parts),
+        }
 
     def state(self) -> dict[str, Any]:
         """The refinement memory as JSON, for checkpoints. It holds prompts and routes, never keys."""

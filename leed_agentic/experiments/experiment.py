@@ -153,7 +153,7 @@ class Experiment:
         )
 
     def _manifest(self, runs: Sequence[Run], parent: Path, failed: Mapping[str, str], command: str) -> Manifest:
-        from leed_agentic.learning.run_folder import read_versions
+        from leed_agentic.learning.run import read_versions
 
         # Runs may have been made at other times: their versions stand here where they differ from the report's.
         made_with = {json.dumps(read_versions(parent / run.key), sort_keys=True) for run in runs}

@@ -62,7 +62,10 @@ register(
         question="LEED with one thing taken away: fixed alpha, logit demonstrations, none",
         arms=(
             LEED,
-            *(_leed(f"alpha {a}", {"learning.alpha": "fixed", "learning.alpha_fixed": a}) for a in (0.2, 0.5)),
+            *(
+                _leed(f"alpha {a}", {"learning.leed.alpha": "fixed", "learning.leed.alpha_fixed": a})
+                for a in (0.2, 0.5)
+            ),
             _leed("logit-ppo", {"learning.source": "logit"}),
             without_demonstrations("ippo"),
         ),
@@ -122,9 +125,9 @@ _choice(
 _choice(
     "advantage",
     "Advantage of expert data in (7)",
-    _leed("as printed", {"learning.objective": "paper"}),
+    _leed("as printed", {"learning.leed.objective": "paper"}),
     *(
-        _leed(name, {"learning.expert_advantage": name})
+        _leed(name, {"learning.leed.expert_advantage": name})
         for name in ("filtered", "constant", "agent-critic", "positive", "scaled", "raw")
     ),
 )
@@ -132,16 +135,19 @@ _choice(
     "weak-expert",
     "Advantage of expert data in (7) when the expert drives detours (a logit model, 60 s of temperature)",
     *(
-        _leed(name, {"learning.expert_advantage": name, "learning.source": "logit", "learning.logit_temperature": 60.0})
+        _leed(
+            name,
+            {"learning.leed.expert_advantage": name, "learning.source": "logit", "learning.logit_temperature": 60.0},
+        )
         for name in ("filtered", "constant", "agent-critic")
     ),
 )
 _choice(
     "alpha",
     "Schedule of alpha in (8)",
-    *(_leed(name, {"learning.alpha": name}) for name in ("aligned", "annealed", "normalised", "paper")),
-    _leed("aligned, up to 1", {"learning.alpha": "aligned", "learning.alpha_ceiling": 1.0}),
-    *(_leed(f"fixed {a}", {"learning.alpha": "fixed", "learning.alpha_fixed": a}) for a in (0.2, 0.5)),
+    *(_leed(name, {"learning.leed.alpha": name}) for name in ("aligned", "annealed", "normalised", "paper")),
+    _leed("aligned, up to 1", {"learning.leed.alpha": "aligned", "learning.leed.alpha_ceiling": 1.0}),
+    *(_leed(f"fixed {a}", {"learning.leed.alpha": "fixed", "learning.leed.alpha_fixed": a}) for a in (0.2, 0.5)),
 )
 _choice("epochs", "Gradient steps per episode", *(_leed(str(n), {"learning.epochs": n}) for n in (1, 2, 4, 8)))
 _choice(

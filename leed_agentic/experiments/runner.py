@@ -176,14 +176,14 @@ def check(tasks: Sequence[Task]) -> None:
     from leed_agentic.demonstrations.feedback import feedbacks
     from leed_agentic.demonstrations.parts import check_budget, scenario_of
     from leed_agentic.demonstrations.prompts import PromptSet
-    from leed_agentic.learning.algorithms import algorithms
+    from leed_agentic.learning.session import check_learning
     from leed_agentic.roads.catalogue import open_map
 
     networks, worlds = {}, {}
     for task in tasks:
         settings = task.settings
         if task.work == "train":
-            algorithms.get(settings.learning.algorithm)
+            check_learning(settings)
         if settings.map.name not in networks:
             networks[settings.map.name] = open_map(settings.map.name, settings.map)
         network = networks[settings.map.name]

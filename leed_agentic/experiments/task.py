@@ -88,13 +88,13 @@ class Task:
 
     def check(self, parent: Path) -> None:
         """Raises UsageError when the folder was made by another version of this program."""
-        from leed_agentic.learning.run_folder import read_run_file, read_versions
+        from leed_agentic.learning.run import read_run_file, read_versions
         from leed_agentic.versions import package_versions
 
         folder = parent / self.folder
         if self.work != "train" or not (folder / "run.json").is_file():
             return
-        read_run_file(folder)
+        read_run_file(folder, trust=True)
         made, here = read_versions(folder).get("leed-agentic"), package_versions()["leed-agentic"]
         if made != here:
             raise UsageError(

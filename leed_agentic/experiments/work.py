@@ -58,7 +58,7 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     if (not tests or test.is_file()) and (not extras.get("plan") or plan.is_file()):
         return
     # From the checkpoint, as `leed evaluate` does it: a run that was finished earlier gives the same figures.
-    session = take_up(folder, with_source=False)
+    session = take_up(folder, with_source=False, given=vouched_for(settings))
     try:
         env = session.world.env
         if tests:
@@ -78,23 +78,28 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
 def _train(settings: Settings, folder: Path) -> None:
     from leed_agentic.demonstrations.source import GraphSource
     from leed_agentic.learning.checkpoint import checkpoints
-    from leed_agentic.learning.session import begin, summary, take_up
+    from leed_agentic.learning.session import begin, take_up
+    from leed_agentic.learning.trainer import NoDemonstrationError
 
-    warnings: list[str] = []
     if checkpoints(folder / "checkpoints"):
-        session = take_up(folder, GraphSource, warn=warnings.append)
+        session = take_up(folder, GraphSource, given=vouched_for(settings))
     else:
-        session = begin(settings, folder, GraphSource, warn=warnings.append)
+        session = begin(settings, folder, GraphSource)
     try:
         session.trainer.run()
-        result = summary(session)
-    finally:
-        session.close()
-    if result["triggers"] and result["source_failures"] >= result["triggers"]:
+        result = session.summary()
+    except NoDemonstrationError:
         # Without its checkpoints the next call begins the run again.
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        raise LeedError(f"it never had a demonstration; the last question to the source: {' '.join(warnings[-1:])}")
+        raise
+    finally:
+        session.close()
     write_json(folder / SUMMARY, result)
+
+
+def vouched_for(settings: Settings) -> dict[str, Any]:
+    """The code and the server that a task names: its run folder may name them too, and no others."""
+    return {**dict(settings.code()), "model.base_url": settings.model.base_url}
 
 
 def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:

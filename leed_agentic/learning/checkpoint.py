@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from leed_agentic.errors import UnwritableError, UsageError
 
 FORMAT = "leed-checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KEPT = 2
 """Older checkpoints than this many are deleted."""
 

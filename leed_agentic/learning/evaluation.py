@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.session import Session
-from leed_agentic.learning.sources import FileSource
+from leed_agentic.learning.sources import load_routes
 from leed_agentic.learning.trainer import SEED_STRIDE
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import (
     Choose,
@@ -67,7 +67,9 @@ def trained_driver(session: Session, deterministic: bool = False) -> Driver:
     algorithm.deterministic = deterministic
     name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
     return Driver(
-        name, lambda seed: lambda _, agent, seen, mask: algorithm.choose(agent, seen, mask), range(session.world.agents)
+        name,
+        lambda seed: lambda _, agent, observation, mask: algorithm.choose(agent, observation, mask),
+        range(session.world.agents),
     )
 
 
@@ -147,8 +149,8 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
-    seconds = [own for own, _ in pairs if own is not None]
-    ratios = [own / reference for own, reference in pairs if own is not None and reference]
+    seconds = [taken for taken, _ in pairs if taken is not None]
+    ratios = [taken / reference for taken, reference in pairs if taken is not None and reference]
     return {
         "driver": driver.name,
         "agents": len(driver.agents),
@@ -170,6 +172,7 @@ def plan_of_run(session: Session) -> Plan:
     Raises:
         UsageError: there are none.
     """
+    assert session.folder is not None  # noqa: S101 - experts come from a checkpoint, which lies in a folder
     learning, experts = session.settings.learning, session.trainer.experts
     if not experts:
         why = (
@@ -180,50 +183,36 @@ def plan_of_run(session: Session) -> Plan:
             else f"its source {learning.source} had given none by episode {session.trainer.episode}"
         )
         raise UsageError(f"{session.folder} holds no demonstrations ({why}); name some with --demonstrations FILE.")
-    made_by: str = learning.source
-    if learning.source == "graph":
-        made_by = f"graph, {_model_of_run(session)}"
-    elif learning.source == "file" and learning.demonstrations:
-        made_by = _maker_of_file(learning.demonstrations)
+    if learning.source == "file" and learning.demonstrations:
+        return Plan(_maker(learning.demonstrations), {agent: t.route for agent, t in experts.items()})
+    files = sorted((session.folder / "demonstrations").glob("[0-9]*.json"))
+    model = _provenance(files[-1]).get("model") if files else None
+    made_by = f"{learning.source}, {_unbracketed(str(model))}" if model else learning.source
     return Plan(made_by, {agent: t.route for agent, t in experts.items()})
 
 
 def plan_of_file(file: Path, session: Session) -> Plan:
     """The routes of a saved demonstration file. Raises UsageError when it holds none or they do not fit the run."""
-    env = session.world.env
-    routes = FileSource(file, env).routes(env)
+    routes = load_routes(file, session.world.env).routes
     if not routes:
         raise UsageError(f"{file} holds no route; make demonstrations with `leed demo generate`.")
-    return Plan(_maker_of_file(file), routes)
+    return Plan(_maker(file), routes)
 
 
-def _model_of_run(session: Session) -> str:
-    """The model as the graph named it in the run's last demonstration file, else as the settings do."""
-    assert session.folder is not None  # noqa: S101 - experts come from a checkpoint, which lies in a folder
-    files = sorted((session.folder / "demonstrations").glob("episode_*.json"))
-    recorded = _provenance(files[-1]).get("model") if files else None
-    return _without_brackets(str(recorded or session.settings.model.name))
-
-
-def _maker_of_file(file: Path) -> str:
+def _maker(file: Path) -> str:
     provenance = _provenance(file)
-    if provenance.get("model"):
-        return f"{file.name}, {_without_brackets(str(provenance['model']))}"
-    source = provenance.get("source")
-    if source and source != "graph":
-        return f"{file.name}, {source}"
-    return f"{file.name}, {'graph, model' if source else 'maker'} not recorded"
+    maker = provenance.get("model") or provenance.get("source") or "maker not recorded"
+    return f"{file.name}, {_unbracketed(str(maker))}"
 
 
 def _provenance(file: Path) -> Mapping[str, Any]:
-    """What the file says of its making; nothing where it is gone or says nothing: it only names a row."""
+    """What the file says of its making; nothing where it is gone or damaged: it only names a row."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8")).get("provenance")
-    except (OSError, ValueError, AttributeError, RecursionError):
+        return DemonstrationSet.load(file).provenance
+    except UsageError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def _without_brackets(label: str) -> str:
+def _unbracketed(label: str) -> str:
     """`stand-in (no LLM was called)` as `stand-in: no LLM was called`, to stand in brackets itself."""
     return label.replace(" (", ": ").rstrip(")")

@@ -1,14 +1,10 @@
-"""The losses of policy optimisation, equations (5) to (9), and the choices that the paper leaves open."""
+"""What policy optimisation adds up, for all agents at once: returns (3), (4) and the losses (5), (7) and (9)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-
-from leed_agentic.registry import Registry
+from scipy.signal import lfilter
 
 NEVER = -1e9
 """Logit of a masked action: its probability is exactly 0 in float32."""
@@ -43,118 +39,74 @@ def entropy(log_probability: torch.Tensor, weights: torch.Tensor) -> torch.Tenso
     return -(weights * (log_probability.exp() * log_probability).sum(-1)).sum(1)
 
 
-def full_objective(
-    agent: torch.Tensor, expert: torch.Tensor, alpha: torch.Tensor, entropies: torch.Tensor, beta: float
-) -> torch.Tensor:
-    """alpha L^a + (1 - alpha) L^e (8) plus beta times the entropy (9), per agent, to be maximised."""
-    return alpha * agent + (1.0 - alpha) * expert + beta * entropies
-
-
-# -- alpha of (8) ------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Progress:
-    """What a schedule of alpha may look at, per agent."""
-
-    episode: int
-    episodes: int
-    dtw: np.ndarray
-    """DTW(tau^a, tau^e), shape (n,)."""
-    length: np.ndarray
-    """Length of the expert's path in the same unit, shape (n,)."""
-    fixed: float
-
-
-alphas: Registry[Callable[[Progress], np.ndarray]] = Registry("alpha schedule")
-
-
-@alphas.register("paper")
-def printed_alpha(progress: Progress) -> np.ndarray:
-    """exp(-(k/K) DTW) as printed: 1 in the first episode, and 0 from the second on where DTW is in metres."""
-    return np.exp(-(progress.episode / progress.episodes) * progress.dtw)
-
-
-@alphas.register("normalised")
-def normalised_alpha(progress: Progress) -> np.ndarray:
-    """exp(-(k/K) DTW / expert's path length)."""
-    return np.exp(-(progress.episode / progress.episodes) * progress.dtw / progress.length)
-
-
-@alphas.register("aligned")
-def aligned_alpha(progress: Progress) -> np.ndarray:
-    """exp(-DTW / expert's path length): small while the two differ, whatever the episode; 1 when they agree."""
-    return np.exp(-progress.dtw / progress.length)
-
-
-@alphas.register("annealed")
-def annealed_alpha(progress: Progress) -> np.ndarray:
-    """exp(-(1 - k/K) DTW / expert's path length): the expert leads early, the agent's own experience in the end."""
-    return np.exp(-(1.0 - progress.episode / progress.episodes) * progress.dtw / progress.length)
-
-
-@alphas.register("fixed")
-def fixed_alpha(progress: Progress) -> np.ndarray:
-    """The setting alpha_fixed, always."""
-    return np.full_like(progress.dtw, progress.fixed)
-
-
-# -- A^e of (7) --------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class ExpertData:
-    """What an expert advantage may look at; shapes (n, T), weights of a mean per agent."""
-
-    returns: torch.Tensor
-    values: torch.Tensor
-    """V^e(o^e)."""
-    agent_values: torch.Tensor
-    """V^a(o^e): what the agent's own critic expects where the expert was."""
-    weights: torch.Tensor
-
-
-expert_advantages: Registry[Callable[[ExpertData], torch.Tensor]] = Registry("expert advantage")
-
-
-@expert_advantages.register("raw")
-def raw_advantage(data: ExpertData) -> torch.Tensor:
-    """R^e - V^e(o^e), equation (6)."""
-    return data.returns - data.values
-
-
-@expert_advantages.register("scaled")
-def scaled_advantage(data: ExpertData) -> torch.Tensor:
-    """Equation (6) over its root mean square per agent; not centred, which would push half of the actions down."""
-    raw = data.returns - data.values
-    return raw / ((data.weights * raw**2).sum(1, keepdim=True).sqrt() + 1e-8)
-
-
-@expert_advantages.register("positive")
-def positive_advantage(data: ExpertData) -> torch.Tensor:
-    """The positive part of equation (6): an expert's action is never pushed down."""
-    return (data.returns - data.values).clamp(min=0.0)
-
-
-@expert_advantages.register("agent-critic")
-def agent_critic_advantage(data: ExpertData) -> torch.Tensor:
-    """The positive part of R^e - V^a(o^e): how much better the expert does than the agent expects to."""
-    return (data.returns - data.agent_values).clamp(min=0.0)
-
-
-@expert_advantages.register("filtered")
-def filtered_advantage(data: ExpertData) -> torch.Tensor:
-    """1 where R^e > V^a(o^e), else 0: imitation of what does better than the agent expects to.
-
-    The filter of Nair et al. (2018, arXiv 1709.10089) with a value in place of a Q function.
-    """
-    return (data.returns > data.agent_values).float()
-
-
-@expert_advantages.register("constant")
-def constant_advantage(data: ExpertData) -> torch.Tensor:
-    """1: plain imitation, for comparison."""
-    return torch.ones_like(data.returns)
-
-
 def normalised(advantages: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Advantages centred and divided by their deviation, per agent, over its own decisions only."""
     mean = (weights * advantages).sum(1, keepdim=True)
     variance = (weights * (advantages - mean) ** 2).sum(1, keepdim=True)
     return (advantages - mean) / (variance.sqrt() + 1e-8)
+
+
+# -- returns -----------------------------------------------------------------------------------------------------------
+def discounted_returns(
+    rewards: torch.Tensor, lengths: torch.Tensor, last_values: torch.Tensor, gamma: float
+) -> torch.Tensor:
+    """Bootstrapped finite-horizon returns (4): R_t = sum_{k=0}^{T-t-1} gamma^k r_{t+k} + gamma^{T-t} V(o_T).
+
+    R_t = r_t + gamma R_{t+1} with R_T = V(o_T) is a first-order recursive filter over the reversed rewards; scipy runs
+    it in C, for all agents at once and in float64.
+
+    Args:
+        rewards: shape (n, longest), 0 behind an agent's end.
+        lengths: shape (n,): T per agent.
+        last_values: shape (n,): V(o_T); 0 for an agent that terminated.
+
+    Returns:
+        Shape (n, longest), 0 behind an agent's end.
+    """
+    agents, longest = rewards.shape
+    ends = lengths.cpu().numpy()
+    earned = np.zeros((agents, longest + 1))
+    earned[:, :longest] = rewards.cpu().numpy()
+    earned[np.arange(agents), ends] += last_values.cpu().numpy()
+    returns = lfilter([1.0], [1.0, -gamma], earned[:, ::-1], axis=1)[:, ::-1][:, :longest]
+    returns = np.where(np.arange(longest) < ends[:, None], returns, 0.0).astype(np.float32)
+    return torch.from_numpy(returns).to(rewards.device)
+
+
+def values_and_returns(
+    values: torch.Tensor, rewards: torch.Tensor, lengths: torch.Tensor, terminated: torch.Tensor, gamma: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """V(o_t) of (3) without o_T's column, and the returns (4) that bootstrap from it where nothing terminated.
+
+    Args:
+        values: shape (n, longest + 1), V(o_T) in column T.
+    """
+    last = values.gather(1, lengths[:, None])[:, 0] * (1.0 - terminated)
+    return values[:, :-1], discounted_returns(rewards, lengths, last, gamma)
+
+
+def generalised_advantages(
+    values: torch.Tensor,
+    rewards: torch.Tensor,
+    lengths: torch.Tensor,
+    terminated: torch.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> torch.Tensor:
+    """GAE (Schulman et al. 2016): A_t = sum_k (gamma lambda)^k delta_{t+k}, delta_t = r_t + gamma V_{t+1} - V_t.
+
+    With lambda 1 that is the return (4) minus the value, the advantage (6).
+
+    Args:
+        values: shape (n, longest + 1), V(o_T) in column T, anything behind it.
+        rewards: shape (n, longest), 0 behind an agent's end.
+
+    Returns:
+        Shape (n, longest), 0 behind an agent's end.
+    """
+    steps = torch.arange(rewards.shape[1], device=rewards.device)
+    is_last = steps == lengths[:, None] - 1
+    following = torch.where(is_last & (terminated[:, None] > 0), 0.0, values[:, 1:])
+    deltas = torch.where(steps < lengths[:, None], rewards + gamma * following - values[:, :-1], 0.0)
+    # The same recursion as of returns: A_t = delta_t + gamma lambda A_{t+1}.
+    return discounted_returns(deltas, lengths, deltas.new_zeros(len(deltas)), gamma * gae_lambda)

@@ -12,13 +12,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.runs.files import whole_file
 
 if TYPE_CHECKING:
-    from leed_agentic.learning.session import Session
     from leed_agentic.roads.network import RoadNetwork
 
 FORMAT = "leed-policy"
@@ -30,7 +28,7 @@ class Policy:
 
     Args:
         tensors: weight0, bias0, ... weight2, bias2 of the network, and `table`, the code of each junction number.
-        facts: where it comes from and how its observations are read; `trained_policy` lists them.
+        facts: where it comes from and how its observations are read; `Session.policy` lists them.
 
     Raises:
         KeyError, TypeError, ValueError: something is missing.
@@ -139,51 +137,3 @@ def _digest(tensors: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
         content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         content.update(np.ascontiguousarray(tensors[name]).tobytes())
     return content.hexdigest()
-
-
-def trained_policy(session: Session, agent: int) -> Policy:
-    """One agent's policy out of a run's checkpoint.
-
-    Raises:
-        UsageError: no such agent, or an algorithm without a policy network per agent.
-    """
-    from leed_agentic.learning.networks import PARTS, StackedNetworks
-
-    settings, world, algorithm = session.settings, session.world, session.trainer.algorithm
-    if not 0 <= agent < world.agents:
-        raise UsageError(f"There is no agent {agent}; {session.folder} has agents 0 to {world.agents - 1}.")
-    encoding, network = world.encoding(settings.learning), world.env.network
-    networks = getattr(algorithm, "policy", None)
-    fits = isinstance(networks, StackedNetworks) and (
-        networks.weight0.shape[:2] == (world.agents, encoding.size) and networks.weight2.shape[2] == world.actions
-    )
-    if networks is None or not fits:
-        raise UsageError(
-            f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
-            "observation alone; export a run of another one, such as leed or ippo."
-        )
-    tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in PARTS}
-    tensors = {name: part[0] if name.startswith("bias") else part for name, part in tensors.items()}
-    trip = world.env.scenario.agents[agent]
-    facts = {
-        "map": network.name,
-        "agent": agent,
-        "start_edge": trip.start_edge,
-        "destination": trip.destination,
-        "algorithm": settings.learning.algorithm,
-        "trained_episodes": session.trainer.episode,
-        "seed": settings.seed,
-        "observation": settings.environment.observation,
-        "score": settings.environment.score,
-        "actions": world.actions,
-        "activation": networks.activation,
-        "encoding": {
-            "kind": encoding.kind,
-            "columns": encoding.columns,
-            "numbers": encoding.numbers.tolist(),
-            "plain": encoding.plain,
-        },
-        "junctions": [j.id for j in network.junctions],
-        "leed_agentic": __version__,
-    }
-    return Policy({**tensors, "table": encoding.table}, facts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -15,10 +15,12 @@ class RunFile(TypedDict):
     """What a training run is made with; `leed train --resume` reads it."""
 
     format: Literal["leed-run"]
-    version: Literal[1]
+    version: Literal[2]
     settings: dict[str, Any]
-    """All of them, as in settings."""
+    """All of them, as in settings, with every one of the algorithm's own."""
     scenario: ScenarioFile
+    metrics: list[dict[str, Any]]
+    """What the algorithm measures that metrics.csv of other algorithms does not have: name, label, unit, share ..."""
     versions: Versions
 
 
@@ -159,6 +161,8 @@ class DriverRecord(TypedDict):
     collisions: int
     rewards: list[float]
     """Per episode."""
+    failure: NotRequired[str]
+    """Why the run is not what its algorithm is named after; absent where it is."""
 
 
 @record

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
+import importlib
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from leed_agentic import __version__
 from leed_agentic.errors import UsageError
-from leed_agentic.learning.algorithms import Algorithm, algorithms
-from leed_agentic.learning.checkpoint import checkpoints
+from leed_agentic.learning.algorithms import algorithm_class, with_options
+from leed_agentic.learning.networks import WEIGHTS
+from leed_agentic.learning.policy import Policy
 from leed_agentic.learning.rollout import RouteWorld
-from leed_agentic.learning.run_folder import read_run_file, write_run_file
-from leed_agentic.learning.sources import DemonstrationSource, FileSource, LogitSource, ShortestPathSource
-from leed_agentic.learning.trainer import Trainer
+from leed_agentic.learning.run import SUMMARY, read_run_file, summary_of, write_run_file
+from leed_agentic.learning.sources import MakeSource, check_source_name, sources
+from leed_agentic.learning.trainer import NoDemonstrationError, Trainer, one_thread
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.runs.files import read_json, write_json
+from leed_agentic.runs.folder import create_run_folder
+from leed_agentic.runs.lock import alone
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.traffic.similarity import dtw_methods
 
-MakeGraphSource = Callable[[Settings, RouteEnv, Path | None], DemonstrationSource]
-"""How the language model's source is made; handed in, because learning knows no language model."""
-Line = Callable[[str], Any]
-Row = Callable[[Mapping[str, Any]], Any]
+Watch = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass
@@ -41,14 +44,90 @@ class Session:
     world: RouteWorld
     trainer: Trainer
     folder: Path | None
+    opened: ExitStack
+    """What `close` closes."""
 
     def close(self) -> None:
-        try:
-            close = getattr(self.trainer.source, "close", None)
-            if close:
-                close()
-        finally:
-            self.world.env.close()
+        self.opened.close()
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of a finished run, from its own metrics.csv and timing.csv."""
+        if self.folder is None:
+            raise UsageError("A run without a folder keeps no metrics to sum up.")
+        trainer = self.trainer
+        return {
+            "run": str(self.folder),
+            "algorithm": self.settings.learning.algorithm,
+            "source": trainer.source.name if trainer.source else "none",
+            "map": self.world.env.network.name,
+            "agents": self.world.agents,
+            **summary_of(self.folder),
+            "triggers": trainer.triggers,
+            "source_failures": trainer.failures,
+            **trainer.usage(),
+            **({"failure": trainer.lack} if trainer.lack else {}),
+        }
+
+    def policy(self, agent: int) -> Policy:
+        """One agent's policy as it is now.
+
+        Raises:
+            UsageError: no such agent, or an algorithm without a policy network per agent.
+        """
+        settings, world, algorithm = self.settings, self.world, self.trainer.algorithm
+        if not 0 <= agent < world.agents:
+            raise UsageError(f"There is no agent {agent}; {self.folder} has agents 0 to {world.agents - 1}.")
+        encoding, network = world.encoding(settings.learning), world.env.network
+        networks, fitting = algorithm.policy, ((world.agents, encoding.size), world.actions)
+        if networks is None or (tuple(networks.weight0.shape[:2]), networks.weight2.shape[2]) != fitting:
+            raise UsageError(
+                f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
+                "observation alone; export a run of another one, such as leed or ippo."
+            )
+        tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in WEIGHTS}
+        tensors = {name: array[0] if name.startswith("bias") else array for name, array in tensors.items()}
+        trip = world.env.scenario.agents[agent]
+        facts = {
+            "map": network.name,
+            "agent": agent,
+            "start_edge": trip.start_edge,
+            "destination": trip.destination,
+            "algorithm": settings.learning.algorithm,
+            "trained_episodes": self.trainer.episode,
+            "seed": settings.seed,
+            "observation": settings.environment.observation,
+            "score": settings.environment.score,
+            "actions": world.actions,
+            "activation": networks.activation,
+            "encoding": {
+                "kind": encoding.kind,
+                "columns": encoding.columns,
+                "numbers": encoding.numbers.tolist(),
+                "plain": encoding.plain,
+            },
+            "junctions": [j.id for j in network.junctions],
+            "leed_agentic": __version__,
+        }
+        return Policy({**tensors, "table": encoding.table}, facts)
+
+
+def check_learning(settings: Settings) -> Settings:
+    """The settings with all that the chosen algorithm takes, for run.json.
+
+    Raises:
+        UsageError: a name that the learning settings hold means nothing, or cannot be used on this machine.
+    """
+    learning = with_options(settings.learning)
+    check_source_name(learning.source)
+    dtw_methods.get(learning.dtw)
+    try:
+        torch.zeros(1, device=learning.device).item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"learning.device {learning.device!r} cannot be used here ({reason}); leave it out or say cpu."
+        ) from error
+    return settings.model_copy(update={"learning": learning})
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
@@ -65,136 +144,176 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     return RouteWorld(RouteEnv(network, scenario, settings.environment))
 
 
-def make_algorithm(settings: Settings, world: RouteWorld) -> Algorithm:
-    make = algorithms.get(settings.learning.algorithm)
-    _check_device(settings.learning.device)
-    return make(world.agents, world.actions, world.encoding(settings.learning), settings.learning, settings.seed)
-
-
-def _check_device(name: str) -> None:
-    """Raises UsageError when torch knows no such device or the machine has none."""
-    try:
-        torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UsageError(
-            f"learning.device {name!r} cannot be used here ({reason}); leave it out or say cpu."
-        ) from error
-
-
-def make_source(
-    settings: Settings, world: RouteWorld, folder: Path | None, graph: MakeGraphSource | None
-) -> DemonstrationSource | None:
-    """The source that the settings name; None for `none`."""
-    learning = settings.learning
-    if learning.source == "shortest-path":
-        return ShortestPathSource()
-    if learning.source == "logit":
-        return LogitSource(learning.logit_temperature, settings.seed)
-    if learning.source == "file":
-        if learning.demonstrations is None:
-            raise UsageError("Source file needs a file: -s learning.demonstrations=FILE.")
-        return FileSource(learning.demonstrations, world.env)
-    if learning.source == "graph":
-        if graph is None:
-            raise UsageError("Source graph is not at hand here; choose shortest-path, logit, file or none.")
-        return graph(settings, world.env, folder)
-    return None
-
-
 def begin(
-    settings: Settings,
-    folder: Path | None,
-    graph: MakeGraphSource | None = None,
-    warn: Line = lambda line: None,
-    watch: Row = lambda row: None,
+    settings: Settings, folder: Path | None, graph: MakeSource | None = None, watch: Watch = lambda row: None
 ) -> Session:
-    """A new run in an empty folder. Raises UsageError or UnavailableError before anything is trained."""
-    world = make_world(settings)
-    with ExitStack() as on_error:
-        on_error.callback(world.env.close)
-        algorithm = make_algorithm(settings, world)
-        source = make_source(settings, world, folder, graph) if algorithm.uses_demonstrations else None
-        trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
+    """A new run in an empty folder, which is this process's alone until the session is closed.
+
+    Args:
+        graph: makes the source of that name in place of the registered class.
+
+    Raises:
+        UsageError, UnavailableError: before anything is trained.
+    """
+    settings = check_learning(settings)
+    with ExitStack() as opened:
+        session = _session(settings, make_world(settings), folder, graph, watch, opened)
         if folder:
+            opened.enter_context(alone(folder))
             # Last: with this file a folder is a run, which can be resumed.
-            write_run_file(folder, settings, world.env.scenario)
-        on_error.pop_all()
-    return Session(settings, world, trainer, folder)
+            write_run_file(folder, settings, session.world.env.scenario, session.trainer.algorithm.metrics)
+        session.opened = opened.pop_all()
+    return session
 
 
 def take_up(
     folder: Path,
-    graph: MakeGraphSource | None = None,
-    warn: Line = lambda line: None,
-    watch: Row = lambda row: None,
+    graph: MakeSource | None = None,
+    watch: Watch = lambda row: None,
     with_source: bool = True,
+    given: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> Session:
     """A run as of its latest checkpoint.
 
     Args:
-        with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on.
+        with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on,
+            and other processes may train it meanwhile.
+        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_of`).
 
     Raises:
-        UsageError: the folder or its checkpoint is not usable.
+        UsageError: the folder or its checkpoint is not usable, or another process trains there.
     """
-    settings, scenario = read_run_file(folder)
-    if not with_source:
-        settings.learning.device = "cpu"
-    world = make_world(settings, scenario)
-    with ExitStack() as on_error:
-        on_error.callback(world.env.close)
-        algorithm = make_algorithm(settings, world)
-        wanted = with_source and algorithm.uses_demonstrations
-        source = make_source(settings, world, folder, graph) if wanted else None
-        trainer = Trainer(world, algorithm, settings.learning, settings.seed, source, folder, warn, watch)
-        trainer.resume()
-        on_error.pop_all()
-    return Session(settings, world, trainer, folder)
+    settings, scenario = read_run_file(folder, given, trust)
+    settings = check_learning(settings) if with_source else settings.changed({"learning.device": "cpu"})
+    with ExitStack() as opened:
+        if with_source:
+            opened.enter_context(alone(folder))
+        session = _session(settings, make_world(settings, scenario), folder, graph, watch, opened, with_source)
+        session.trainer.resume()
+        session.opened = opened.pop_all()
+    return session
 
 
-def finished_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary that a run wrote at its end; None while there are episodes to train or a summary to write.
+def _session(
+    settings: Settings,
+    world: RouteWorld,
+    folder: Path | None,
+    graph: MakeSource | None,
+    watch: Watch,
+    opened: ExitStack,
+    with_source: bool = True,
+) -> Session:
+    opened.callback(world.env.close)
+    learning, source = settings.learning, None
+    with one_thread():
+        algorithm = algorithm_class(learning.algorithm)(
+            world.agents, world.actions, world.encoding(learning), learning, settings.seed
+        )
+    if with_source and algorithm.uses_demonstrations and learning.source != "none":
+        make = graph if graph and learning.source == "graph" else sources.get(learning.source)
+        source = make(settings, world.env, folder)
+        opened.callback(source.close)
+    trainer = Trainer(world, algorithm, learning, settings.seed, source, folder, watch)
+    return Session(settings, world, trainer, folder, opened)
+
+
+# -- from start to end -------------------------------------------------------------------------------------------------
+def for_training(settings: Settings) -> Settings:
+    """The stand-in where no model was chosen: the shipped recording answers one scenario's questions, and training asks
+    new ones."""
+    if "name" in settings.model.model_fields_set:
+        return settings
+    return settings.changed({"model.name": "stand-in"})
+
+
+def finish(session: Session) -> dict[str, Any]:
+    """Train to the end and write summary.json; returns what it holds.
 
     Raises:
-        UsageError: the folder is not a training run.
+        NoDemonstrationError: the algorithm uses demonstrations and never had one; the summary says so.
     """
-    settings, _ = read_run_file(folder)
-    known = checkpoints(folder / "checkpoints")
-    if not known or int(known[-1].name) < settings.learning.episodes:
-        return None
+    failure = None
     try:
-        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # Stopped between the last checkpoint and the summary, which is made again.
-        return None
-    return found if isinstance(found, dict) and "episodes" in found else None
+        session.trainer.run()
+    except NoDemonstrationError as error:
+        failure = error
+    result = session.summary()
+    if session.folder:
+        write_json(session.folder / SUMMARY, result)
+    if failure:
+        raise failure
+    return result
 
 
-def summary(session: Session) -> dict[str, Any]:
-    """The figures of a finished run, from its own metrics.csv and timing.csv."""
-    if session.folder is None:
-        raise UsageError("A run without a folder keeps no metrics to sum up.")
-    metrics, timing = read_csv(session.folder / "metrics.csv"), read_csv(session.folder / "timing.csv")
-    rewards = [float(row["reward_mean"]) for row in metrics]
-    total = {name: sum(float(row[name]) for row in timing) for name in timing[0] if name != "episode"}
-    decisions = sum(int(row["decisions"]) for row in metrics)
-    source = session.trainer.source
-    return {
-        "run": str(session.folder),
-        "algorithm": session.settings.learning.algorithm,
-        "source": source.name if source else "none",
-        "map": session.world.env.network.name,
-        "agents": session.world.agents,
-        "episodes": len(metrics),
-        "reward_first20": float(np.mean(rewards[:20])),
-        "reward_last20": float(np.mean(rewards[-20:])),
-        "arrival_rate_last20": float(np.mean([float(row["arrival_rate"]) for row in metrics[-20:]])),
-        "decisions": decisions,
-        "simulated_seconds": sum(float(row["simulated_seconds"]) for row in metrics),
-        **total,
-        "decisions_per_second": decisions / total["seconds"],
-        "triggers": session.trainer.triggers,
-        "source_failures": session.trainer.failures,
-        **session.trainer.spent(),
-    }
+@dataclass(frozen=True)
+class Run:
+    """A training run as it lies in its folder."""
+
+    folder: Path
+    settings: Settings
+    scenario: Scenario
+
+    @cached_property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """The columns of metrics.csv, each of shape (episodes,), float64; NaN where an episode has no figure."""
+        rows = read_csv(self.folder / "metrics.csv")
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
+
+    def frame(self) -> Any:
+        """The metrics as a pandas DataFrame. Raises UsageError when pandas is not installed."""
+        try:
+            pd = importlib.import_module("pandas")
+        except ImportError as error:
+            raise UsageError("A frame needs pandas: pip install pandas, or take `metrics`, which does not.") from error
+        return pd.DataFrame(self.metrics)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """What summary.json holds; empty until the run is finished."""
+        file = self.folder / SUMMARY
+        return read_json(file, "the summary of a training run") if file.is_file() else {}
+
+    def policy(self, agent: int) -> Policy:
+        """An agent's policy as of the latest checkpoint.
+
+        Raises:
+            UsageError: no such agent, or an algorithm without a policy network per agent.
+        """
+        # Its settings were vouched for when it was loaded.
+        with closing(take_up(self.folder, with_source=False, trust=True)) as session:
+            return session.policy(agent)
+
+
+def load_run(folder: str | Path, trust: bool = False) -> Run:
+    """A run that `leed train` or `train` made.
+
+    Args:
+        trust: whether its settings may name code of yours, such as an algorithm, and the server of its model.
+
+    Raises:
+        UsageError: the folder is not a run, or names code without `trust`.
+    """
+    return Run(Path(folder), *read_run_file(Path(folder), trust=trust))
+
+
+def train(
+    settings: Settings,
+    out: str | Path | None = None,
+    graph: MakeSource | None = None,
+    watch: Watch = lambda row: None,
+) -> Run:
+    """What `leed train` does.
+
+    Args:
+        out: a new folder; runs/<time>_<map>_<algorithm> when None.
+        watch: called with the metrics of every episode.
+
+    Raises:
+        LeedError: as `begin` and `finish`.
+    """
+    settings = for_training(settings)
+    folder = create_run_folder(Path(out) if out else None, settings.map.name, settings.learning.algorithm)
+    with closing(begin(settings, folder, graph, watch)) as session:
+        finish(session)
+    return load_run(folder)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,19 +10,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from leed_agentic.errors import UsageError
+from leed_agentic.registry import Registry, nearest
+from leed_agentic.settings import Settings
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
-from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, drive, follow
 
 
 class DemonstrationSource(Protocol):
-    """Gives demonstrations for the environment's scenario; remembers across questions what it wants to refine."""
+    """Gives demonstrations for the environment's scenario; remembers across questions what it wants to refine.
+
+    A class of your own may inherit from this one: then `name` and `demonstrations` are all it needs.
+    """
 
     name: str
-
-    @property
-    def usage(self) -> Mapping[str, float]:
-        """What it spent so far in this process: `calls`, `input_tokens`, `output_tokens`; more keys are welcome."""
 
     def demonstrations(
         self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
@@ -36,71 +36,79 @@ class DemonstrationSource(Protocol):
             env: to drive the routes in; its scenario is what demonstrations are wanted for.
 
         Raises:
-            LeedError: there are none this time; the trainer goes on with the last good ones.
+            UsageError: it cannot work as it is set up (no such model, a refused key); training ends with it.
+            LeedError: there are none this time; training goes on with the last good ones.
         """
+
+    @property
+    def usage(self) -> Mapping[str, float]:
+        """What it cost so far in this process: `calls`, `input_tokens`, `output_tokens`; more keys are welcome."""
+        return {}
+
+    def report(self) -> Mapping[str, Any]:
+        """Of the last answer, for triggers.csv: `validity`, `rounds`, `memory`, as far as it has them."""
+        return {}
+
+    def record(self) -> Mapping[str, Any]:
+        """Of the last answer, for the file of demonstrations: `rounds`, `provenance` and, where a drive was cut short,
+        the whole `routes`."""
+        return {}
+
+    def learned(self, rewards: Mapping[int, float], divergences: Mapping[int, float]) -> None:
+        """How an episode and the update after it went: total reward by agent, and how far its policy moved (KL)."""
 
     def state(self) -> dict[str, Any]:
         """Its memory across questions, for a checkpoint: anything JSON holds."""
+        return {}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up the memory that `state` gave."""
 
-
-def report_of(source: DemonstrationSource) -> Mapping[str, Any]:
-    """What a source says about its last answer through a method `report`, if it has one, for triggers.csv."""
-    report = getattr(source, "report", None)
-    return report() if report else {}
+    def close(self) -> None:
+        """Training is over."""
 
 
-def tell(source: DemonstrationSource, rewards: Mapping[int, float], kl: Any) -> None:
-    """Tell a source, through a method `learned` if it has one, how an episode and the update after it went.
+MakeSource = Callable[[Settings, RouteEnv, Path | None], DemonstrationSource]
+"""(settings, environment, run folder if any) -> source."""
 
-    Args:
-        rewards: total reward by agent.
-        kl: of each agent's policy from before the update to after it, as the algorithm logs it, shape (n,); anything
-            else, such as one number for all agents, is not told.
-    """
-    learned = getattr(source, "learned", None)
-    if learned:
-        moved = np.atleast_1d(np.asarray(kl, dtype=np.float64)) if kl is not None else np.zeros(0)
-        learned(rewards, dict(enumerate(moved.tolist())) if len(moved) == len(rewards) else {})
+sources: Registry[MakeSource] = Registry(
+    "source of demonstrations",
+    # By its place, because learning knows no language model.
+    {"graph": "leed_agentic.demonstrations.source.GraphSource"},
+)
 
 
-class _FixedSource:
-    """A source without memory or costs; subclasses say which routes."""
+def check_source_name(name: str) -> None:
+    """Raises UsageError when there is no such source; `none` is one."""
+    if name not in ("none", *sources.names()):
+        if "." not in name:
+            raise UsageError(f"Unknown source of demonstrations {name!r}: {nearest(name, ['none', *sources.names()])}")
+        sources.get(name)
 
-    name = ""
 
-    @property
-    def usage(self) -> Mapping[str, float]:
-        return {"calls": 0, "input_tokens": 0, "output_tokens": 0}
+class RouteSource(DemonstrationSource):
+    """A source that drives fixed routes; a subclass says which."""
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
+        """Edge ids by agent, from its start edge to its destination; an agent may be absent."""
         raise NotImplementedError
 
     def demonstrations(
         self, episode: int, agents_trajectories: Mapping[int, Trajectory] | None, env: RouteEnv
     ) -> Mapping[int, Trajectory]:
-        return drive_routes(env, self.routes(env))
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to remember."""
+        routes = self.routes(env)
+        # Through the step, reward and mask of any policy; agents without a route stay at home.
+        return drive(env, follow(routes), options={"agents": sorted(routes)}).trajectories if routes else {}
 
 
-def drive_routes(env: RouteEnv, routes: Mapping[int, Sequence[str]]) -> dict[int, Trajectory]:
-    """Routes driven through the step, reward and mask of any policy; agents without a route stay at home."""
-    if not routes:
-        return {}
-    return drive(env, follow(routes), options={"agents": sorted(routes)}).trajectories
-
-
-class ShortestPathSource(_FixedSource):
+@sources.register("shortest-path")
+class ShortestPathSource(RouteSource):
     """Every agent's fastest path at free flow: the strongest simple planner there is."""
 
     name = "shortest-path"
+
+    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
+        """Nothing to set."""
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         return {
@@ -108,23 +116,21 @@ class ShortestPathSource(_FixedSource):
         }
 
 
-class LogitSource(_FixedSource):
+@sources.register("logit")
+class LogitSource(RouteSource):
     """Routes sampled from a logit model over path costs (the paper's Logit-PPO), anew at every question.
 
     From edge to edge: the next one is e with probability proportional to exp(-(c_e + V(e)) / temperature), where c_e is
     its free-flow time and V(e) the fastest time from its end (the logsum of a recursive logit model would be the same
     up to the temperature). Edges already used are left out; a walk with no edge left takes the fastest path on.
-
-    Args:
-        temperature: seconds.
-        seed: of the sampling.
     """
 
     name = "logit"
 
-    def __init__(self, temperature: float, seed: int) -> None:
-        self.temperature = temperature
-        self._generator = np.random.default_rng([seed, 0x10617])
+    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
+        self.temperature = settings.learning.logit_temperature
+        """Seconds."""
+        self._generator = np.random.default_rng([settings.seed, 0x10617])
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         return {trip.agent: self._walk(env, trip.start_edge, trip.destination) for trip in env.scenario.agents}
@@ -150,40 +156,38 @@ class LogitSource(_FixedSource):
         self._generator.bit_generator.state = state["generator"]
 
 
-class FileSource(_FixedSource):
+@sources.register("file")
+class FileSource(RouteSource):
     """Routes of a saved demonstrations.json; refused when they were made for another scenario or cannot be driven."""
 
     name = "file"
 
-    def __init__(self, file: Path, env: RouteEnv) -> None:
-        self._routes, scenario = read_routes(file)
-        if scenario != env.scenario:
-            raise UsageError(
-                f"{file} was made for another scenario (map {scenario.map}, seed {scenario.seed}, "
-                f"{len(scenario.agents)} agents); make demonstrations for this one with `leed demo generate`."
-            )
-        for agent, route in self._routes.items():
-            check_route(env, agent, route, file)
+    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
+        if settings.learning.demonstrations is None:
+            raise UsageError("Source file needs a file: -s learning.demonstrations=FILE.")
+        self._routes = load_routes(settings.learning.demonstrations, env).routes
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         return self._routes
 
 
-def read_routes(file: Path) -> tuple[dict[int, list[str]], Scenario]:
-    """Routes by agent and the scenario of a saved demonstration file. Raises UsageError when it is not one of ours."""
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data.get("format") != "leed-demonstrations" or data.get("version") != 1:
-            raise UsageError("it is not of format leed-demonstrations 1")
-        routes = {int(agent): [str(edge) for edge in route] for agent, route in data["routes"].items()}
-        return routes, Scenario.from_json(data["scenario"])
-    except FileNotFoundError:
-        raise UsageError(f"There is no {file}; make demonstrations with `leed demo generate`.") from None
-    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+def load_routes(file: Path, env: RouteEnv) -> DemonstrationSet:
+    """A saved file of demonstrations for the environment's scenario.
+
+    Raises:
+        UsageError: it is missing or damaged, of another scenario, or holds a route that cannot be driven.
+    """
+    if not file.is_file():
+        raise UsageError(f"There is no {file}; make demonstrations with `leed demo generate`.")
+    found = DemonstrationSet.load(file)
+    if found.scenario != env.scenario:
         raise UsageError(
-            f"Cannot read the demonstrations {file} ({reason}); make them again with `leed demo generate`."
-        ) from error
+            f"{file} was made for another scenario (map {found.scenario.map}, seed {found.scenario.seed}, "
+            f"{len(found.scenario.agents)} agents); make demonstrations for this one with `leed demo generate`."
+        )
+    for agent, route in found.routes.items():
+        check_route(env, agent, route, file)
+    return found
 
 
 def check_route(env: RouteEnv, agent: int, route: Sequence[str], file: Path) -> None:

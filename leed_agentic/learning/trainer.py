@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from leed_agentic.errors import LeedError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from leed_agentic.learning.logbook import TIMING, Logbook, summary_writer
+from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
 from leed_agentic.learning.rollout import Driven, RouteWorld, World
-from leed_agentic.learning.sources import DemonstrationSource, report_of, tell
-from leed_agentic.learning.trigger_log import REPORTED, SPENT, mean_dtw
-from leed_agentic.runs.files import whole_file, write_text
+from leed_agentic.learning.sources import DemonstrationSource
+from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import LearningSettings
-from leed_agentic.traffic.trajectory import load_trajectories, save_trajectories
+from leed_agentic.traffic.demonstration import DemonstrationSet, Round
+from leed_agentic.traffic.similarity import dtw_distance
+from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
+
+log = logging.getLogger(__name__)
 
 SEED_STRIDE = 1_000_003
 """Episode k of seed s resets the world with seed 1000003 s + k."""
+
+
+class NoDemonstrationError(LeedError):
+    """The algorithm uses demonstrations and never had one: whatever it learned is not what it is named after."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread within the block: more get in each other's way with networks this small, and the last bit of
+    a sum, first weights included, depends on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Trainer:
@@ -33,7 +54,6 @@ class Trainer:
 
     Args:
         folder: a run folder; None keeps nothing but the rows.
-        warn: told in one line when the source fails.
         watch: called with the metrics of every episode.
     """
 
@@ -45,17 +65,18 @@ class Trainer:
         seed: int = 0,
         source: DemonstrationSource | None = None,
         folder: Path | None = None,
-        warn: Callable[[str], Any] = lambda line: None,
         watch: Callable[[Mapping[str, Any]], Any] = lambda row: None,
     ) -> None:
         self.world, self.algorithm, self.settings, self.seed = world, algorithm, settings, seed
-        self.source = source if algorithm.uses_demonstrations else None
-        self.folder, self.warn, self.watch = folder, warn, watch
+        self.source = source if algorithm.uses_demonstrations and isinstance(world, RouteWorld) else None
+        self.folder, self.watch = folder, watch
+        self.metrics = (*METRICS, *algorithm.metrics)
         self.episode = 0
-        self.experts: dict[int, Any] = {}
+        self.experts: dict[int, Trajectory] = {}
         self.triggers = 0
         self.failures = 0
-        self._spent_before = dict.fromkeys(SPENT, 0)
+        self._trouble = ""
+        self._usage_before = dict.fromkeys(USAGE, 0)
         self._logbook: Logbook | None = None
         if settings.tensorboard:
             # Found missing here, before anything is written.
@@ -65,18 +86,37 @@ class Trainer:
         """Train to the last episode; returns the metrics of the episodes of this call.
 
         Raises:
+            UsageError: the source cannot work as it is set up.
+            NoDemonstrationError: the source never had one.
             UnwritableError: the run folder can no longer be written; the last checkpoint is whole.
         """
-        if self.folder is None:
-            return self._run()
+        with one_thread():
+            rows = self._run() if self.folder is None else self._run_in(self.folder)
+        if self.lack:
+            raise NoDemonstrationError(self.lack)
+        return rows
+
+    @property
+    def lack(self) -> str | None:
+        """Why what was learned is not the algorithm's, once there was a question to the source; None where it is."""
+        if self.source is None or self.experts or not self.triggers:
+            return None
+        last = f" The last answer: {self._trouble}" if self._trouble else ""
+        return (
+            f"The agents never had a demonstration in {self.triggers} questions to source {self.source.name}: they "
+            f"learned from their own driving alone. Mend the source and train anew.{last}"
+        )
+
+    def _run_in(self, folder: Path) -> list[dict[str, Any]]:
         triggers = None if self.source is None else self.triggers
+        tensorboard = self.settings.tensorboard
         try:
             with closing(
-                Logbook(self.folder, self.world.agents, self.episode, triggers, self.settings.tensorboard)
+                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
             ) as self._logbook:
                 return self._run()
         except UnwritableError as error:
-            raise UnwritableError(f"{error} Then go on with `leed train --resume {self.folder}`.") from error
+            raise UnwritableError(f"{error} Then go on with `leed train --resume {folder}`.") from error
 
     def _run(self) -> list[dict[str, Any]]:
         rows = []
@@ -98,94 +138,100 @@ class Trainer:
         driven = self.world.episode(self.algorithm.choose, SEED_STRIDE * self.seed + self.episode)
         clock.append(time.perf_counter())
         if self.source is not None and self.episode % self.settings.q == 0:
-            self._ask(driven)
+            self._ask(self.source, driven)
         clock.append(time.perf_counter())
         learnt = self.algorithm.update(driven.experiences, self.experts, self.episode)
         if self.source is not None:
-            earned = {agent: float(np.sum(e.rewards)) for agent, e in driven.experiences.items()}
-            tell(self.source, earned, learnt.get("kl"))
+            rewards = {agent: e.total_reward for agent, e in driven.experiences.items()}
+            kl = np.atleast_1d(learnt.get("kl", ()))
+            # One number for all agents says nothing about any of them.
+            self.source.learned(rewards, dict(enumerate(kl.tolist())) if len(kl) == len(rewards) else {})
         clock.append(time.perf_counter())
         seconds = dict(zip(TIMING[1:], [*np.diff(clock).tolist(), clock[-1] - clock[0]], strict=True))
         return self._row(driven, learnt), seconds, driven
 
-    def _ask(self, driven: Driven) -> None:
-        """Ask the source; whatever goes wrong with it, the last good demonstrations stay."""
-        if self.source is None or not isinstance(self.world, RouteWorld):
-            return
+    # -- demonstrations ------------------------------------------------------------------------------------------------
+    def _ask(self, source: DemonstrationSource, driven: Driven) -> None:
+        """Ask the source; when it has nothing this time, the last good demonstrations stay."""
+        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
         self.triggers += 1
-        before, started = self.spent(), time.perf_counter()
-        row: dict[str, Any] = {"episode": self.episode, "source": self.source.name, "failure": ""}
-        row["dtw_before"] = mean_dtw(driven.experiences, self.experts, self.settings.dtw)
-        found: dict[int, Any] = {}
+        before, started = self.usage(), time.perf_counter()
+        row: dict[str, Any] = {"episode": self.episode, "source": source.name, "failure": ""}
+        row["dtw_before"] = self._mean_dtw(driven.experiences)
+        found: dict[int, Trajectory] = {}
         try:
-            found = dict(self.source.demonstrations(self.episode, driven.experiences, self.world.env))
+            found = dict(source.demonstrations(self.episode, driven.experiences, self.world.env))
             if not found:
-                raise UsageError("it gave no demonstration")
+                raise LeedError("it gave no demonstration")
             self.experts = found
-        except UnwritableError:
+        except (UsageError, UnwritableError):
+            # Neither passes: it is the user's to mend.
             raise
         except LeedError as error:
             self.failures += 1
-            row["failure"] = " ".join(str(error).split())
+            row["failure"] = self._trouble = " ".join(str(error).split())
             kept = f"the {len(self.experts)} last good demonstrations" if self.experts else "none so far"
-            self.warn(f"Episode {self.episode}: no new demonstrations ({error}); training goes on with {kept}.")
+            log.warning("Episode %s: no new demonstrations (%s); training goes on with %s.", self.episode, error, kept)
         row["seconds"] = round(time.perf_counter() - started, 3)
         row |= {"ok": int(bool(found)), "agents": len(self.experts), "expert_reward_mean": self._expert_reward()}
-        row |= {name: now - before[name] for name, now in self.spent().items()}
-        row |= {name: value for name, value in report_of(self.source).items() if name in REPORTED}
+        row |= {name: now - before[name] for name, now in self.usage().items()}
+        row |= {name: value for name, value in source.report().items() if name in REPORTED}
         if self._logbook:
             self._logbook.write_trigger(row)
         if found and self.folder:
-            self._keep(found, self.source.name, self.world.env.scenario.to_json())
+            self._keep(source, found, self.world.env.scenario, self.folder)
 
-    def _keep(self, found: Mapping[int, Any], source: str, scenario: Mapping[str, Any]) -> None:
-        """The demonstrations of this trigger, as a file that `--source file` reads. A trajectory knows only what was
-        driven: a route that the episode's end cut short stands apart, because nobody could follow it to its end."""
-        assert self.folder is not None  # noqa: S101 - asked for only where there is one
-        data = {
-            "format": "leed-demonstrations",
-            "version": 1,
-            "scenario": scenario,
-            "routes": {str(agent): list(t.route) for agent, t in sorted(found.items()) if t.arrived},
-            "cut_short": {str(agent): list(t.route) for agent, t in sorted(found.items()) if not t.arrived},
-            "rewards": {str(agent): t.total_reward for agent, t in sorted(found.items())},
-            "provenance": {"source": source, "episode": self.episode},
-        }
-        write_text(self.folder / "triggers" / f"{self.episode:06d}.json", json.dumps(data, indent=1) + "\n")
+    def _keep(self, source: DemonstrationSource, found: Mapping[int, Trajectory], scenario: Any, folder: Path) -> None:
+        """demonstrations/<episode>.json, which `--source file` reads. A trajectory knows only what was driven: a route
+        that the episode's end cut short stands apart, unless the source knows the whole of it."""
+        record = source.record()
+        whole = {agent: t.route for agent, t in found.items() if t.arrived} | dict(record.get("routes", {}))
+        DemonstrationSet(
+            scenario,
+            {agent: list(route) for agent, route in whole.items()},
+            [Round(**r) for r in record.get("rounds", ())],
+            {"source": source.name, "episode": self.episode, **record.get("provenance", {})},
+            cut_short={agent: list(t.route) for agent, t in found.items() if agent not in whole},
+            rewards={agent: t.total_reward for agent, t in found.items()},
+        ).save(folder / "demonstrations" / f"{self.episode:06d}.json")
 
     def _expert_reward(self) -> float | str:
-        return float(np.mean([np.sum(e.rewards) for e in self.experts.values()])) if self.experts else ""
+        return float(np.mean([e.total_reward for e in self.experts.values()])) if self.experts else ""
 
+    def _mean_dtw(self, experiences: Mapping[int, Trajectory]) -> float | str:
+        """Mean DTW distance in metres between the agents and the demonstrations they have."""
+        distances = [
+            dtw_distance(experiences[agent].positions, expert.positions, self.settings.dtw)
+            for agent, expert in self.experts.items()
+            if agent in experiences
+        ]
+        return float(np.mean(distances)) if distances else ""
+
+    def usage(self) -> dict[str, int]:
+        """Calls and tokens of the whole run, earlier processes included."""
+        now = self.source.usage if self.source is not None else {}
+        return {name: self._usage_before[name] + int(now.get(name, 0)) for name in USAGE}
+
+    # -- metrics -------------------------------------------------------------------------------------------------------
     def _row(self, driven: Driven, learnt: Mapping[str, Any]) -> dict[str, Any]:
-        own = driven.experiences
-        rewards = {agent: float(np.sum(e.rewards)) for agent, e in own.items()}
-        travelled = [t for e in own.values() if (t := getattr(e, "travel_seconds", None)) is not None]
-        row: dict[str, Any] = {
+        experiences = driven.experiences
+        rewards = {agent: e.total_reward for agent, e in experiences.items()}
+        travelled = [e.travel_seconds for e in experiences.values() if e.travel_seconds is not None]
+        return {
             "episode": self.episode,
             "reward_mean": float(np.mean(list(rewards.values()))),
-            "arrival_rate": float(np.mean([e.arrived for e in own.values()])),
-            "decisions": sum(len(e.actions) for e in own.values()),
+            "arrival_rate": float(np.mean([e.arrived for e in experiences.values()])),
+            "decisions": sum(len(e.actions) for e in experiences.values()),
             "simulated_seconds": driven.seconds,
             "travel_seconds_mean": float(np.mean(travelled)) if travelled else "",
             "expert_reward_mean": self._expert_reward(),
             "triggers": self.triggers,
             "source_failures": self.failures,
-            **(driven.notes or {}),
-            **self.spent(),
+            **driven.counts,
+            **self.usage(),
+            **cells(learnt, self.metrics),
+            **{f"reward_{agent}": reward for agent, reward in rewards.items()},
         }
-        for name, values in learnt.items():
-            key = f"{name}_mean" if name in ("alpha", "dtw") else name
-            known = np.asarray(values, dtype=np.float64)
-            known = known[np.isfinite(known)]
-            row[key] = float(known.mean()) if len(known) else ""
-        row |= {f"reward_{agent}": reward for agent, reward in rewards.items()}
-        row |= {f"alpha_{agent}": float(a) for agent, a in enumerate(learnt.get("alpha", ()))}
-        return row
-
-    def spent(self) -> dict[str, int]:
-        """Calls and tokens of the whole run, earlier processes included."""
-        now = self.source.usage if self.source is not None else {}
-        return {name: self._spent_before[name] + int(now.get(name, 0)) for name in SPENT}
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def _checkpoint(self, driven: Driven | None) -> None:
@@ -203,7 +249,8 @@ class Trainer:
             "random": self.algorithm.random_state(),
             "triggers": self.triggers,
             "source_failures": self.failures,
-            "spent": self.spent(),
+            "trouble": self._trouble,
+            "usage": self.usage(),
             "source": self.source.name if self.source else None,
             "source_state": self.source.state() if self.source else {},
         }
@@ -227,7 +274,7 @@ class Trainer:
         if not known:
             if read_csv(self.folder / "metrics.csv"):
                 raise UsageError(f"{self.folder} holds no checkpoint any more; train anew with another --out.")
-            self.warn(f"{self.folder} was stopped before its first checkpoint; it starts from the first episode.")
+            log.warning("%s was stopped before its first checkpoint; it starts from the first episode.", self.folder)
             return
         tensors, state = load_checkpoint(known[-1])
         for name, value in self._identity().items():
@@ -238,7 +285,8 @@ class Trainer:
             self.algorithm.load_random_state(state["random"])
             self.episode = int(state["episode"])
             self.triggers, self.failures = int(state["triggers"]), int(state["source_failures"])
-            self._spent_before = {name: int(state["spent"][name]) for name in SPENT}
+            self._trouble = str(state["trouble"])
+            self._usage_before = {name: int(state["usage"][name]) for name in USAGE}
             if isinstance(self.world, RouteWorld):
                 self.experts = dict(load_trajectories(known[-1] / "experts.json")[0])
             if self.source is not None:

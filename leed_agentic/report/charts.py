@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from leed_agentic.experiments.picture import Line, Panel
+from leed_agentic.learning.metrics import METRICS, Metric
 from leed_agentic.traffic.demonstration import Round
 
 DIGITS = 5
@@ -28,64 +30,41 @@ class Chart:
     """Whether it is one figure per episode, which the reader may smooth."""
 
 
-CURVES: tuple[tuple[str, str, str, Mapping[str, str], str | None], ...] = (
-    (
-        "reward",
-        "Reward",
-        "reward per episode",
-        {"reward_mean": "mean", "expert_reward_mean": "demonstrations"},
-        "reward",
-    ),
-    ("arrival", "Arrival rate", "share of agents that arrived", {"arrival_rate": "mean"}, None),
-    ("alpha", "Alpha: weight of own experience", "alpha", {"alpha_mean": "mean"}, "alpha"),
-    ("dtw", "Distance to the demonstrations", "DTW distance, metres", {"dtw_mean": "mean"}, None),
-    (
-        "policy_loss",
-        "Policy loss",
-        "loss",
-        {"policy_loss_agent": "own experience", "policy_loss_expert": "demonstrations"},
-        None,
-    ),
-    (
-        "value_loss",
-        "Value loss",
-        "loss",
-        {"value_loss_agent": "own experience", "value_loss_expert": "demonstrations"},
-        None,
-    ),
-    ("td_loss", "Temporal-difference loss", "loss", {"td_loss": "mean"}, None),
-    ("expert", "Probability of the demonstrated action", "probability", {"expert_probability": "mean"}, None),
-    ("entropy", "Entropy of the policies", "nats", {"entropy": "mean"}, None),
-    ("travel", "Travel time of those who arrived", "seconds", {"travel_seconds_mean": "mean"}, None),
-)
-"""Key, title, label of the figures, columns of metrics.csv with their names, and the stem of the per-agent columns."""
-SHARES = {"arrival", "alpha", "expert"}
-REFERENCES = {"expert_reward_mean"}
+def curves(rows: Sequence[Mapping[str, str]], more: Sequence[Metric] = ()) -> list[Chart]:
+    """Charts of a run's metrics; those that nothing was measured for are left out.
 
-
-def curves(rows: Sequence[Mapping[str, str]]) -> list[Chart]:
-    """Charts of a run's metrics; those that nothing was measured for are left out."""
+    Args:
+        more: metrics of the run's own algorithm.
+    """
     if not rows:
         return []
     episodes = column(rows, "episode")
+    few = len(episodes) < FEW
     charts = []
-    for key, title, label, names, stem in CURVES:
+    for key, group in groupby(sorted((m for m in (*METRICS, *more) if m.chart), key=_place), key=lambda m: m.chart):
+        metrics = list(group)
         lines = [
-            Line(name, episodes, figures, reference=source in REFERENCES)
-            for source, name in names.items()
-            if source in rows[0] and np.isfinite(figures := column(rows, source)).any()
+            Line(m.line, episodes, figures, reference=m.reference)
+            for m in metrics
+            if m.name in rows[0] and np.isfinite(figures := column(rows, m.name)).any()
         ]
         if not lines:
             continue
-        agents: list[Line] = []
-        while stem and f"{stem}_{len(agents)}" in rows[0]:
-            agents.append(Line(f"agent {len(agents)}", episodes, column(rows, f"{stem}_{len(agents)}")))
+        first, agents = metrics[0], list[Line]()
+        while first.per_agent and f"{first.per_agent}_{len(agents)}" in rows[0]:
+            figures = column(rows, f"{first.per_agent}_{len(agents)}")
+            agents.append(Line(f"agent {len(agents)}", episodes, figures))
         if not any(np.isfinite(line.y).any() for line in agents):
             agents = []
-        few = len(episodes) < FEW
-        panel = Panel(title, "episode", label, lines, share=key in SHARES, points=few)
+        panel = Panel(first.label, "episode", first.unit, lines, share=first.share, points=few)
         charts.append(Chart(key, panel, agents, smooth=not few))
     return charts
+
+
+def _place(metric: Metric) -> int:
+    """Charts in the order of the table, whatever stands between two metrics of one chart."""
+    order = list(dict.fromkeys(m.chart for m in METRICS))
+    return order.index(metric.chart) if metric.chart in order else len(order)
 
 
 def trigger_charts(rows: Sequence[Mapping[str, str]]) -> list[Chart]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leed_agentic.errors import UsageError
+from leed_agentic.learning.metrics import Metric
 from leed_agentic.report import collection
 from leed_agentic.report.charts import Chart, chart_data, curves, round_charts, trigger_charts
 from leed_agentic.report.conversation import Conversation, read_conversation
@@ -67,7 +68,9 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
     scenario = _scenario(run, sets)
     streets = folder.attempt("The map", lambda: _streets(folder, network, scenario, settings, sets), None)
     metrics, triggers = folder.table("metrics.csv"), folder.table("triggers.csv")
-    charts = [*curves(metrics), *trigger_charts(triggers)]
+    described = folder.json("run.json").get("metrics", [])
+    measured = folder.attempt("What the algorithm measures", lambda: [Metric(**m) for m in described], list[Metric]())
+    charts = [*curves(metrics, measured), *trigger_charts(triggers)]
     if folder.kind == "training" and not metrics:
         folder.note("metrics.csv holds no episode yet: there are no learning curves.")
     if folder.kind == "demonstrations":

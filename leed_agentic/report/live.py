@@ -21,7 +21,6 @@ WATCHED = (
     "triggers.csv",
     "trajectories.json",
     "demonstrations",
-    "triggers",
     "checkpoints",
     "summary.json",
 )

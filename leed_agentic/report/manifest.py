@@ -30,7 +30,7 @@ class Manifest:
 
 def manifest_of_run(folder: RunFolder, settings: Mapping[str, Any], versions: Mapping[str, Any]) -> Manifest:
     """Of a run that has settings. The command is made from those that differ from the defaults."""
-    flat, default = _flat(settings), _flat(Settings().model_dump(mode="json"))
+    flat, default = _flat(settings), _flat(_defaults(settings))
     rows = [(name, _shown(value), default.get(name) != value) for name, value in flat.items()]
     changed = [f"-s {shlex.quote(f'{name}={_shown(flat[name])}')}" for name, _, differs in rows if differs]
     words = "leed train" if folder.kind == "training" else "leed demo generate"
@@ -42,6 +42,19 @@ def manifest_of_run(folder: RunFolder, settings: Mapping[str, Any], versions: Ma
         facts={"Folder": str(folder.path), **({"Seed": str(seed)} if seed is not None else {})},
         files=files_of(folder),
     )
+
+
+def _defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings at their defaults, with those of the algorithms of this package that the run has a group of."""
+    tree = Settings().model_dump(mode="json")
+    learning = settings.get("learning")
+    if isinstance(learning, Mapping) and not learning.keys() <= tree["learning"].keys():
+        # Only then: it loads torch.
+        from leed_agentic.learning.algorithms import algorithms
+
+        for name in learning.keys() & set(algorithms.names()):
+            tree["learning"][name] = algorithms.get(name).Settings().model_dump(mode="json")
+    return tree
 
 
 def manifest_of_collection(folder: RunFolder) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ def rounds_of(folder: RunFolder) -> list[tuple[int | None, DemonstrationSet]]:
             folder.note("demonstrations.json is missing: the run was stopped before it wrote its routes.")
             return []
     else:
-        names = sorted((folder.path / "demonstrations").glob("episode_*.json"))
+        names = sorted((folder.path / "demonstrations").glob("*.json"))
         files = [(_episode(file), file) for file in _spread(names, folder)]
     found = []
     for episode, file in files:
@@ -54,7 +53,7 @@ def plans_data(folder: RunFolder, sets: Sequence[tuple[int | None, Demonstration
             plans.append(_plan(label, {**kept, **r.routes}, r, table))
             kept |= {agent: route for agent, route in r.routes.items() if agent not in wrong}
         kept = dict(made.routes)
-    return plans or _given(folder, table)
+    return plans or _given(sets, table)
 
 
 def _plan(label: str, routes: Mapping[int, list[str]], r: Round, table: RouteTable) -> dict[str, Any]:
@@ -71,29 +70,22 @@ def _plan(label: str, routes: Mapping[int, list[str]], r: Round, table: RouteTab
     }
 
 
-def _given(folder: RunFolder, table: RouteTable) -> list[dict[str, Any]]:
+def _given(sets: Sequence[tuple[int | None, DemonstrationSet]], table: RouteTable) -> list[dict[str, Any]]:
     """Demonstrations that no model planned (shortest path, logit, a file): one entry whenever a route changed."""
     plans: list[dict[str, Any]] = []
-    for file in _spread(sorted((folder.path / "triggers").glob("*.json")), folder):
-        try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-            routes = {**data.get("routes", {}), **data.get("cut_short", {})}
-            rewards = [float(value) for value in data.get("rewards", {}).values()]
-            numbers = {str(int(a)): table.number([str(e) for e in route]) for a, route in routes.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            folder.note(f"triggers/{file.name} is left out ({type(error).__name__}).")
-            continue
+    for episode, made in sets:
+        numbers = {str(agent): table.number(route) for agent, route in {**made.routes, **made.cut_short}.items()}
         if plans and plans[-1]["routes"] == numbers:
             continue
         changed = [a for a in numbers if not plans or plans[-1]["routes"].get(a) != numbers[a]]
         plans.append(
             {
-                "label": f"From episode {_episode(file)} on",
+                "label": f"From episode {episode} on",
                 "asked": sorted(map(int, numbers)),
                 "new": sorted(map(int, changed)),
                 "routes": numbers,
                 "findings": [],
-                "figures": {"reward_mean": float(np.mean(rewards)) if rewards else None},
+                "figures": {"reward_mean": float(np.mean(list(made.rewards.values()))) if made.rewards else None},
             }
         )
     return plans

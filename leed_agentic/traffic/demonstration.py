@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ class DemonstrationSet:
     """Agent to edge ids: its start edge first, an edge that ends at its destination last."""
     rounds: list[Round]
     provenance: dict[str, Any]
+    cut_short: dict[int, list[str]] = field(default_factory=dict)
+    """Driven, but the episode ended before the destination: nobody could follow these to their end."""
+    rewards: dict[int, float] = field(default_factory=dict)
+    """Agent to what its demonstration earned, where it was driven."""
 
     @property
     def validity(self) -> float:
@@ -61,6 +66,8 @@ class DemonstrationSet:
             "routes": {str(agent): list(route) for agent, route in sorted(self.routes.items())},
             "rounds": [asdict(r) for r in self.rounds],
             "provenance": self.provenance,
+            **({"cut_short": {str(agent): route for agent, route in self.cut_short.items()}} if self.cut_short else {}),
+            **({"rewards": {str(agent): reward for agent, reward in self.rewards.items()}} if self.rewards else {}),
         }
 
     def save(self, file: Path) -> None:
@@ -73,9 +80,19 @@ class DemonstrationSet:
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
             if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
-                raise UsageError(f"{file} is not a demonstration file of format {FORMAT} {FORMAT_VERSION}.")
-            routes = {int(agent): [str(edge) for edge in route] for agent, route in data["routes"].items()}
-            rounds = [Round(**r) for r in data.get("rounds", [])]
-            return cls(Scenario.from_json(data["scenario"]), routes, rounds, dict(data.get("provenance", {})))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"Cannot read the demonstrations {file} ({type(error).__name__}: {error}).") from error
+                raise UsageError(f"it is not of format {FORMAT} {FORMAT_VERSION}")
+            return cls(
+                Scenario.from_json(data["scenario"]),
+                _routes(data["routes"]),
+                [Round(**r) for r in data.get("rounds", [])],
+                dict(data.get("provenance", {})),
+                _routes(data.get("cut_short", {})),
+                {int(agent): float(reward) for agent, reward in data.get("rewards", {}).items()},
+            )
+        except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+            raise UsageError(f"Cannot read the demonstrations {file} ({reason.rstrip('.')}).") from error
+
+
+def _routes(data: Mapping[str, list[Any]]) -> dict[int, list[str]]:
+    return {int(agent): [str(edge) for edge in route] for agent, route in data.items()}

@@ -103,7 +103,7 @@ class Provenance(TypedDict):
     stopped: NotRequired[str | None]
     """Why the run ended early."""
     source: NotRequired[str]
-    """In a training run's triggers/: its source."""
+    """In a training run: the source."""
     episode: NotRequired[int]
     """In a training run: the episode that asked."""
 
@@ -111,8 +111,8 @@ class Provenance(TypedDict):
 @record
 class DemonstrationsFile(TypedDict):
     """Validated routes, how they came about and where they come from. A training run keeps such files in
-    demonstrations/ (one per answer of the graph) and triggers/ (one per answer of any source). Read by `leed train
-    --demonstrations`, `leed demo check` and `leed evaluate --demonstrations`."""
+    demonstrations/, one per answer of its source. Read by `leed train --demonstrations`, `leed demo check` and
+    `leed evaluate --demonstrations`."""
 
     format: Literal["leed-demonstrations"]
     version: Literal[1]
@@ -120,12 +120,12 @@ class DemonstrationsFile(TypedDict):
     routes: Routes
     """Valid ones: the last edge ends at the destination."""
     rounds: NotRequired[list[RoundRecord]]
-    """In triggers/ there are none."""
+    """None where no model planned."""
     provenance: Provenance
     cut_short: NotRequired[Routes]
-    """triggers/ alone: driven, but the episode ended before the destination."""
+    """Driven, but the episode ended before the destination."""
     rewards: NotRequired[dict[str, float]]
-    """triggers/ alone: agent to what its demonstration earned."""
+    """Agent to what its demonstration earned."""
 
 
 class TrajectoryRecord(TypedDict):

@@ -32,7 +32,8 @@ class TripFile:
     def gather(cls, files: Sequence[Path], net_file: Path, folder: Path, noise: DriverNoise | None = None) -> TripFile:
         """One file, in `folder`, of what SUMO files of trips, flows and vehicles with routes hold.
 
-        Of a vehicle with a route its first and last edge are kept; flows become single trips, by duarouter.
+        Of a vehicle with a route its first and last edge are kept; flows become single trips, by duarouter. A file may
+        use the vehicle types of those before it.
 
         Args:
             noise: of all drivers; None: as the files say.
@@ -44,7 +45,7 @@ class TripFile:
         trips: dict[str, dict[str, str]] = {}
         types: dict[str, Element] = {}
         for number, file in enumerate(files):
-            for element in _read(_single_trips(file, net_file, folder / f"single-{number}.trips.xml")):
+            for element in _read(_single_trips(file, net_file, folder / f"single-{number}.trips.xml", types)):
                 name = element.get("id", "")
                 if element.tag in _TYPES:
                     types[name] = element
@@ -139,15 +140,26 @@ def departure(trip: Mapping[str, str]) -> float:
         ) from None
 
 
-def _single_trips(file: Path, net_file: Path, single: Path) -> Path:
+def _single_trips(file: Path, net_file: Path, single: Path, types: Mapping[str, Element]) -> Path:
     """The file itself where it holds nothing but trips, else what duarouter makes of it."""
-    if all(element.tag in ("trip", *_TYPES) for element in _read(file, "trip", "vehicle", "flow", "route", *_TYPES)):
+    own: set[str] = set()
+    plain = True
+    for element in _read(file, "trip", "vehicle", "flow", "route", *_TYPES):
+        plain = plain and element.tag in ("trip", *_TYPES)
+        if element.tag in _TYPES:
+            own.add(element.get("id", ""))
+    if plain:
         return file
     options = [
         *("--net-file", str(net_file.absolute()), "--route-files", str(file.absolute()), "--write-trips", "true"),
         *("--output-file", str(single.absolute()), "--unsorted-input", "true", "--junction-taz", "true"),
         *("--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"),
     ]
+    if others := [element for name, element in types.items() if name not in own]:
+        root = Element("additional")
+        root.extend(others)
+        _save(root, single.with_suffix(".types.xml"))
+        options += ["--additional-files", str(single.with_suffix(".types.xml").absolute())]
     run_program("duarouter", options, single.parent, f"{file} cannot be used as a demand")
     return single
 

@@ -50,8 +50,8 @@ def test_the_figures_are_those_of_driving_it_by_hand(leed, trained):
     found = {r["driver"]: r for r in json.loads((trained / "evaluation.json").read_text())["drivers"]}
     session = take_up(trained, with_source=False)
     try:
-        env, policies, experts = session.world.env, session.trainer.algorithm, session.trainer.experts
-        likeliest = drive(env, lambda _, agent, seen, mask: int(policies.probabilities(agent, seen, mask).argmax()))
+        env, actor, experts = session.world.env, session.trainer.algorithm.actor, session.trainer.experts
+        likeliest = drive(env, lambda _, agent, seen, mask: int(actor.probabilities(agent, seen, mask).argmax()))
         shortest = drive(env, fastest_path)
         planned = drive(env, follow({agent: t.route for agent, t in experts.items()}))
     finally:
@@ -90,7 +90,7 @@ def test_with_driver_noise_every_driver_varies(leed):
 
 
 def test_a_plan_for_some_agents_says_for_how_many_and_who_made_it(leed, trained):
-    file = trained / "demonstrations" / "episode_00000.json"
+    file = trained / "demonstrations" / "000000.json"
     data = json.loads(file.read_text())
     del data["routes"]["1"]
     Path("part.json").write_text(json.dumps(data))
@@ -100,7 +100,7 @@ def test_a_plan_for_some_agents_says_for_how_many_and_who_made_it(leed, trained)
     data["provenance"] = {"source": "graph"}
     Path("part.json").write_text(json.dumps(data))
     result = leed("evaluate", trained, "--episodes", "1", "--demonstrations", "part.json", "--json")
-    assert rows(result)["plan (part.json, graph, model not recorded)"]["agents"] == 1
+    assert rows(result)["plan (part.json, graph)"]["agents"] == 1
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_bad_input_is_one_sentence(leed, trained, damage, words, reason):
 
 def test_demonstrations_of_another_scenario_are_refused(leed, trained):
     assert leed("train", *SHORT, "--seed", "1", "--source", "shortest-path", "--out", "other").code == 0
-    result = leed("evaluate", trained, "--demonstrations", "other/triggers/000000.json")
+    result = leed("evaluate", trained, "--demonstrations", "other/demonstrations/000000.json")
     assert result.code == 2
     assert "another scenario" in result.err

@@ -52,7 +52,7 @@ def test_probabilities_are_those_of_the_run(leed, algorithm, settings):
         algorithm = session.trainer.algorithm
         algorithm.deterministic = True
         compared = [
-            (algorithm.probabilities(1, o, m), algorithm.choose(1, o, m), o, m)
+            (algorithm.actor.probabilities(1, o, m), algorithm.choose(1, o, m), o, m)
             for trajectory in seen
             for o, m in zip(trajectory.observations, trajectory.masks, strict=True)
         ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from leed_agentic.runs.log import read_csv
-from tests.model_server import Reset, Say
+from tests.model_server import Answer, Reset, Say
 
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40", "--json")
 PROMISED = [
@@ -65,12 +65,27 @@ def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
     assert not Path("demo").exists()
 
 
-def test_a_model_that_is_not_there_does_not_stop_the_training(leed):
-    model = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
-    code, out, err = leed("train", *SHORT, *model)
-    assert code == 0
-    assert json.loads(out)["source_failures"] == 2
-    assert "training goes on" in err
+def test_a_run_without_any_demonstration_fails_and_says_so_again(leed):
+    words = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0", "--out", "run")
+    code, out, err = leed("train", *SHORT, *words)
+    assert (code, out) == (1, "")
+    assert err.count("training goes on with none so far") == 2
+    assert "The agents never had a demonstration in 2 questions to source graph" in err
+    assert "never had a demonstration" in json.loads(Path("run", "summary.json").read_text())["failure"]
+    code, out, err = leed("train", "--resume", "run", "--json")
+    assert (code, out) == (1, "")
+    assert "never had a demonstration" in err
+
+
+def test_a_misspelt_model_ends_the_training(leed, model_server):
+    model_server.default = Answer(404)
+    words = ("--model", "openai:gtp", "--base-url", model_server.url, "--out", "run")
+    code, out, err = leed("train", *SHORT, *words)
+    assert (code, out) == (2, "")
+    assert "knows no openai:gtp" in err
+    assert len(err.strip().splitlines()) == 1
+    assert not Path("run", "summary.json").exists()
+    assert read_csv(Path("run", "metrics.csv")) == []
 
 
 @pytest.mark.parametrize(
@@ -110,9 +125,12 @@ def test_settings_out_of_range(leed, words):
     ("setting", "meant"),
     [
         ("learning.algorithm=leeed", "leed"),
-        ("learning.alpha=normalized", "normalised"),
-        ("learning.expert_advantage=agent-critik", "agent-critic"),
-        ("learning.objectiv=paper", "objective"),
+        ("learning.leed.alpha=normalized", "normalised"),
+        ("learning.leed.expert_advantage=agent-critik", "agent-critic"),
+        ("learning.leed.objectiv=paper", "objective"),
+        ("learning.alpha=fixed", "learning.leed.alpha"),
+        ("learning.mapo.value_clip=false", "mappo"),
+        ("learning.source=logti", "logit"),
     ],
 )
 def test_a_name_spelt_wrong_gets_the_nearest(leed, setting, meant):
@@ -122,8 +140,7 @@ def test_a_name_spelt_wrong_gets_the_nearest(leed, setting, meant):
 
 
 def test_a_run_that_is_finished_says_so_and_shows_its_summary_again(leed, monkeypatch):
-    words = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0", "--out", "run")
-    first = json.loads(leed("train", *SHORT, *words)[1])
+    first = json.loads(leed("train", *SHORT, "--source", "logit", "--out", "run")[1])
     code, out, err = leed("train", "--resume", "run", "--json")
     assert code == 0
     assert json.loads(out) == first
@@ -201,7 +218,7 @@ FAILING = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "
 
 def test_no_escape_codes_where_there_is_no_terminal(tmp_path):
     command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *FAILING]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=True)
+    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
     assert b"Warning: Episode 0" in done.stderr
     assert b"\x1b" not in done.stdout + done.stderr
 
@@ -220,7 +237,7 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color):
         while piece := os.read(main, 65536):
             seen += piece
     os.close(main)
-    assert process.wait() == 0
+    assert process.wait() == 1
     text = seen.decode()
     assert bool(re.search(r"\x1b\[[0-9;]*m", text)) is not no_color
     # Colours go; what moves the cursor separates one drawing of the line from the next.

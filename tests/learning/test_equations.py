@@ -10,20 +10,19 @@ from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning import objectives
-from leed_agentic.learning.algorithms import Leed
+from leed_agentic.learning.algorithms.leed import ExpertData, Leed, LeedSettings, Progress, alphas, expert_advantages
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.folding import Folding
-from leed_agentic.learning.networks import RolloutNetworks, StackedNetworks
-from leed_agentic.learning.returns import discounted_returns
+from leed_agentic.learning.networks import Actor, Folding, StackedNetworks
+from leed_agentic.learning.objectives import discounted_returns
 from leed_agentic.learning.rollout import batch_of
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
 from tests.learning.drives import drive
 
 
-def leed(agents, **changes):
-    given_ = {"hidden": 16, "reward_scale": 1.0, "epochs": 2, "episodes": 10, **changes}
-    return Leed(agents, 3, Encoding(4, plain=True), LearningSettings(**given_), seed=4)
+def leed(agents, shared=None, **changes):
+    given_ = {"hidden": 16, "reward_scale": 1.0, "epochs": 2, "episodes": 10, **(shared or {})}
+    return Leed(agents, 3, Encoding(4, plain=True), LearningSettings(**given_, leed=changes), seed=4)
 
 
 def test_returns_by_hand():
@@ -61,7 +60,7 @@ def test_clipped_surrogate_by_hand():
     assert gain.item() == pytest.approx(sum(by_hand) / 5)
 
 
-def test_value_loss_entropy_and_mixture_by_hand():
+def test_value_loss_and_entropy_by_hand():
     weights = torch.tensor([[0.5, 0.5, 0.0]])
     loss = objectives.value_loss(torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[0.0, 4.0, 0.0]]), weights)
     assert loss.item() == pytest.approx((1 + 4) / 2)
@@ -69,27 +68,23 @@ def test_value_loss_entropy_and_mixture_by_hand():
     log_p = objectives.log_probabilities(torch.zeros(1, 3, 3), masks)
     assert log_p.exp()[0, 0].tolist() == [0.5, 0.5, 0.0]
     assert objectives.entropy(log_p, weights).item() == pytest.approx(math.log(2) / 2)
-    mixed = objectives.full_objective(*(torch.tensor([x]) for x in (2.0, 6.0, 0.25, 3.0)), beta=0.1)
-    assert mixed.item() == pytest.approx(0.25 * 2 + 0.75 * 6 + 0.1 * 3)
 
 
 def test_alpha_as_printed_and_its_relatives():
-    progress = objectives.Progress(5, 10, np.array([0.0, 2.0]), np.array([4.0, 4.0]), 0.3)
-    values = {name: objectives.alphas.get(name)(progress).tolist() for name in objectives.alphas.names()}
+    progress = Progress(5, 10, np.array([0.0, 2.0]), np.array([4.0, 4.0]), 0.3)
+    values = {name: alphas.get(name)(progress).tolist() for name in alphas.names()}
     assert values["paper"] == pytest.approx([1, math.exp(-0.5 * 2)])
     assert values["normalised"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
     assert values["aligned"] == pytest.approx([1, math.exp(-2 / 4)])
     assert values["annealed"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
     assert values["fixed"] == [0.3, 0.3]
-    first = objectives.Progress(0, 10, np.array([9e4]), np.array([1.0]), 0.3)
-    assert objectives.alphas.get("paper")(first) == 1.0
+    first = Progress(0, 10, np.array([9e4]), np.array([1.0]), 0.3)
+    assert alphas.get("paper")(first) == 1.0
 
 
 def test_expert_advantages_by_hand():
-    data = objectives.ExpertData(*(torch.tensor([x]) for x in ([3.0, 1.0], [1.0, 2.0], [4.0, -1.0], [0.5, 0.5])))
-    found = {
-        name: objectives.expert_advantages.get(name)(data)[0].tolist() for name in objectives.expert_advantages.names()
-    }
+    data = ExpertData(*(torch.tensor([x]) for x in ([3.0, 1.0], [1.0, 2.0], [4.0, -1.0], [0.5, 0.5])))
+    found = {name: expert_advantages.get(name)(data)[0].tolist() for name in expert_advantages.names()}
     assert found["raw"] == [2.0, -1.0]
     assert found["scaled"] == pytest.approx([2 / math.sqrt(2.5), -1 / math.sqrt(2.5)])
     assert found["positive"] == [2.0, 0.0]
@@ -117,9 +112,9 @@ def test_numpy_and_torch_networks_agree():
     networks = StackedNetworks(3, 5, 8, 4, torch.Generator().manual_seed(0))
     inputs = torch.randn(3, 1, 5)
     outputs = networks(inputs).detach().numpy()
-    rollout = RolloutNetworks(networks)
+    rollout = Actor(networks, Encoding(5, plain=True), np.random.default_rng(0))
     for agent in range(3):
-        assert rollout(agent, inputs[agent, 0].numpy()) == pytest.approx(outputs[agent, 0], abs=1e-5)
+        assert rollout.outputs(agent, inputs[agent, 0].numpy()) == pytest.approx(outputs[agent, 0], abs=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -129,12 +124,12 @@ def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
     networks = StackedNetworks(len(lengths), 5, 8, 4, torch.Generator().manual_seed(seed))
     rows = [generator.normal(size=(length, 5)).astype(np.float32) for length in lengths]
     folding = Folding(rows)
-    whole = folding.part(np.zeros(len(rows), dtype=np.int64), np.array(lengths))
+    whole = folding.places(np.zeros(len(rows), dtype=np.int64), np.array(lengths))
     outputs = folding.compute(networks, whole)[0].detach().numpy()
-    alone = RolloutNetworks(networks)
-    for agent, own in enumerate(rows):
-        for step in (0, len(own) // 2, len(own) - 1):
-            assert outputs[agent, step] == pytest.approx(alone(agent, own[step]), abs=1e-5)
+    alone = Actor(networks, Encoding(5, plain=True), generator)
+    for agent, inputs in enumerate(rows):
+        for step in (0, len(inputs) // 2, len(inputs) - 1):
+            assert outputs[agent, step] == pytest.approx(alone.outputs(agent, inputs[step]), abs=1e-5)
 
 
 def test_one_long_trajectory_does_not_pad_the_others():
@@ -142,7 +137,7 @@ def test_one_long_trajectory_does_not_pad_the_others():
     assert folding.inputs.shape[:2].numel() < 1400
 
 
-def plain_ppo(learner, data, s):
+def plain_ppo(learner, data, s, advantage):
     """PPO of one agent, by autograd on unbatched tensors; returns gradients of the first step."""
     batch = batch_of({0: data}, 1, 3, learner.encoding)
     states = torch.from_numpy(np.concatenate([data.observations, data.last_observation[None]]))
@@ -153,7 +148,7 @@ def plain_ppo(learner, data, s):
         following = float(reward) + s.gamma * following
         returns.insert(0, following)
     advantages = np.array(returns) - values[:-1].detach().numpy()
-    if s.agent_advantage == "normalised":
+    if advantage == "normalised":
         advantages = (advantages - advantages.mean()) / advantages.std()
     logits = learner.policy(states[None, :-1])[0]
     distribution = torch.distributions.Categorical(logits=logits.masked_fill(~batch.masks[0], -1e9))
@@ -169,8 +164,8 @@ def plain_ppo(learner, data, s):
 @pytest.mark.parametrize("advantage", ["raw", "normalised"])
 def test_without_demonstrations_the_update_is_plain_ppo(arrived, advantage):
     data = drive(np.random.default_rng(1), 7, arrived)
-    learner = leed(1, epochs=1, agent_advantage=advantage)
-    expected = plain_ppo(learner, data, learner.settings)
+    learner = leed(1, {"epochs": 1}, agent_advantage=advantage)
+    expected = plain_ppo(learner, data, learner.settings, advantage)
     logged = learner.update({0: data}, {}, 3)
     assert logged["alpha"].tolist() == [1.0]
     found = [p.grad for p in [*learner.policy.parameters(), *learner.agent_critic.parameters()]]
@@ -253,7 +248,7 @@ def test_expert_probability_rises_to_one():
     generator = np.random.default_rng(4)
     own, shown = {0: drive(generator, 6)}, {0: drive(generator, 6)}
     shown[0].rewards[:] = 1.0
-    learner = leed(1, learning_rate=0.01, alpha="fixed")
+    learner = leed(1, {"learning_rate": 0.01}, alpha="fixed")
     history = [learner.update(own, shown, k)["expert_probability"][0] for k in range(60)]
     assert history[0] < 0.6 < 0.9 < history[-1]
 
@@ -281,3 +276,13 @@ def test_alpha_stays_below_its_ceiling_except_where_it_is_fixed_or_as_printed():
     settings_ = ({"alpha_ceiling": 0.4}, {"alpha_ceiling": 0.4, "alpha": "fixed"}, {"objective": "paper"})
     found = [leed(1, **given_).update(own, shown, 5)["alpha"][0] for given_ in settings_]
     assert found == pytest.approx([0.4 * math.exp(-distance / length), 0.5, math.exp(-0.5 * distance)])
+
+
+def test_as_printed_is_said_openly_and_contradictions_are_refused():
+    assert LeedSettings(objective="paper").model_dump() == {
+        **LeedSettings().model_dump(),
+        **{"objective": "paper", "alpha": "paper", "alpha_ceiling": 1.0},
+        **{"expert_advantage": "raw", "agent_advantage": "raw"},
+    }
+    with pytest.raises(UsageError, match=r"learning\.leed: .*objective=paper sets alpha to paper"):
+        LearningSettings(leed={"objective": "paper", "alpha": "fixed"})

@@ -41,7 +41,7 @@ def said_once(done: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in done.stderr
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "triggers", "demonstrations"])
+@pytest.mark.parametrize("name", ["checkpoints", "demonstrations"])
 def test_a_folder_that_cannot_be_made(tmp_path, name):
     (tmp_path / name).touch()
     session = begin(load_settings(overrides=SMALL, environment={}), tmp_path, GraphSource)

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mpe2 import simple_spread_v3
 
-from leed_agentic.learning.algorithms import Mappo
+from leed_agentic.learning.algorithms.mappo import Mappo, ValueNorm
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import StackedNetworks
-from leed_agentic.learning.returns import generalised_advantages, values_and_returns
+from leed_agentic.learning.objectives import generalised_advantages, values_and_returns
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.learning.value_norm import ValueNorm
 from leed_agentic.settings import LearningSettings
 from tests.learning.drives import drive
 
@@ -75,7 +74,9 @@ def plain_ppo(learner, data):
     advantages, following = [], 0.0
     for t in reversed(range(len(data.rewards))):
         ahead = 0.0 if data.arrived and t == len(data.rewards) - 1 else values[t + 1].item()
-        following = data.rewards[t] + s.gamma * ahead - values[t].item() + s.gamma * s.mappo.gae_lambda * following
+        following = (
+            data.rewards[t] + s.gamma * ahead - values[t].item() + s.gamma * learner.options.gae_lambda * following
+        )
         advantages.insert(0, following)
     advantages = torch.tensor(advantages, dtype=torch.float32)
     returns = advantages + values[:-1].detach()
@@ -119,7 +120,7 @@ def test_agents_share_everything_but_their_identity():
     for identity in (True, False):
         learner = mappo(3, mappo={"agent_id": identity}, learning_rate=0.01, epochs=8)
         learner.update(driven, {}, 0)
-        odds = [learner.probabilities(i, observation, mask) for i in range(3)]
+        odds = [learner.actor.probabilities(i, observation, mask) for i in range(3)]
         assert (odds[0] == pytest.approx(odds[1], abs=1e-7)) is not identity
     assert learner.policy.weight1[0].equal(learner.policy.weight1[2])
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from leed_agentic.runs.log import read_csv
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-an-algorithm.md"
 LEED = [sys.executable, "-m", "leed_agentic.cli.main"]
@@ -21,8 +24,9 @@ def leed(folder, *words):
 @pytest.mark.slow
 def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
-    assert len(code.splitlines()) < 70
+    assert len(code.splitlines()) < 60
     (tmp_path / "my_module.py").write_text(code)
+    own = ("-s", "learning.reinforce.baseline=false")
     small = (
         "--agents",
         "3",
@@ -33,14 +37,63 @@ def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
         "-s",
         "learning.learning_rate=0.003",
     )
-    words = ("train", "--algorithm", "my_module.Reinforce", *small, "--json", "--out")
+    words = ("train", "--algorithm", "my_module.Reinforce", *small, *own, "--json", "--out")
     told = json.loads(leed(tmp_path, *words, "whole", "--episodes", "4"))
     assert (told["algorithm"], told["source"]) == ("my_module.Reinforce", "none")
     leed(tmp_path, *words, "parts", "--episodes", "2")
     run = tmp_path / "parts" / "run.json"
     run.write_text(run.read_text().replace('"episodes": 2', '"episodes": 4'))
-    leed(tmp_path, "train", "--resume", "parts")
+    leed(tmp_path, "train", "--resume", "parts", "--trust")
     assert (tmp_path / "parts" / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
-    first = json.loads(leed(tmp_path, "evaluate", "whole", "--episodes", "1", "--json"))["drivers"][0]
+    first = json.loads(leed(tmp_path, "evaluate", "whole", "--episodes", "1", "--trust", "--json"))["drivers"][0]
     assert first["driver"] == "my_module.Reinforce (sampled)"
-    assert json.loads(leed(tmp_path, "policy", "export", "whole", "--agent", "1", "--json"))["agent"] == 1
+    assert json.loads(leed(tmp_path, "policy", "export", "whole", "--agent", "1", "--trust", "--json"))["agent"] == 1
+    rows = read_csv(tmp_path / "whole" / "metrics.csv")
+    assert all(np.isfinite(float(row["gain"])) for row in rows)
+    data = json.loads((tmp_path / "whole" / "run.json").read_text())
+    assert data["settings"]["learning"]["reinforce"] == {"baseline": False}
+    assert [m["name"] for m in data["metrics"]] == ["gain"]
+    for wrong, said in (
+        ("learning.reinforce.base=1", "did you mean 'baseline'?"),
+        ("learning.renforce.x=1", "reinforce"),
+    ):
+        done = subprocess.run([*LEED, *words, "wrong", "-s", wrong], cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    done = subprocess.run([*LEED, "evaluate", "whole"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, "names code to run" in done.stderr) == (2, True)
+
+
+SOURCE = """
+from leed_agentic.errors import LeedError, UsageError
+from leed_agentic.learning.sources import RouteSource
+
+class Ring(RouteSource):
+    name = "ring"
+
+    def __init__(self, settings, env, folder):
+        self.asked = 0
+
+    def routes(self, env):
+        self.asked += 1
+        if self.asked == 2:
+            raise LeedError("none today")
+        if self.asked == 4:
+            raise UsageError("This ring is broken; mend it.")
+        return {t.agent: env.network.shortest_path(t.start_edge, t.destination) for t in env.scenario.agents}
+"""
+
+
+def test_an_own_source_may_pass_or_end_the_run(tmp_path):
+    (tmp_path / "rings.py").write_text(SOURCE)
+    small = ("--agents", "2", "--steps", "40", "--q", "1", "--source", "rings.Ring", "-s", "learning.dtw=dtws.none")
+    (tmp_path / "dtws.py").write_text("def none(a, b):\n    return 0.0\n")
+    told = json.loads(leed(tmp_path, "train", *small, "--episodes", "3", "--out", "three", "--json"))
+    assert (told["source"], told["triggers"], told["source_failures"]) == ("ring", 3, 1)
+    files = sorted(file.name for file in (tmp_path / "three" / "demonstrations").iterdir())
+    assert files == ["000000.json", "000002.json"]
+    assert {row["dtw_mean"] for row in read_csv(tmp_path / "three" / "metrics.csv")} == {"0.0"}
+    command = [*LEED, "train", *small, "--episodes", "9", "--out", "nine"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: This ring is broken; mend it." in done.stderr
+    assert not (tmp_path / "nine" / "summary.json").exists()

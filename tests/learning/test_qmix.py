@@ -12,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pettingzoo import ParallelEnv
 
-from leed_agentic.learning.algorithms import Qmix
+from leed_agentic.learning.algorithms.qmix import MonotonicMixer, Qmix
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.joint import central_inputs, joint_episode
-from leed_agentic.learning.mixing import MonotonicMixer
-from leed_agentic.learning.replay import Replay
+from leed_agentic.learning.joint import Replay, central_inputs, joint_episode
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.settings import LearningSettings

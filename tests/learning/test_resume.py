@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.learning import checkpoint
 from leed_agentic.learning.checkpoint import load_checkpoint
@@ -31,7 +30,7 @@ TRAIN = [sys.executable, "-m", "leed_agentic.cli.main", "train"]
 
 def train(folder, **changes):
     folder.mkdir(exist_ok=True)
-    session = begin(load_settings(overrides={**SMALL, **changes}, environment={}), folder, GraphSource)
+    session = begin(load_settings(overrides={**SMALL, **changes}, environment={}), folder)
     try:
         return session.trainer.run()
     finally:
@@ -87,7 +86,7 @@ def test_truncated_edited_or_foreign_checkpoints_are_refused(run):
     for edited, words in (
         (text.replace('"triggers": 6', '"triggers": 7'), "truncated or changed"),
         (text[:200], "Cannot read the checkpoint"),
-        (text.replace('"version": 1', '"version": 99', 1), "version 99"),
+        (text.replace('"version": 2', '"version": 99', 1), "version 99"),
         ("[1]", "not a checkpoint"),
     ):
         state.write_text(edited)
@@ -180,7 +179,7 @@ def test_demonstrations_of_a_checkpoint_edited_by_hand(tmp_path, edit, words):
     session.close()
 
 
-@pytest.mark.parametrize("changes", [{"random": {}}, {"spent": None}, {"source_state": {}}, {"triggers": "many"}])
+@pytest.mark.parametrize("changes", [{"random": {}}, {"usage": None}, {"source_state": {}}, {"triggers": "many"}])
 def test_a_state_edited_by_hand(run, changes):
     signed(latest(run), **changes)
     with pytest.raises(UsageError, match="is damaged"):

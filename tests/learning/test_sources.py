@@ -25,7 +25,7 @@ def good(tmp_path_factory):
     session = begin(load_settings(overrides=WANTED, environment={}), folder)
     session.trainer.run()
     session.close()
-    return json.loads((folder / "triggers" / "000000.json").read_text())
+    return json.loads((folder / "demonstrations" / "000000.json").read_text())
 
 
 def use(file, **changes):
@@ -50,7 +50,7 @@ def test_a_route_that_the_episode_cut_short_does_not_spoil_the_file(tmp_path):
     session = begin(load_settings(overrides={**WANTED, "environment.max_steps": 40}, environment={}), tmp_path)
     session.trainer.run()
     session.close()
-    file = tmp_path / "triggers" / "000000.json"
+    file = tmp_path / "demonstrations" / "000000.json"
     kept = json.loads(file.read_text())
     assert (list(kept["routes"]), list(kept["cut_short"])) == (["0"], ["1"])
     assert use(file)[0]["source_failures"] == 0

@@ -127,6 +127,13 @@ def test_trips_flows_and_routes_of_several_files_become_one_demand(net, tmp_path
     assert [kind.get("id") for kind in demand.types] == ["slow"]
 
 
+def test_types_of_one_file_serve_the_next(net, tmp_path):
+    routes = '<vehicle id="v" type="slow" depart="1"><route edges="A0A1 A1A2"/></vehicle>'
+    demand = gather(net, tmp_path, '<vType id="slow" maxSpeed="5"/>', routes)
+    assert demand.trips["v"]["type"] == "slow"
+    assert [kind.get("maxSpeed") for kind in demand.types][-1] in ("5", "5.00")
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

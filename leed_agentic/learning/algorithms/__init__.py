@@ -1,9 +1,194 @@
-"""Learning algorithms, one per file, registered by name."""
+"""What the trainer asks of an algorithm, the algorithms by name, and their own settings."""
 
-from leed_agentic.learning.algorithms.algorithm import Algorithm, algorithms
-from leed_agentic.learning.algorithms.ippo import Ippo
-from leed_agentic.learning.algorithms.leed import Leed
-from leed_agentic.learning.algorithms.mappo import Mappo
-from leed_agentic.learning.algorithms.qmix import Qmix
+from __future__ import annotations
 
-__all__ = ["Algorithm", "Ippo", "Leed", "Mappo", "Qmix", "algorithms"]
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import nn
+
+from leed_agentic.errors import UsageError
+from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.metrics import Metric
+from leed_agentic.learning.networks import Actor, StackedNetworks, load_named, named_tensors
+from leed_agentic.registry import Registry, nearest
+from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.traffic.trajectory import Trajectory
+
+
+class Algorithm(ABC):
+    """n agents that act and learn.
+
+    A subclass makes its networks in `__init__` (`learn_with`, `act_by`) and says in `update` how they learn. Everything
+    random comes from `seed`, and everything that the next episode depends on is in `tensors` and `random_state`: a
+    resumed run is then equal to one that was never stopped. Building one changes nothing outside it.
+
+    Args:
+        agents: n.
+        actions: m.
+        encoding: from observations to network inputs.
+        settings: what all algorithms share; the group of this one's own is checked and becomes `options`.
+    """
+
+    Settings: ClassVar[type[AlgorithmSettings]] = AlgorithmSettings
+    """Of the algorithm alone: the group learning.<group>.*."""
+    group: ClassVar[str] = ""
+    """Name of that group; the class's in small letters when empty."""
+    metrics: ClassVar[Sequence[Metric]] = ()
+    """Figures of `update` that the table of metrics lacks; without an entry a figure is a column all the same."""
+    uses_demonstrations: ClassVar[bool] = False
+    """Whether the trainer asks a source of demonstrations."""
+    policy: StackedNetworks | None = None
+    """One network per agent whose outputs are the logits of its actions, if that is how it acts."""
+
+    def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
+        self.agents, self.actions, self.encoding, self.settings = agents, actions, encoding, settings
+        self.options: Any = options_of(type(self), settings)
+        self.deterministic = False
+        self.generator = np.random.default_rng([seed, 0xAC7])
+        """Draws actions."""
+        self.start = torch.Generator().manual_seed(seed)
+        """Makes first weights."""
+
+    # -- networks ------------------------------------------------------------------------------------------------------
+    def stacked(self, count: int, inputs: int, outputs: int, last_gain: float = 1.0) -> StackedNetworks:
+        """Networks of the shape that all algorithms share."""
+        s = self.settings
+        return StackedNetworks(count, inputs, s.hidden, outputs, self.start, last_gain, s.activation)
+
+    def learn_with(self, networks: Mapping[str, nn.Module], eps: float = 1e-8) -> None:
+        """These learn, and are in the checkpoint under their names."""
+        self.networks = dict(networks)
+        for network in self.networks.values():
+            network.to(self.settings.device)
+        self.parameters = [p for network in self.networks.values() for p in network.parameters()]
+        self.optimiser = torch.optim.Adam(self.parameters, lr=self.settings.learning_rate, eps=eps, fused=True)
+
+    def act_by(self, networks: StackedNetworks) -> None:
+        """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
+        self.actor = Actor(networks, self.encoding, self.generator)
+
+    def step(self, loss: torch.Tensor, clipped: Iterable[Iterable[nn.Parameter]] = (), norm: float = 0.0) -> None:
+        """One gradient step; the gradient of each of the `clipped` groups of parameters is shortened to `norm`."""
+        self.optimiser.zero_grad()
+        loss.backward()
+        for parameters in clipped:
+            nn.utils.clip_grad_norm_(parameters, norm)
+        self.optimiser.step()
+
+    # -- what the trainer asks -----------------------------------------------------------------------------------------
+    def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        """Draw an action, or take the likeliest while `deterministic` is set."""
+        act = self.actor.best if self.deterministic else self.actor.draw
+        return act(agent, observation, mask)
+
+    @abstractmethod
+    def update(
+        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
+    ) -> dict[str, Any]:
+        """Learn from one episode; returns what to log: numbers, or arrays of one number per agent (NaN: none).
+
+        Args:
+            experiences: the agents' episode, tau^a; an agent without an entry took no part.
+            experts: the demonstrations at hand, tau^e; empty for an algorithm that uses none.
+            episode: k, from 0.
+        """
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Networks and optimiser, by name, for a checkpoint."""
+        return named_tensors(self.networks, self.optimiser)
+
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Take them up again. Raises UsageError when names or shapes do not fit."""
+        load_named(self.networks, self.optimiser, tensors)
+        self.actor.refresh()
+
+    def random_state(self) -> dict[str, Any]:
+        """State of the generator that draws actions."""
+        return dict(self.generator.bit_generator.state)
+
+    def load_random_state(self, state: Mapping[str, Any]) -> None:
+        self.generator.bit_generator.state = dict(state)
+
+
+algorithms: Registry[type[Algorithm]] = Registry(
+    "algorithm",
+    {
+        name: f"{__name__}.{place}"
+        for name, place in {
+            "ippo": "leed.Ippo",
+            "leed": "leed.Leed",
+            "mappo": "mappo.Mappo",
+            "qmix": "qmix.Qmix",
+        }.items()
+    },
+)
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """The algorithm of that name or dotted path. Raises UsageError when there is none, or it is none."""
+    found = algorithms.get(name)
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise UsageError(f"{name} is no algorithm: it must be a subclass of {__name__}.Algorithm.")
+    return found
+
+
+def group_of(kind: type[Algorithm]) -> str:
+    return kind.group or kind.__name__.lower()
+
+
+def options_of(kind: type[Algorithm], settings: LearningSettings) -> AlgorithmSettings:
+    """The algorithm's own settings. Raises UsageError when one is unknown or out of range."""
+    return _checked(kind, (settings.model_extra or {}).get(group_of(kind), {}))
+
+
+def check_groups(settings: LearningSettings) -> None:
+    """Every group of an algorithm holds what that algorithm takes.
+
+    A dotted path is not imported here: settings are also read from files that others wrote. Its group is checked when
+    the algorithm is made.
+
+    Raises:
+        UsageError: an unknown group or setting, a value out of range; the message names the nearest.
+    """
+    kinds = {group_of(kind): kind for kind in map(algorithms.get, algorithms.names())}
+    for name, values in (settings.model_extra or {}).items():
+        if name in kinds:
+            _checked(kinds[name], values)
+        elif not ("." in settings.algorithm and isinstance(values, Mapping | AlgorithmSettings)):
+            homes = [f"learning.{group}.{name}" for group, kind in kinds.items() if name in kind.Settings.model_fields]
+            fields = (field for kind in kinds.values() for field in kind.Settings.model_fields)
+            known = {*LearningSettings.model_fields, *kinds, *fields}
+            hint = f"did you mean {' or '.join(map(repr, homes))}?" if homes else nearest(name, known)
+            raise UsageError(f"Unknown setting 'learning.{name}': {hint}")
+
+
+def with_options(settings: LearningSettings) -> LearningSettings:
+    """The settings with every one of the chosen algorithm's own, those at their defaults too.
+
+    Raises:
+        UsageError: no such algorithm, or a group that no algorithm at hand takes.
+    """
+    kind = algorithm_class(settings.algorithm)
+    group, taken = group_of(kind), {group_of(known) for known in map(algorithms.get, algorithms.names())}
+    for name in settings.model_extra or {}:
+        if name not in (group, *taken):
+            raise UsageError(f"Unknown setting 'learning.{name}': {settings.algorithm} takes learning.{group}.")
+    return settings.model_copy(update={group: options_of(kind, settings).model_dump(mode="json")})
+
+
+def _checked(kind: type[Algorithm], values: Any) -> AlgorithmSettings:
+    try:
+        return kind.Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, name = f"learning.{group_of(kind)}", ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            hint = nearest(name, kind.Settings.model_fields) if kind.Settings.model_fields else "it has no settings."
+            raise UsageError(f"Unknown setting '{where}.{name}': {hint}") from error
+        given = str(first["input"])[:80]
+        raise UsageError(f"Setting {f'{where}.{name}'.rstrip('.')}: {first['msg']} (got {given!r}).") from error

@@ -7,80 +7,87 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
+from torch import nn
 from torch.nn.functional import huber_loss
-from torch.nn.utils import clip_grad_norm_
 
-from leed_agentic.learning import objectives
-from leed_agentic.learning.actor import Actor
-from leed_agentic.learning.algorithms.algorithm import algorithms
+from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.joint import JointEpisode, central_inputs, joint_episode
-from leed_agentic.learning.networks import StackedNetworks
-from leed_agentic.learning.replay import Replay
-from leed_agentic.learning.returns import generalised_advantages
-from leed_agentic.learning.sharing import spread, with_identity
-from leed_agentic.learning.value_norm import ValueNorm
-from leed_agentic.learning.weights import fitting, load_named, named_tensors
-from leed_agentic.settings import LearningSettings
+from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
+from leed_agentic.learning.networks import StackedNetworks, fitting, spread, with_identity
+from leed_agentic.learning.objectives import (
+    chosen,
+    entropy,
+    generalised_advantages,
+    log_probabilities,
+    normalised,
+    surrogate,
+)
+from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.traffic.trajectory import Trajectory
+
+DECAY = 0.99999
+"""Of the value norm's running means, as in the code of Yu et al. 2022."""
 
 
-@algorithms.register("mappo")
-class Mappo:
+class MappoSettings(AlgorithmSettings):
+    """Of algorithm mappo alone; its step size, clip, epochs, gamma and entropy weight are those of LearningSettings.
+
+    Values follow Yu et al. 2022 (arXiv 2103.01955), appendix D, except where a field says otherwise.
+    """
+
+    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared policy and critic see.")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="Lambda of generalised advantage estimation.")
+    value_norm: bool = Field(True, description="The critic learns returns over their running mean and deviation.")
+    value_clip: bool = Field(True, description="Clip the value's change within an update by learning.clip.")
+    huber_delta: float = Field(10.0, gt=0, description="From this error on the value loss grows linearly.")
+    normalise_advantage: bool = Field(True, description="Centre and scale advantages over the whole batch.")
+    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient, of policy and critic each.")
+    batch_episodes: int = Field(
+        1, ge=1, description="Episodes per update; 1 as in our other algorithms (Yu et al. drive many at a time)."
+    )
+
+
+class Mappo(Algorithm):
     """n agents with one policy pi(. | o^i, i) and one critic V(s, i); each learns from its own reward.
 
     s is the encoded `state()` at the moment of the agent's decision, with flags of who is under way. Where agents
     decide apart from each other (RouteEnv), an agent's steps are its own decisions and gamma counts those, as in ippo.
     """
 
-    uses_demonstrations = False
+    Settings = MappoSettings
+    policy: StackedNetworks
 
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
-        self.agents, self.actions, self.encoding, self.settings = agents, actions, encoding, settings
-        self.own = settings.mappo
-        self.deterministic = False
-        # More threads only get in each other's way with networks this small, and the first weights depend on how many.
-        torch.set_num_threads(1)
-        self._generator = np.random.default_rng([seed, 0xAC7])
-        start = torch.Generator().manual_seed(seed)
-        hidden, act, identity = settings.hidden, settings.activation, agents * self.own.agent_id
+        super().__init__(agents, actions, encoding, settings, seed)
+        identity = agents * self.options.agent_id
         state = agents * encoding.size + agents
-        self._shared = StackedNetworks(1, encoding.size + identity, hidden, actions, start, 0.01, act)
-        self.critic = StackedNetworks(1, state + identity, hidden, 1, start, 1.0, act)
-        self.policy = StackedNetworks(agents, encoding.size, hidden, actions, start, 0.01, act)
-        self._norm = ValueNorm()
-        self._networks = {"policy": self._shared, "critic": self.critic}
-        for network in (*self._networks.values(), self._norm):
-            network.to(settings.device)
-        parameters = [p for network in self._networks.values() for p in network.parameters()]
+        self._shared = self.stacked(1, encoding.size + identity, actions, last_gain=0.01)
+        self.critic = self.stacked(1, state + identity, 1)
+        self.policy = self.stacked(agents, encoding.size, actions, last_gain=0.01)
+        self._norm = ValueNorm().to(settings.device)
         # Yu et al. use this eps; it keeps the first steps from being larger than the gradient says.
-        self._optimiser = torch.optim.Adam(parameters, lr=settings.learning_rate, eps=1e-5, fused=True)
-        self._pending = Replay(self.own.batch_episodes)
+        self.learn_with({"policy": self._shared, "critic": self.critic}, eps=1e-5)
+        self._pending = Replay(self.options.batch_episodes)
         spread(self._shared, self.policy)
-        self._actor = Actor(self.policy, encoding, self._generator)
-
-    # -- acting --------------------------------------------------------------------------------------------------------
-    def probabilities(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """pi(. | o, i), shape (m,); 0 for masked actions."""
-        return self._actor.probabilities(agent, observation, mask)
-
-    def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-        act = self._actor.best if self.deterministic else self._actor.draw
-        return act(agent, observation, mask)
+        self.act_by(self.policy)
 
     # -- learning ------------------------------------------------------------------------------------------------------
-    def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
+    def update(
+        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
+    ) -> dict[str, Any]:
         """PPO's clipped surrogate (7) with GAE, entropy (9) and a clipped value loss, on the last episodes."""
         s = self.settings
         self._pending.add(joint_episode(experiences, self.agents, self.actions, self.encoding.columns, s.reward_scale))
-        if len(self._pending) < self.own.batch_episodes:
+        if len(self._pending) < self.options.batch_episodes:
             return {}
         data = self._pending.all()
         self._pending.clear()
         return self._learn(data) if data.lengths.any() else {}
 
     def _learn(self, data: JointEpisode) -> dict[str, Any]:
-        s, own = self.settings, self.own
-        seen, central = self._inputs(data)
+        s, o = self.settings, self.options
+        local, central = self._inputs(data)
         decisions, where, valid, rewards = self._by_agent(data)
         masks, actions = (torch.from_numpy(x).to(s.device)[decisions] for x in (data.masks, data.actions))
         weights = torch.full((1, len(decisions)), 1.0 / len(decisions), device=s.device)
@@ -88,34 +95,29 @@ class Mappo:
         terminated = torch.from_numpy(data.terminated).float().to(s.device)
         old: dict[str, torch.Tensor] = {}
         for epoch in range(s.epochs):
-            log_all = objectives.log_probabilities(self._shared(seen[None, decisions])[0], masks)
-            log_new = objectives.chosen(log_all, actions)
+            log_all = log_probabilities(self._shared(local[None, decisions])[0], masks)
+            log_new = chosen(log_all, actions)
             if epoch == 0:
                 with torch.no_grad():
                     raw = self.critic(central[None])[0, :, 0]
-                    values = self._norm.restore(raw) if own.value_norm else raw
-                    gained = generalised_advantages(
-                        values[where], rewards, lengths, terminated, s.gamma, own.gae_lambda
-                    )
+                    values = self._norm.restore(raw) if o.value_norm else raw
+                    gained = generalised_advantages(values[where], rewards, lengths, terminated, s.gamma, o.gae_lambda)
                     returns = (gained + values[where[:, :-1]])[valid]
                     advantage = gained[valid][None]
-                    if own.value_norm:
+                    if o.value_norm:
                         self._norm.take(returns, self.critic)
                         returns, raw = self._norm.normalise(returns), self._norm.normalise(values)
-                    if own.normalise_advantage:
-                        advantage = objectives.normalised(advantage, weights)
+                    if o.normalise_advantage:
+                        advantage = normalised(advantage, weights)
                 old = {"log": log_new.detach(), "value": raw[decisions], "returns": returns, "advantage": advantage[0]}
-            gain = objectives.surrogate(log_new[None], old["log"][None], old["advantage"][None], weights, s.clip)
-            entropies = objectives.entropy(log_all[None], weights)
+            gain = surrogate(log_new[None], old["log"][None], old["advantage"][None], weights, s.clip)
+            entropies = entropy(log_all[None], weights)
             value = self.critic(central[None, decisions])[0, :, 0]
             loss = self._value_loss(value, old["value"], old["returns"])
-            self._optimiser.zero_grad()
-            (loss - gain.sum() - s.beta * entropies.sum()).backward()
-            for network in self._networks.values():
-                clip_grad_norm_(network.parameters(), own.max_grad_norm)
-            self._optimiser.step()
+            each = [network.parameters() for network in self.networks.values()]
+            self.step(loss - gain.sum() - s.beta * entropies.sum(), each, o.max_grad_norm)
         spread(self._shared, self.policy)
-        self._actor.refresh()
+        self.actor.refresh()
         return {
             "policy_loss_agent": -float(gain.detach()),
             "value_loss_agent": float(loss.detach()),
@@ -131,8 +133,8 @@ class Mappo:
             torch.from_numpy(x).to(device) for x in (self.encoding(data.observations), data.row, data.active, data.step)
         )
         states = central_inputs(encoded, row, active)[step]
-        seen, central = (with_identity(x, owner, self.agents, self.own.agent_id) for x in (encoded, states))
-        return seen, central
+        local, central = (with_identity(x, owner, self.agents, self.options.agent_id) for x in (encoded, states))
+        return local, central
 
     def _by_agent(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rows of all decisions, (D,); per agent and episode its rows, (n, longest + 1), which of them are decisions,
@@ -142,14 +144,14 @@ class Mappo:
         valid = steps[:-1] < data.lengths[:, None]
         rewards = np.where(valid, data.earned[where[:, :-1]], 0.0).astype(np.float32)
         arrays = (where[:, :-1][valid], where, valid, rewards)
-        decisions, rows, real, paid = (torch.from_numpy(x).to(self.settings.device) for x in arrays)
-        return decisions, rows, real, paid
+        decisions, rows, real, earned = (torch.from_numpy(x).to(self.settings.device) for x in arrays)
+        return decisions, rows, real, earned
 
     def _value_loss(self, value: torch.Tensor, old: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:
         """The larger of the losses of the value and of the value held near what it was (Yu et al. 2022, appendix A)."""
-        delta = self.own.huber_delta
+        delta = self.options.huber_delta
         loss = huber_loss(value, returns, reduction="none", delta=delta)
-        if self.own.value_clip:
+        if self.options.value_clip:
             near = old + (value - old).clamp(-self.settings.clip, self.settings.clip)
             loss = torch.maximum(loss, huber_loss(near, returns, reduction="none", delta=delta))
         return loss.mean()
@@ -157,18 +159,59 @@ class Mappo:
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def tensors(self) -> dict[str, torch.Tensor]:
         norm = {f"norm.{name}": value for name, value in self._norm.named_buffers()}
-        return {**named_tensors(self._networks, self._optimiser), **norm, **self._pending.tensors()}
+        return {**super().tensors(), **norm, **self._pending.tensors()}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        load_named(self._networks, self._optimiser, tensors)
         for name, value in self._norm.named_buffers():
             value.copy_(fitting(tensors, f"norm.{name}", value))
         self._pending.load_tensors(tensors, self.actions)
+        super().load_tensors(tensors)
         spread(self._shared, self.policy)
-        self._actor.refresh()
+        self.actor.refresh()
 
-    def random_state(self) -> dict[str, Any]:
-        return dict(self._generator.bit_generator.state)
 
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        self._generator.bit_generator.state = dict(state)
+class ValueNorm(nn.Module):
+    """Value normalisation of Yu et al. 2022 (arXiv 2103.01955): exponential means, unbiased from the start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Buffers in float64: with so slow a decay, float32 would lose the first updates.
+        for name in ("mean", "square", "weight"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+
+    mean: torch.Tensor
+    square: torch.Tensor
+    weight: torch.Tensor
+
+    def take(self, returns: torch.Tensor, critic: StackedNetworks) -> None:
+        """Count these returns in, and keep what the critic's values mean (PopArt, van Hasselt et al. 2016).
+
+        The code of Yu et al. leaves the critic as it is, and takes the end of an episode for the end of all reward.
+        Where a return bootstraps from a value, that is a loop: a wider deviation makes larger values, these larger
+        returns, and these a wider deviation. On simple_spread values passed 10^16 in 5000 episodes.
+        """
+        before = self._moments()
+        counted = returns.double()
+        self.mean.mul_(DECAY).add_(counted.mean() * (1 - DECAY))
+        self.square.mul_(DECAY).add_((counted**2).mean() * (1 - DECAY))
+        self.weight.mul_(DECAY).add_(1 - DECAY)
+        mean, deviation = self._moments()
+        with torch.no_grad():
+            critic.weight2.mul_(before[1] / deviation)
+            critic.bias2.mul_(before[1] / deviation).add_((before[0] - mean) / deviation)
+
+    def normalise(self, returns: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._moments()
+        return ((returns - mean) / deviation).float()
+
+    def restore(self, values: torch.Tensor) -> torch.Tensor:
+        """What a critic's normalised values mean; before any return was taken, the values themselves."""
+        mean, deviation = self._moments()
+        return (values * deviation + mean).float()
+
+    def _moments(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if float(self.weight) == 0.0:
+            return torch.zeros_like(self.mean), torch.ones_like(self.mean)
+        mean = self.mean / self.weight
+        # Not below 0.1, as in the code of Yu et al.: equal returns have no deviation.
+        return mean, (self.square / self.weight - mean**2).clamp(min=1e-2).sqrt()

@@ -3,24 +3,58 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from torch.nn.utils import clip_grad_norm_
+from pydantic import Field
+from torch import nn
 
-from leed_agentic.learning.actor import Actor
-from leed_agentic.learning.algorithms.algorithm import algorithms
+from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.joint import JointEpisode, central_inputs, joint_episode
-from leed_agentic.learning.mixing import MonotonicMixer
-from leed_agentic.learning.networks import StackedNetworks
+from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
+from leed_agentic.learning.networks import fitting, named_parameters, spread, with_identity
 from leed_agentic.learning.objectives import NEVER
-from leed_agentic.learning.replay import Replay
-from leed_agentic.learning.sharing import spread, with_identity
-from leed_agentic.learning.weights import fitting, load_named, named_tensors
-from leed_agentic.settings import LearningSettings
+from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.traffic.trajectory import Trajectory
+
+
+class QmixSettings(AlgorithmSettings):
+    """Of algorithm qmix alone; its step size and gamma are those of LearningSettings.
+
+    Values follow Rashid et al. 2018 (arXiv 1803.11485) and EPyMARL (Papoudakis et al. 2021, arXiv 2006.07869), except
+    where a field says otherwise.
+    """
+
+    mixer: Literal["qmix", "vdn", "none"] = Field(
+        "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
+    )
+    team_reward: Literal["sum", "mean"] = Field("sum", description="What the agents' rewards of a joint step become.")
+    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared network sees.")
+    double_q: bool = Field(True, description="The online network picks the action that the target network values.")
+    mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
+    hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
+    buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
+    batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
+    steps: int = Field(
+        200, ge=1, description="Joint steps of these learnt from per gradient step (EPyMARL: all, about 800)."
+    )
+    updates: int = Field(32, ge=1, description="Gradient steps per episode (EPyMARL: 1, over far more episodes).")
+    target_update: float = Field(
+        0.01,
+        gt=0,
+        description="Below 1: share of the target network replaced per gradient step; else: gradient steps per copy.",
+    )
+    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient.")
+    epsilon_start: float = Field(1.0, ge=0, le=1, description="Share of random actions in the beginning.")
+    epsilon_end: float = Field(0.05, ge=0, le=1, description="Share of random actions in the end.")
+    epsilon_steps: int = Field(
+        50_000,
+        ge=1,
+        description="Joint steps over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to 200,000).",
+    )
 
 
 class _Views(NamedTuple):
@@ -59,8 +93,7 @@ def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
     return (gamma**share).astype(np.float32)
 
 
-@algorithms.register("qmix")
-class Qmix:
+class Qmix(Algorithm):
     """n agents with one network Q(o^i, u, i), whose values a mixing network makes one value of the team.
 
     The steps of the team are the joint steps of `JointEpisode`: an agent in mid-edge contributes the value of the
@@ -69,66 +102,53 @@ class Qmix:
     share of agents that decide in it, so that an agent's own decisions are about gamma apart, as everywhere else.
     """
 
-    uses_demonstrations = False
+    Settings = QmixSettings
 
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
-        self.agents, self.actions, self.encoding, self.settings = agents, actions, encoding, settings
-        self.own = own = settings.qmix
-        self.deterministic = False
-        # More threads only get in each other's way with networks this small, and the first weights depend on how many.
-        torch.set_num_threads(1)
-        self._generator = np.random.default_rng([seed, 0xAC7])
-        start = torch.Generator().manual_seed(seed)
-        hidden, act, size = settings.hidden, settings.activation, encoding.size
-        self.values = StackedNetworks(1, size + agents * own.agent_id, hidden, actions, start, 0.01, act)
-        self._networks: dict[str, torch.nn.Module] = {"values": self.values}
-        self.mixer = MonotonicMixer(agents, agents * (size + 1), own.mixing_embed, own.hypernet, start)
-        if own.mixer == "qmix":
-            self._networks["mixer"] = self.mixer
-        for network in self._networks.values():
-            network.to(settings.device)
-        self._targets = {name: copy.deepcopy(network) for name, network in self._networks.items()}
-        self._parameters = [p for network in self._networks.values() for p in network.parameters()]
-        self._optimiser = torch.optim.Adam(self._parameters, lr=settings.learning_rate, fused=True)
-        self._replay = Replay(own.buffer)
+        super().__init__(agents, actions, encoding, settings, seed)
+        o, size = self.options, encoding.size
+        self.values = self.stacked(1, size + agents * o.agent_id, actions, last_gain=0.01)
+        self.mixer = MonotonicMixer(agents, agents * (size + 1), o.mixing_embed, o.hypernet, self.start)
+        self.learn_with({"values": self.values, **({"mixer": self.mixer} if o.mixer == "qmix" else {})})
+        self._targets = {name: copy.deepcopy(network) for name, network in self.networks.items()}
+        self._replay = Replay(o.buffer)
         self._counts = torch.zeros(2, dtype=torch.int64)
-        """Joint steps seen and gradient steps made."""
-        self._copies = StackedNetworks(agents, size, hidden, actions, start, 0.01, act)
-        self._actor = Actor(self._copies, encoding, self._generator)
+        """Joint steps met and gradient steps made."""
+        self._copies = self.stacked(agents, size, actions, last_gain=0.01)
+        self.act_by(self._copies)
         self._take_up_changes()
 
     # -- acting --------------------------------------------------------------------------------------------------------
     def choose(self, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
         if self.deterministic:
-            return self._actor.best(agent, observation, mask)
-        return self._actor.explore(agent, observation, mask, self._epsilon)
+            return self.actor.best(agent, observation, mask)
+        return self.actor.explore(agent, observation, mask, self._epsilon)
 
     def _take_up_changes(self) -> None:
         """Act by the weights and by the share of random actions as they are now."""
-        own, done = self.own, min(1.0, int(self._counts[0]) / self.own.epsilon_steps)
-        self._epsilon = own.epsilon_start + done * (own.epsilon_end - own.epsilon_start)
+        o, done = self.options, min(1.0, int(self._counts[0]) / self.options.epsilon_steps)
+        self._epsilon = o.epsilon_start + done * (o.epsilon_end - o.epsilon_start)
         spread(self.values, self._copies)
-        self._actor.refresh()
+        self.actor.refresh()
 
     # -- learning ------------------------------------------------------------------------------------------------------
-    def update(self, experiences: Mapping[int, Any], experts: Mapping[int, Any], episode: int) -> dict[str, Any]:
+    def update(
+        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
+    ) -> dict[str, Any]:
         """Remember the episode, then take gradient steps on joint steps of episodes drawn from memory."""
-        own, epsilon = self.own, self._epsilon
+        o, epsilon = self.options, self._epsilon
         columns, scale = self.encoding.columns, self.settings.reward_scale
         lived = joint_episode(experiences, self.agents, self.actions, columns, scale)
         losses = []
         if lived.lengths.any():
             self._replay.add(lived)
             self._counts[0] += len(lived.row) - 1
-        for _ in range(own.updates if len(self._replay) else 0):
-            data = self._replay.sample(own.batch, self._generator)
+        for _ in range(o.updates if len(self._replay) else 0):
+            data = self._replay.sample(o.batch, self.generator)
             steps = np.flatnonzero(~data.is_end)
-            drawn = self._generator.choice(steps, size=min(own.steps, len(steps)), replace=False)
+            drawn = self.generator.choice(steps, size=min(o.steps, len(steps)), replace=False)
             loss = self.td_loss(data, drawn)
-            self._optimiser.zero_grad()
-            loss.backward()
-            clip_grad_norm_(self._parameters, own.max_grad_norm)
-            self._optimiser.step()
+            self.step(loss, [self.parameters], o.max_grad_norm)
             self._counts[1] += 1
             self._move_targets()
             losses.append(float(loss.detach()))
@@ -143,7 +163,7 @@ class Qmix:
         Args:
             now: which joint steps, shape (k,); None: all but the ends.
         """
-        device, own = self.settings.device, self.own
+        device, o = self.settings.device, self.options
         now = np.flatnonzero(~data.is_end) if now is None else now
         views = _views(data, now)
         encoded = torch.from_numpy(self.encoding(data.observations[views.rows])).to(device)
@@ -152,9 +172,9 @@ class Qmix:
         )
         gamma = torch.from_numpy(_discounts(data, now, self.settings.gamma)).to(device)
         values = self._agents_values(data, views, encoded)
-        reward = rewards.sum(1) if own.team_reward == "sum" else rewards.mean(1)
-        if own.mixer == "none":
-            # Independent learners: each value of its own, the reward shared.
+        reward = rewards.sum(1) if o.team_reward == "sum" else rewards.mean(1)
+        if o.mixer == "none":
+            # Independent learners: each value of its o, the reward shared.
             target = reward[:, None] + gamma[:, None] * values.target * active_next
             error, counted = values.taken - target, active
         else:
@@ -164,7 +184,7 @@ class Qmix:
                 following = self._mixed(self._targets.get("mixer"), values.target * active_next, states)
                 target = reward + gamma * following * active_next.any(1)
             states = central_inputs(encoded, place, active)
-            error = self._mixed(self._networks.get("mixer"), values.taken * active, states) - target
+            error = self._mixed(self.networks.get("mixer"), values.taken * active, states) - target
             counted = active.any(1)
         return (error[counted] ** 2).mean()
 
@@ -175,11 +195,11 @@ class Qmix:
             torch.from_numpy(x).to(device)
             for x in (data.masks[rows], data.actions[rows], views.now, views.following, data.decides[views.next_steps])
         )
-        inputs = with_identity(encoded, data.owner[rows], self.agents, self.own.agent_id)[None]
+        inputs = with_identity(encoded, data.owner[rows], self.agents, self.options.agent_id)[None]
         online = self.values(inputs)[0]
         with torch.no_grad():
             old = self._targets["values"](inputs)[0]
-            picks = (online if self.own.double_q else old).masked_fill(~masks, NEVER).argmax(1)
+            picks = (online if self.options.double_q else old).masked_fill(~masks, NEVER).argmax(1)
             best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
         return _Values(online.gather(1, actions[:, None])[:, 0][place], torch.where(decides, best, carried))
 
@@ -188,39 +208,63 @@ class Qmix:
         return values.sum(1) if mixer is None else mixer(values, states)
 
     def _move_targets(self) -> None:
-        share = self.own.target_update
+        share = self.options.target_update
         if share >= 1:
             if int(self._counts[1]) % round(share):
                 return
             share = 1.0
         with torch.no_grad():
-            for name, network in self._networks.items():
+            for name, network in self.networks.items():
                 for target, source in zip(self._targets[name].parameters(), network.parameters(), strict=True):
                     target.lerp_(source, share)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def tensors(self) -> dict[str, torch.Tensor]:
-        targets = {key: p.detach() for key, p in self._target_parameters()}
-        learnt = named_tensors(self._networks, self._optimiser)
-        return {**learnt, **targets, **self._replay.tensors(), "counts": self._counts}
+        targets = {f"target.{key}": p.detach() for key, p in named_parameters(self._targets)}
+        return {**super().tensors(), **targets, **self._replay.tensors(), "counts": self._counts}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        load_named(self._networks, self._optimiser, tensors)
-        for key, parameter in self._target_parameters():
-            parameter.data.copy_(fitting(tensors, key, parameter))
+        super().load_tensors(tensors)
+        for key, parameter in named_parameters(self._targets):
+            parameter.data.copy_(fitting(tensors, f"target.{key}", parameter))
         self._counts.copy_(fitting(tensors, "counts", self._counts))
         self._replay.load_tensors(tensors, self.actions)
         self._take_up_changes()
 
-    def _target_parameters(self) -> list[tuple[str, torch.nn.Parameter]]:
-        return [
-            (f"target.{name}.{part}", parameter)
-            for name, network in self._targets.items()
-            for part, parameter in network.named_parameters()
-        ]
 
-    def random_state(self) -> dict[str, Any]:
-        return dict(self._generator.bit_generator.state)
+class MonotonicMixer(nn.Module):
+    """Q_tot(s, Q_1 ... Q_n) with dQ_tot/dQ_i >= 0: two layers whose weights are absolute values of what s says.
 
-    def load_random_state(self, state: Mapping[str, Any]) -> None:
-        self._generator.bit_generator.state = dict(state)
+    Two-layer hypernetworks on the state make both layers' weights and the last bias, a one-layer one the first bias, as
+    in section 4 and appendix of Rashid et al. 2018 (arXiv 1803.11485). Their four first layers are one product here.
+
+    Args:
+        state: size of the central input.
+        embed: units of the mixing layer.
+        hyper: hidden units of each of the two weight hypernetworks.
+        generator: makes the first weights.
+    """
+
+    def __init__(self, agents: int, state: int, embed: int, hyper: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self._agents, self._embed, self._sizes = agents, embed, [hyper, hyper, embed, embed]
+        self.first = _linear(state, sum(self._sizes), generator)
+        self.weight1 = _linear(hyper, agents * embed, generator)
+        self.weight2 = _linear(hyper, embed, generator)
+        self.value = _linear(embed, 1, generator)
+
+    def forward(self, values: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+        """Q_tot, shape (S,), for the agents' values of shape (S, n) and states of shape (S, state)."""
+        hidden1, hidden2, hidden_value, bias1 = self.first(states).split(self._sizes, dim=1)
+        weight1 = self.weight1(torch.relu(hidden1)).abs().view(-1, self._agents, self._embed)
+        weight2 = self.weight2(torch.relu(hidden2)).abs()
+        hidden = nn.functional.elu(torch.bmm(values[:, None], weight1)[:, 0] + bias1)
+        return (hidden * weight2).sum(1) + self.value(torch.relu(hidden_value))[:, 0]
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """torch's own first weights, but from the generator alone."""
+    layer, bound = nn.utils.skip_init(nn.Linear, inputs, outputs), 1.0 / math.sqrt(inputs)
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+    return cast(nn.Linear, layer)

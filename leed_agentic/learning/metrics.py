@@ -1,0 +1,164 @@
+"""What a run measures, one table for log, report and figures, and the files it writes while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.runs.log import CsvLog, read_csv
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of metrics.csv: one number per episode, empty where there is none (no arrival, no expert)."""
+
+    name: str
+    label: str
+    unit: str = ""
+    share: bool = False
+    """Whether it lies between 0 and 1."""
+    per_agent: str = ""
+    """Stem of the columns that hold it for each agent, such as reward for reward_0, reward_1 ...; empty: none."""
+    chart: str = ""
+    """Metrics of one name share a chart of the report, which has the first one's label; empty: it is not drawn."""
+    line: str = "mean"
+    """Its name in that chart."""
+    reference: bool = False
+    """Drawn as what others are compared with."""
+
+
+METRICS = (
+    Metric("reward_mean", "Reward", "reward per episode", per_agent="reward", chart="reward"),
+    Metric("arrival_rate", "Arrival rate", "share of agents that arrived", share=True, chart="arrival"),
+    Metric("decisions", "Decisions of all agents", "decisions"),
+    Metric("simulated_seconds", "Simulated time", "seconds"),
+    Metric("travel_seconds_mean", "Travel time of those who arrived", "seconds", chart="travel"),
+    Metric("teleports", "Vehicles that SUMO moved out of a jam", "vehicles"),
+    Metric("collisions", "Collisions", "collisions"),
+    Metric("missed", "Edges driven that were not chosen", "edges"),
+    Metric("alpha_mean", "Alpha: weight of own experience", "alpha", share=True, per_agent="alpha", chart="alpha"),
+    Metric("dtw_mean", "Distance to the demonstrations", "DTW distance, metres", chart="dtw"),
+    Metric("expert_reward_mean", "Reward", "reward", chart="reward", line="demonstrations", reference=True),
+    Metric("expert_advantage", "Mean size of A^e", "scaled reward"),
+    Metric("expert_probability", "Probability of the demonstrated action", "probability", share=True, chart="expert"),
+    Metric("policy_loss_agent", "Policy loss", "loss", chart="policy_loss", line="own experience"),
+    Metric("policy_loss_expert", "Policy loss", "loss", chart="policy_loss", line="demonstrations"),
+    Metric("value_loss_agent", "Value loss", "loss", chart="value_loss", line="own experience"),
+    Metric("value_loss_expert", "Value loss", "loss", chart="value_loss", line="demonstrations"),
+    Metric("entropy", "Entropy of the policies", "nats", chart="entropy"),
+    Metric("kl", "From the policy before the update to the one after", "nats"),
+    Metric("clip_agent", "Clipped ratios of own experience", "share", share=True),
+    Metric("clip_expert", "Clipped ratios of demonstrations", "share", share=True),
+    Metric("epsilon", "Random actions", "share", share=True),
+    Metric("td_loss", "Temporal-difference loss", "loss", chart="td_loss"),
+    Metric("triggers", "Questions to the source so far", "questions"),
+    Metric("source_failures", "Of these without an answer", "questions"),
+    Metric("calls", "Calls of the model so far", "calls"),
+    Metric("input_tokens", "Tokens sent so far", "tokens"),
+    Metric("output_tokens", "Tokens received so far", "tokens"),
+)
+"""What the trainer and the algorithms of this package measure, in the order of the columns."""
+
+USAGE = ("calls", "input_tokens", "output_tokens")
+REPORTED = ("validity", "rounds", "memory")
+"""What a source may say about its last answer: the share of asked-for routes that were valid, how many plans it took,
+and how much it remembers (what refinement has added to the prompt)."""
+TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]
+TRIGGERS = [
+    *("episode", "source", "ok", "failure", "agents", "validity", "rounds", "memory", "expert_reward_mean"),
+    *("dtw_before", *USAGE, "seconds", *(f"{name}_total" for name in (*USAGE, "seconds"))),
+]
+
+
+def columns(agents: int, metrics: Iterable[Metric] = METRICS) -> list[str]:
+    """The columns of metrics.csv that are there from the first line on."""
+    stems = [m.per_agent for m in metrics if m.per_agent]
+    return ["episode", *(m.name for m in metrics), *(f"{stem}_{i}" for stem in stems for i in range(agents))]
+
+
+def cells(learnt: Mapping[str, Any], metrics: Sequence[Metric] = METRICS) -> dict[str, float | str]:
+    """What an algorithm's update returned, as columns: every number under its name, and of one number per agent the
+    mean of those that are not NaN, under its name or under <name>_mean where the table has that."""
+    named, row = {m.name: m for m in metrics}, {}
+    for name, value in learnt.items():
+        figures = np.asarray(value, dtype=np.float64)
+        known = figures[np.isfinite(figures)]
+        column = f"{name}_mean" if f"{name}_mean" in named else name
+        row[column] = float(known.mean()) if known.size else ""
+        metric = named.get(column)
+        if figures.ndim and metric and metric.per_agent:
+            row |= {f"{metric.per_agent}_{agent}": float(figure) for agent, figure in enumerate(figures)}
+    return row
+
+
+class Logbook:
+    """metrics.csv, timing.csv, triggers.csv and on request TensorBoard files, each line written at once.
+
+    Seconds stand in the latter alone: metrics.csv of two runs is equal to the bit.
+
+    Args:
+        metrics: those of the run, which are columns from the first line on; others follow when they first appear.
+        episode: episodes of the checkpoint that the run goes on from; later lines are done again.
+        triggers: triggers of that checkpoint; None for a run that asks no source.
+
+    Raises:
+        UsageError: the files do not hold what the checkpoint says; TensorBoard is not installed.
+        UnwritableError: the disk is full or cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        agents: int,
+        metrics: Sequence[Metric] = METRICS,
+        episode: int = 0,
+        triggers: int | None = None,
+        tensorboard: bool = False,
+    ) -> None:
+        first = columns(agents, metrics)
+        self._per_agent = {name for name in first if name not in {m.name for m in metrics}}
+        with ExitStack() as opened:
+            self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode)))
+            self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode)))
+            self._triggers, self._totals, self._board = None, dict.fromkeys((*USAGE, "seconds"), 0.0), None
+            if triggers is not None:
+                self._triggers = opened.enter_context(closing(CsvLog(folder / "triggers.csv", TRIGGERS, triggers)))
+                for row in read_csv(folder / "triggers.csv"):
+                    self._totals = {name: total + float(row[name] or 0) for name, total in self._totals.items()}
+            if tensorboard:
+                writer = summary_writer()(str(folder / "tensorboard"), purge_step=episode)
+                self._board = opened.enter_context(closing(writer))
+            self.close = opened.pop_all().close
+
+    def write(self, row: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
+        """One episode."""
+        self._metrics.write(row)
+        self._timing.write({"episode": row["episode"], **seconds})
+        if self._board:
+            for name, figure in row.items():
+                if name not in self._per_agent and figure != "":
+                    self._board.add_scalar(name, figure, row["episode"])
+
+    def write_trigger(self, row: Mapping[str, Any]) -> None:
+        """One question to the source; the running totals are filled in."""
+        if self._triggers:
+            self._totals = {name: total + row[name] for name, total in self._totals.items()}
+            counts = {f"{name}_total": int(self._totals[name]) for name in USAGE}
+            self._triggers.write({**row, **counts, "seconds_total": round(self._totals["seconds"], 3)})
+
+
+def summary_writer() -> Any:
+    """TensorBoard's writer class. Raises UsageError when TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError(
+            'learning.tensorboard needs TensorBoard: pip install "leed-agentic[tensorboard]", or leave it out.'
+        ) from error
+    return SummaryWriter

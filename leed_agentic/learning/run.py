@@ -1,0 +1,105 @@
+"""The folder of a training run: run.json with its settings, scenario and versions, and its figures read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from leed_agentic.errors import UsageError
+from leed_agentic.learning.metrics import Metric
+from leed_agentic.runs.files import read_json, write_json
+from leed_agentic.runs.folder import check_links
+from leed_agentic.runs.log import read_csv
+from leed_agentic.settings import Settings, settings_of
+from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.versions import package_versions
+
+FORMAT = "leed-run"
+FORMAT_VERSION = 2
+SUMMARY = "summary.json"
+
+
+def write_run_file(folder: Path, settings: Settings, scenario: Scenario, metrics: Sequence[Metric] = ()) -> None:
+    """run.json: the resolved settings, the scenario and the versions of what decides the numbers.
+
+    Args:
+        metrics: those of the algorithm that the package's own table lacks.
+    """
+    data = {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        "settings": settings.for_file(),
+        "scenario": scenario.to_json(),
+        "metrics": [asdict(metric) for metric in metrics],
+        "versions": package_versions(),
+    }
+    write_json(folder / "run.json", data)
+
+
+def read_run_file(
+    folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False
+) -> tuple[Settings, Scenario]:
+    """Settings and scenario of a training run, which may come from anybody (see `settings_of`).
+
+    Raises:
+        UsageError: the folder is not one, a link in it leaves it, or its settings name code that nobody vouched for.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}; give one that `leed train` made.")
+    check_links(folder)
+    file = folder / "run.json"
+    data = read_json(file, "a training run; give a folder of `leed train`")
+    if data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
+        raise UsageError(f"{file} is not of format {FORMAT} {FORMAT_VERSION}; give a folder of `leed train`.")
+    try:
+        return settings_of(dict(data["settings"]), str(file), given, trust), Scenario.from_json(data["scenario"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{file} is damaged ({type(error).__name__}); give another folder of `leed train`.") from error
+
+
+def read_versions(folder: Path) -> dict[str, str]:
+    """Versions of what decided the numbers of a training run; `read_run_file` says whether it is one."""
+    return dict(read_json(folder / "run.json", "a training run").get("versions", {}))
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+def summary_of(folder: Path) -> dict[str, Any]:
+    """Figures of all episodes so far."""
+    metrics, timing = read_csv(folder / "metrics.csv"), read_csv(folder / "timing.csv")
+    rewards = [float(row["reward_mean"]) for row in metrics]
+    total = {name: sum(float(row[name]) for row in timing) for name in timing[0] if name != "episode"}
+    decisions = sum(int(row["decisions"]) for row in metrics)
+    return {
+        "episodes": len(metrics),
+        "reward_first20": float(np.mean(rewards[:20])),
+        "reward_last20": float(np.mean(rewards[-20:])),
+        "arrival_rate_last20": float(np.mean([float(row["arrival_rate"]) for row in metrics[-20:]])),
+        "decisions": decisions,
+        "simulated_seconds": sum(float(row["simulated_seconds"]) for row in metrics),
+        **total,
+        "decisions_per_second": decisions / total["seconds"],
+    }
+
+
+def finished_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary that a run wrote at its end; None while there are episodes to train or a summary to write.
+
+    Raises:
+        UsageError: the folder is not a training run.
+    """
+    # Nothing that the settings name is used here.
+    settings, _ = read_run_file(folder, trust=True)
+    # As `checkpoint.checkpoints` finds them, without loading torch for it.
+    done = max((int(p.name) for p in (folder / "checkpoints").glob("[0-9]*") if p.is_dir()), default=-1)
+    if done < settings.learning.episodes:
+        return None
+    try:
+        found = read_json(folder / SUMMARY, "the summary of a training run")
+    except UsageError:
+        # Stopped between the last checkpoint and the summary, which is made again.
+        return None
+    return found if "episodes" in found else None
