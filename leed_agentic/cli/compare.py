@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_assignments, demand_settings
 from leed_agentic.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def compare(
     planning: str | None = typer.Option(None, help="Of fleet, agent, junction; separated by commas."),
     maps: str | None = typer.Option(None, help="Maps, separated by commas."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     feedback: str | None = typer.Option(None, help="Feedback strategies, separated by commas."),
     rounds: str | None = typer.Option(
         None, help="Refinements after which to measure, rising, separated by commas; unset: 0 and demonstration.rounds."
@@ -55,6 +60,7 @@ def compare(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
+    words = demand_settings(demand, fleet, background, closures, agents)
     done = "Stopped before anything was asked."
     try:
         with err.status("reading settings") as status:
@@ -73,7 +79,7 @@ def compare(
                 policies=tuple(policies or ()),
                 base_url=base_url,
                 record=record,
-                assignments=tuple(assignments or ()),
+                assignments=(*demand_assignments(words), *(assignments or ())),
             )
             comparison = plan_comparison(wanted, status.update)
             done = "Stopped; what was done and recorded is kept: the same command goes on."

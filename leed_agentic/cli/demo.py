@@ -11,6 +11,7 @@ import typer
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_settings
 from leed_agentic.cli.review import Reviewer
 from leed_agentic.errors import UsageError
 
@@ -25,6 +26,10 @@ Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any s
 def generate(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
@@ -60,6 +65,7 @@ def generate(
         "model.max_tokens": max_tokens,
         "model.max_cost": max_cost,
         "seed": seed,
+        **demand_settings(demand, fleet, background, closures, agents),
     }
     from leed_agentic.demonstrations.replay import settings_for_run
 

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_settings
 
 
 def evaluate(
@@ -19,6 +20,10 @@ def evaluate(
     demonstrations: Path | None = typer.Option(
         None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
     ),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     trust: bool = typer.Option(
         False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
     ),
@@ -26,7 +31,8 @@ def evaluate(
 ) -> None:
     """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
-    The figures are also written to evaluation.json in the run folder; a later evaluation replaces them.
+    With --demand they drive other trips than they learned on, of as many agents. The figures are also written to
+    evaluation.json in the run folder; a later evaluation replaces them.
     """
     from leed_agentic.learning.evaluation import FILE, evaluate_run
     from leed_agentic.runs.files import write_json
@@ -38,7 +44,15 @@ def evaluate(
             status.update(line)
 
     with err.status("evaluating") as status:
-        result = evaluate_run(run, episodes, deterministic, demonstrations, trust, note)
+        result = evaluate_run(
+            run,
+            episodes,
+            deterministic,
+            demonstrations,
+            trust,
+            note,
+            demand_settings(demand, fleet, background, closures),
+        )
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)
     write_json(run / FILE, result)

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +138,10 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
         scenario = scenario_for(network, settings)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
+    if settings.scenario.redraw != "never" and not settings.scenario.demand:
+        every = 1 if settings.scenario.redraw == "episode" else settings.scenario.redraw
+        draw = partial(scenario_for, network, settings)
+        return RouteWorld(RouteEnv(network, draw, settings.environment, every, settings.seed))
     return RouteWorld(RouteEnv(network, scenario, settings.environment))
 
 

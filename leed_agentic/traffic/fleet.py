@@ -82,6 +82,8 @@ class Counters:
     collisions: int = 0
     missed: int = 0
     illegal_actions: int = 0
+    closed_in: int = 0
+    """Times that a vehicle was sent through a closed street because no open one led to its goal."""
 
 
 @dataclass
@@ -226,6 +228,7 @@ class Fleet:
         try:
             return self.streets.path(trip.start_edge, goal, now)
         except UsageError:
+            self.counters.closed_in += 1
             return list(trip.route) or self.network.shortest_path(trip.start_edge, goal)
 
     def _plan_tail(self, vehicle: Vehicle) -> None:
@@ -235,7 +238,8 @@ class Fleet:
         try:
             vehicle.tail = self.streets.path(vehicle.last.id, vehicle.trip.goal, self.now)[1:]
         except UsageError:
-            # Closed in; it drives on as if the streets were open, and waits where they are not.
+            # Closed in: it drives through, as if the streets were open.
+            self.counters.closed_in += 1
             vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.goal)[1:]
 
     def _reroute(self, vehicle: Vehicle, now: float) -> None:
@@ -243,8 +247,8 @@ class Fleet:
         self._look(vehicle, now)
         # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
         first = vehicle.position + vehicle.in_junction
-        self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
-        vehicle.rerouted = True
+        route = [e.id for e in vehicle.chosen[first:]] + vehicle.tail
+        vehicle.rerouted = self.simulation.set_route(vehicle.name, route)
 
     def _divert(self, now: float) -> None:
         """Everybody whose way a closure has just cut looks for another."""
@@ -282,8 +286,8 @@ class Fleet:
                 path = self.streets.path(route[first], Goal(last.to_junction, last.id), now)
             except UsageError:
                 continue
-            api.setRoute(name, path)
-            self.others[name] = [*route[:first], *path]
+            if self.simulation.set_route(name, path):
+                self.others[name] = [*route[:first], *path]
 
     def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
         """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""

@@ -103,17 +103,27 @@ class RouteChoice:
         """Clear the streets and place the agents; the arguments are those of `RouteEnv.reset`."""
         options = options or {}
         scenario = options.get("scenario") or self._next_scenario(seed)
-        if len(scenario.agents) != self.agent_count:
-            raise UsageError(
-                f"This environment was made for {self.agent_count} agents, the scenario has "
-                f"{len(scenario.agents)}; make a new RouteEnv."
-            )
+        if scenario is not self.scenario:
+            self._check_size(scenario)
         if seed is not None:
             self._chance = np.random.default_rng([seed, _CHANCE])
         self.simulation.reset(scenario, seed)
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
         self.deciding = self._asked(self.now)
         self.observed = {agent: self.observe(agent) for agent in self.under_way}
+
+    def use(self, scenario: Scenario) -> None:
+        """Drive these trips from the next episode on. Raises UsageError when they do not fit this environment."""
+        self._check_size(scenario)
+        scenario.check(self.network)
+        self.scenario, self._draw = scenario, None
+
+    def _check_size(self, scenario: Scenario) -> None:
+        if len(scenario.agents) != self.agent_count:
+            raise UsageError(
+                f"This environment was made for {self.agent_count} agents, the scenario has {len(scenario.agents)}; "
+                "give as many, or make a new RouteEnv."
+            )
 
     def _next_scenario(self, seed: int | None) -> Scenario:
         """The same trips until others are due; without a seed the draws go on from the last one."""

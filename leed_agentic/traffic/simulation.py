@@ -61,7 +61,7 @@ class Simulation:
         if settings.reset == "fast" and not self.fast_reset:
             self.close()
             raise UsageError(
-                "The fast reset is not exact with driver noise, closures, rerouting vehicles, random places, or lights "
+                "The fast reset is not exact with driver noise, slowed streets, rerouting, random places, or lights "
                 f"of a common cycle above {LONGEST_CYCLE} s (here {self.cycle} s); set environment.reset=load."
             )
 
@@ -225,6 +225,25 @@ class Simulation:
                 raise UsageError(f"SUMO refuses vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
             raise
         self._vehicles.add(vehicle)
+
+    def set_route(self, vehicle: str, route: Sequence[str]) -> bool:
+        """Send a vehicle on another way; it begins with the edge it is on, or inside a junction with the next.
+
+        Returns:
+            False where SUMO refuses it because of a closure: it also looks at the streets behind the vehicle.
+
+        Raises:
+            UsageError: SUMO refuses the route otherwise, with SUMO's own message.
+        """
+        try:
+            self.api.vehicle.setRoute(vehicle, list(route))
+            return True
+        except Exception as error:
+            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+                if self._scenario.closures and self._scenario.rerouting:
+                    return False
+                raise UsageError(f"SUMO refuses a route of vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
+            raise
 
     def advance(self, until: float) -> list[str]:
         """Step to `until` seconds; returns the vehicles that reached the end of their route."""
