@@ -34,7 +34,7 @@ Names = Annotated[tuple[str, ...], Named()]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MapSettings(_Group):

@@ -34,33 +34,28 @@ def evaluate(
     With --demand they drive other trips than they learned on, of as many agents. The figures are also written to
     evaluation.json in the run folder; a later evaluation replaces them.
     """
-    from leed_agentic.errors import UsageError
-    from leed_agentic.learning import evaluation
-    from leed_agentic.learning.session import take_up
+    from leed_agentic.learning.evaluation import FILE, evaluate_run
     from leed_agentic.runs.files import write_json
 
-    others = {name: value for name, value in demand_settings(demand, fleet, background, closures).items() if value}
-    session = take_up(run, with_source=False, trust=trust)
-    try:
-        if others:
-            from leed_agentic.traffic.demand import scenario_for
-
-            session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(others)))
-        plan = None
-        if demonstrations:
-            plan = evaluation.plan_of_file(demonstrations, session)
+    def note(line: str) -> None:
+        if line.startswith("No row"):
+            err.print(line, markup=False, highlight=False)
         else:
-            try:
-                plan = evaluation.plan_of_run(session)
-            except UsageError as error:
-                err.print(f"No row for the plan: {error}", markup=False, highlight=False)
-        with err.status("evaluating") as status:
-            result = evaluation.evaluate(session, episodes, deterministic, plan, status.update)
-    finally:
-        session.close()
+            status.update(line)
+
+    with err.status("evaluating") as status:
+        result = evaluate_run(
+            run,
+            episodes,
+            deterministic,
+            demonstrations,
+            trust,
+            note,
+            demand_settings(demand, fleet, background, closures),
+        )
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)
-    write_json(run / evaluation.FILE, result)
+    write_json(run / FILE, result)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.roads.picture import draw_map
+from leed_agentic.roads.picture import draw_map, image_html
 from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.folder import create_run_folder
 from leed_agentic.settings import Settings
@@ -49,10 +49,15 @@ class Generated:
     summary: dict[str, Any]
     """The object that --json prints."""
 
+    def _repr_html_(self) -> str:
+        """The routes on the map, in a notebook."""
+        title = f"{len(self.demonstrations.routes)} routes on {self.summary['map']}"
+        return image_html(self.folder / "routes.png", title)
+
 
 def generate(
     settings: Settings,
-    out: Path | None = None,
+    out: str | Path | None = None,
     policy: Path | None = None,
     progress: Line = lambda line: None,
     reviewer: Reviewer | None = None,
@@ -75,7 +80,7 @@ def generate(
         UnavailableError: SUMO or the model cannot be used.
     """
     started = time.perf_counter()
-    settings = resolved(settings)
+    out, settings = Path(out) if out else None, resolved(settings, replayed=model is None)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
     trajectories = own_trajectories(policy, scenario) if policy else None

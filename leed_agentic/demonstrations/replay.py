@@ -22,13 +22,16 @@ def settings_for_run(
     return resolved(load_settings(file, assignments, overrides))
 
 
-def resolved(settings: Settings) -> Settings:
+def resolved(settings: Settings, replayed: bool = True) -> Settings:
     """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
+
+    Args:
+        replayed: False where another model answers than the settings name.
 
     Raises:
         UsageError: a setting was given that differs from the recording's.
     """
-    if settings.model.name != REPLAY:
+    if settings.model.name != REPLAY or not replayed:
         unset = settings.demonstration.planning is None
         return settings.changed({"demonstration.planning": "fleet"}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():

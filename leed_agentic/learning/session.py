@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -259,6 +260,12 @@ class Run:
         """The columns of metrics.csv, each of shape (episodes,), float64; NaN where an episode has no figure."""
         rows = read_csv(self.folder / "metrics.csv")
         return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
+
+    def _repr_html_(self) -> str:
+        """The map and the summary, in a notebook."""
+        pairs = ((html.escape(name), html.escape(str(value))) for name, value in self.summary.items())
+        rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in pairs)
+        return f"{open_map(self.settings.map.name, self.settings.map)._repr_html_()}<table>{rows}</table>"
 
     def frame(self) -> Any:
         """The metrics as a pandas DataFrame. Raises UsageError when pandas is not installed."""

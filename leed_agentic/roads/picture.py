@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import io
 import itertools
 import math
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import RoadNetwork
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from leed_agentic.roads.network import RoadNetwork
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8f6b00", "#7b3294", "#e69f00", "#4d4d4d", "#a50026")
 """Okabe and Ito's palette, its yellow and black replaced by darker tones; agent 10 begins again, dashed."""
@@ -101,6 +105,20 @@ def draw_map(
         raise UsageError(
             f"Cannot write the picture {file} ({error.strerror}); choose a file in a writable folder."
         ) from error
+
+
+def map_html(network: RoadNetwork, routes: Mapping[int, Sequence[str]] | None = None) -> str:
+    """The map as an HTML image that needs no file, for notebooks."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "map.png"
+        draw_map(network, file, routes=routes, dpi=90)
+        return image_html(file, network.title)
+
+
+def image_html(file: Path, title: str) -> str:
+    """A PNG as an HTML image that needs no file."""
+    content = base64.b64encode(file.read_bytes()).decode("ascii")
+    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{content}">'
 
 
 def _counts(network: RoadNetwork, routes: Mapping[int, Sequence[str]]) -> str:

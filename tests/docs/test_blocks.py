@@ -35,6 +35,7 @@ SESSIONS = (
     "baselines.md",
     "getting-started.md",
     "my-own-trips.md",
+    "python.md",
     "your-own-city.md",
     "your-own-model-and-prompt.md",
     "your-own-reward-or-observation.md",
