@@ -56,10 +56,8 @@ def main() -> None:
     env.close()
     arrivals = {scenario.agents[agent].id: t.arrival for agent, t in episode.trajectories.items() if t.arrival}
     other = sum(driven.vehicles[name].arrived != second for name, second in arrivals.items())
-    print(
     size = f"{len(scenario.agents)} agents, {len(scenario.background)} others"
     print(f"{size}, {episode.seconds:g} s, {len(arrivals)} arrived")
-    )
     print(
         f"seconds of processor: environment {min(ours):.2f}, sumo {min(plain):.2f}, ratio {min(ours) / min(plain):.2f}"
     )
