@@ -189,6 +189,7 @@ class RouteChoice:
             self.deciding = self._asked(self.now)
             gained = self._rewards(self.under_way, since, left_before)
         if self.now >= self.scenario.begin + self.max_steps * self.settings.step_seconds:
+            self.counters.never_inserted = self.fleet.waiting_to_depart()
             self.under_way, self.deciding = [], []
         elif self.arrived:
             self.under_way = [agent for agent in self.under_way if agent not in self.arrived]
