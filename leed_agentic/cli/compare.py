@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_assignments, demand_settings
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_assignments, demand_settings
 from leed_agentic.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def compare(
     assignments: list[str] | None = typer.Option(
         None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, for all, such as -s model.calls_per_minute=60."
     ),
+    trust: bool = Trust,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Compare models, prompts and ways of planning; tables and a picture go to --out. Call it again to go on.
@@ -80,6 +81,7 @@ def compare(
                 base_url=base_url,
                 record=record,
                 assignments=(*demand_assignments(words), *(assignments or ())),
+                trust=trust,
             )
             comparison = plan_comparison(wanted, status.update)
             done = "Stopped; what was done and recorded is kept: the same command goes on."

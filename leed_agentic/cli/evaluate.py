@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, demand_settings
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 
 
 def evaluate(
@@ -24,8 +24,9 @@ def evaluate(
     fleet: str | None = Fleet,
     background: list[Path] | None = Background,
     closures: Path | None = Closures,
-    trust: bool = typer.Option(
-        False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
+    trust: bool = Trust,
+    assignments: list[str] | None = typer.Option(
+        None, "-s", "--set", metavar="KEY=VALUE", help="A setting of the run named again, to vouch for it."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
@@ -36,6 +37,7 @@ def evaluate(
     """
     from leed_agentic.learning.evaluation import FILE, evaluate_run
     from leed_agentic.runs.files import write_json
+    from leed_agentic.settings import given_settings
 
     def note(line: str) -> None:
         if line.startswith("No row"):
@@ -52,6 +54,7 @@ def evaluate(
             trust,
             note,
             demand_settings(demand, fleet, background, closures),
+            given_settings(assignments or ()),
         )
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,12 @@ from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
+from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.picture import draw_map, image_html
-from leed_agentic.runs.files import write_json, write_text
-from leed_agentic.runs.folder import create_run_folder
+from leed_agentic.runs.files import read_json, write_json, write_text
+from leed_agentic.runs.folder import check_links, create_run_folder
+from leed_agentic.runs.lock import alone
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.run_files import write_sumo_run
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.language_models import BaseChatModel
 
+SETTINGS = "settings.json"
+AGENTS = "agents_trajectories.json"
+"""How the agents of `policy` drove, whose trajectories the critique compares with."""
 Line = Callable[[str], Any]
 Reviewer = Callable[[Proposal, Parts, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""
@@ -63,6 +68,8 @@ def generate(
     reviewer: Reviewer | None = None,
     model: BaseChatModel | None = None,
     callbacks: Sequence[BaseCallbackHandler] = (),
+    resume: bool = False,
+    on_folder: Callable[[Path], Any] = lambda folder: None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -74,37 +81,67 @@ def generate(
         reviewer: asks a person before routes are driven; None: nobody is asked.
         model: any LangChain chat model, to ask in place of the one that the settings name.
         callbacks: LangChain handlers that see every step, besides those that the settings name.
+        resume: `out` is a run that was stopped, with these settings (see `settings_of_run`): what it has asked is on
+            its record, and only the rest is asked.
+        on_folder: called with the run folder as soon as there is one.
 
     Raises:
-        UsageError: a wrong setting, map, model, recording, prompt or folder.
+        UsageError: a wrong setting, map, model, recording, prompt or folder, or another process writes there.
         UnavailableError: SUMO or the model cannot be used.
     """
     started = time.perf_counter()
     out, settings = Path(out) if out else None, resolved(settings, replayed=model is None)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
+    if resume and out and policy is None and (out / AGENTS).is_file():
+        policy = out / AGENTS
     trajectories = own_trajectories(policy, scenario) if policy else None
     folder, made_here = Path(), not (out and out.exists())
 
     def make_folder() -> Path:
         nonlocal folder
-        folder = create_run_folder(out, network.name, type(model).__name__ if model else settings.model.name)
+        name = type(model).__name__ if model else settings.model.name
+        folder = out if resume and out else create_run_folder(out, network.name, name)
+        if resume:
+            # Before its record is read: whoever writes there would be cut off.
+            opened.enter_context(alone(folder))
         progress(f"writing to {folder}")
         return folder
 
-    try:
-        parts = open_parts(settings, network, scenario, folder=make_folder, model=model, progress=progress)
-    except LeedError:
-        if made_here and folder != Path():
-            # A wrong model, key or recording leaves nothing behind.
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with ExitStack() as opened:
+        try:
+            parts = open_parts(settings, network, scenario, folder=make_folder, model=model, progress=progress)
+        except LeedError:
+            if made_here and folder != Path():
+                # A wrong model, key or recording leaves nothing behind.
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+        opened.callback(parts.close)
+        if not resume:
+            opened.enter_context(alone(folder))
+        on_folder(folder)
+        return _run(parts, folder, trajectories, reviewer, callbacks, started)
+
+
+def _run(
+    parts: Parts,
+    folder: Path,
+    trajectories: dict[int, Trajectory] | None,
+    reviewer: Reviewer | None,
+    callbacks: Sequence[BaseCallbackHandler],
+    started: float,
+) -> Generated:
     ask = _with_picture(reviewer, parts, folder / "routes.png") if reviewer else None
     problem: BaseException | None = None
     state = State()
     try:
-        write_json(folder / "settings.json", settings.for_file())
+        if trajectories is not None:
+            # With it the folder holds everything that decides what is asked.
+            save_trajectories(folder / AGENTS, trajectories, parts.scenario.to_json())
+        if not (folder / SETTINGS).is_file():
+            # That of a run that goes on stays: this call may vouch for less than the first one did.
+            write_json(folder / SETTINGS, parts.settings.for_file())
         for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
@@ -118,8 +155,36 @@ def generate(
     return result
 
 
+def settings_of_run(folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False) -> Settings:
+    """The settings of a run that goes on; the words of the call may confirm them, not change them.
+
+    Raises:
+        UsageError: the folder is no such run, a link leaves it, or as `settings_to_go_on`.
+    """
+    check_links(folder)
+    file = folder / SETTINGS
+    if not file.is_file():
+        raise UsageError(
+            f"{folder} holds no settings.json: nothing was asked there yet; generate again without --resume."
+        )
+    tree = read_json(file, "the settings of a run of `leed demo generate`")
+    return settings_to_go_on(tree, str(file), given, trust)
+
+
+def finished(folder: Path) -> Generated | None:
+    """What a run gave that came to its end; None when there is something left to ask."""
+    if not (folder / "summary.json").is_file():
+        return None
+    summary = read_json(folder / "summary.json", "the summary of a run")
+    if summary.get("stopped"):
+        return None
+    return Generated(folder, DemonstrationSet.load(folder / "demonstrations.json"), summary)
+
+
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
     """The agents' latest trajectories of a training run. Raises UsageError when they do not fit or are damaged."""
+    if policy.is_dir():
+        check_links(policy)
     file = policy / "trajectories.json" if policy.is_dir() else policy
     trajectories, made_in = load_trajectories(file)
     if Scenario.from_json(made_in) != scenario:
@@ -186,7 +251,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
         "run": str(folder),
     }
     write_json(folder / "summary.json", {**summary, "characters_per_prompt": characters})
-    write_json(folder / "settings.json", settings.for_file())
+    write_json(folder / SETTINGS, settings.for_file())
     return summary
 
 

@@ -17,6 +17,7 @@ from leed_agentic.demonstrations.state import Context
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.providers import STAND_IN
+from leed_agentic.models.recording import ReplyCache
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
@@ -136,7 +137,9 @@ def open_parts(
         made = folder() if callable(folder) else folder
         if caller is None:
             calls = made / "calls.jsonl" if made else None
-            caller = ModelCaller(settings.model, calls, made_with(settings, scenario), chat=model)
+            # What a run that was stopped has asked is on its record.
+            cache = ReplyCache(calls) if calls else None
+            caller = ModelCaller(settings.model, calls, made_with(settings, scenario), cache, model)
             closing.callback(caller.close)
         if env is None and drives:
             # Last: an error in the others then leaves no simulation open.

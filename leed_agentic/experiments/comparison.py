@@ -25,6 +25,7 @@ from leed_agentic.models.recording import RecordMode
 from leed_agentic.registry import nearest
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.folder import check_links
 from leed_agentic.settings import Settings, load_settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import load_trajectories
@@ -55,6 +56,8 @@ class Wanted:
     """For the models that name no address."""
     record: str = "auto"
     assignments: tuple[str, ...] = ()
+    trust: bool = False
+    """Whether settings files may name code to run and servers that get the key."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: No
     _check_words(wanted)
     models = _models(wanted)
     combinations = [
-        combination for label, file, settings in models for combination in _combinations(wanted, label, file, settings)
+        combination for label, _, settings in models for combination in _combinations(wanted, label, settings)
     ]
     base = models[0][2]
     rounds = wanted.rounds or tuple(sorted({0, base.demonstration.rounds}))
@@ -179,7 +182,11 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
         name, address = (split[1], split[2]) if split else (word, None)
         given = {"model.name": None if file else name, "model.base_url": address}
         given["demonstration.rounds"] = wanted.rounds[-1] if wanted.rounds else None
-        settings = load_settings(file, wanted.assignments, given)
+        settings = load_settings(file, wanted.assignments, given, trust=wanted.trust)
+        if file and settings.model.base_url == wanted.base_url:
+            # Named again on this call.
+            given["model.base_url"] = wanted.base_url
+            settings = load_settings(file, wanted.assignments, given, trust=wanted.trust)
         if not settings.model.base_url and settings.model.name != STAND_IN:
             settings = settings.changed({"model.base_url": wanted.base_url})
         if settings.model.name == REPLAY:
@@ -201,7 +208,7 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
     return named
 
 
-def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) -> Iterator[Combination]:
+def _combinations(wanted: Wanted, label: str, own: Settings) -> Iterator[Combination]:
     """Those of one model; an axis that is not named has the value of the model's own settings."""
     demonstration = own.demonstration
     for words, planning, place, agents, feedback in itertools.product(
@@ -212,15 +219,13 @@ def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) 
         wanted.feedbacks or (demonstration.feedback,),
     ):
         chosen = {
-            "model.name": own.model.name,
-            "model.base_url": own.model.base_url,
             "demonstration.prompts": template_folder(Path(words)),
             "demonstration.planning": planning,
             "demonstration.feedback": feedback,
             "map.name": place,
             "scenario.agents": agents,
         }
-        settings = load_settings(file, wanted.assignments, chosen)
+        settings = own.changed(chosen)
         where = Path(place).name.split(".")[0] if "/" in place else place
         labels = dict(zip(AXES, (label, words, planning, where, str(agents), feedback), strict=True))
         yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts))
@@ -267,4 +272,6 @@ def _matched(policy: Path, worlds: Mapping[str, Scenario]) -> tuple[str, Path]:
 
 
 def _trajectories(policy: Path) -> Path:
+    if policy.is_dir():
+        check_links(policy)
     return policy / "trajectories.json" if policy.is_dir() else policy

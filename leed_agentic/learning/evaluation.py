@@ -148,6 +148,7 @@ def evaluate_run(
     trust: bool = False,
     progress: Callable[[str], Any] = lambda line: None,
     others: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
@@ -158,11 +159,12 @@ def evaluate_run(
         trust: whether the run's settings may name code of yours.
         others: settings of the trips to drive where they are not the run's own, such as {"scenario.demand": FILE};
             entries without a value are left out.
+        given: settings of the run named again, to vouch for them (see `settings_of`).
 
     Raises:
         UsageError: no such run, fewer than one episode, a plan of another scenario.
     """
-    with closing(take_up(Path(run), with_source=False, trust=trust)) as session:
+    with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
         changed = {name: value for name, value in (others or {}).items() if value}
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))

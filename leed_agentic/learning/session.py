@@ -180,7 +180,7 @@ def take_up(
     Args:
         with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on,
             and other processes may train it meanwhile.
-        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_of`).
+        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_to_go_on`).
 
     Raises:
         UsageError: the folder or its checkpoint is not usable, or another process trains there.
@@ -323,4 +323,4 @@ def train(
     folder = create_run_folder(Path(out) if out else None, settings.map.name, settings.learning.algorithm)
     with closing(begin(settings, folder, graph, watch)) as session:
         finish(session)
-    return load_run(folder)
+    return load_run(folder, trust=True)

@@ -19,7 +19,8 @@ class CapReached(LeedError):
 
 @dataclass
 class Usage:
-    """Counts of one run. Tokens are those a model was really paid for: replayed calls add none."""
+    """Counts of one run. Tokens are those that a model really took: replayed calls add none, those that the run itself
+    made before it was stopped count."""
 
     calls: int = 0
     """Questions asked, replayed ones included."""

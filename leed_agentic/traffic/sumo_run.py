@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.roads.markup import Stream
 from leed_agentic.roads.programs import plain_name, run_program
 
 TRIPINFO = "tripinfo.xml"
@@ -192,28 +193,27 @@ def elements(file: Path, *tags: str) -> Iterator[Element]:
     """The elements of these tags of an XML file, plain or gzipped, one after the other; the file is never held whole.
 
     Raises:
-        OSError, ParseError: the file cannot be read or is not well-formed; DefusedXmlException (a ValueError) when it
-            declares entities.
+        UsageError: the file cannot be read or unpacked.
+        ParseError, ValueError: it is not well-formed, includes another file, or declares entities.
     """
-    import gzip
-
     from defusedxml.ElementTree import iterparse
 
-    with gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb") as stream:
-        depth = 0
-        ancestors: list[Any] = []
-        for event, element in iterparse(stream, events=("start", "end")):
-            if event == "start":
-                ancestors.append(element)
-                depth += element.tag in tags
-                continue
-            ancestors.pop()
-            if element.tag in tags:
-                depth -= 1
-                yield element
-            if not depth and ancestors:
-                # Else its parent would hold it to the end of the file; whoever was given it may keep it.
-                ancestors[-1].remove(element)
+    depth = 0
+    ancestors: list[Any] = []
+    for event, element in iterparse(Stream(file, "give a whole one"), events=("start", "end")):
+        if event == "start":
+            if element.tag == "include":
+                raise ValueError("it includes another file")
+            ancestors.append(element)
+            depth += element.tag in tags
+            continue
+        ancestors.pop()
+        if element.tag in tags:
+            depth -= 1
+            yield element
+        if not depth and ancestors:
+            # Else its parent would hold it to the end of the file; whoever was given it may keep it.
+            ancestors[-1].remove(element)
 
 
 def _route(vehicle: Element) -> tuple[tuple[str, ...], tuple[float, ...]]:
