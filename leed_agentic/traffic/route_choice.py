@@ -114,6 +114,7 @@ class RouteChoice:
         self.simulation.reset(scenario, seed)
         self._reset = True
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
+        self._too_long(scenario)
         self.deciding = self._asked(self.now)
         self.observed = {agent: self.observe(agent) for agent in self.under_way}
 
@@ -151,7 +152,6 @@ class RouteChoice:
         self.scenario = scenario
         self.max_steps = self.settings.max_steps or steps_needed(self.network, scenario, self.settings.step_seconds)
         """Steps until truncation."""
-        self._too_long(scenario)
         self.now = scenario.begin
         self.under_way = list(agents)
         self.arrived = []
