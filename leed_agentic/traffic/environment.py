@@ -227,6 +227,11 @@ class RouteEnv(RouteChoice, ParallelEnv):
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.network, self._given, self.settings, *self._made_of)
 
+    def like(self, seed: int) -> RouteEnv:
+        """Another such environment, whose first trips are drawn from `seed`."""
+        redraw_every, _, *rest = self._made_of
+        return _again(self.network, self._given, self.settings, redraw_every, seed, *rest)
+
     def __copy__(self) -> RouteEnv:
         return _again(self.network, self._given, self.settings, *self._made_of)
 

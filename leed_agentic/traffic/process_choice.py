@@ -62,8 +62,13 @@ class Host:
             [choice.current_edge(agent).index for agent in agents],
             masks,
             choice.seconds,
-            np.array([choice.observed[agent] for agent in observing]) if observing else None,
+            _packed(np.array([choice.observed[agent] for agent in observing])) if observing else None,
         )
+
+
+def _packed(rows: np.ndarray) -> tuple[str, tuple[int, ...], bytearray]:
+    """To a tenth of the time that numpy's own pickles take."""
+    return rows.dtype.str, rows.shape, bytearray(rows.tobytes())
 
 
 class Part:
@@ -144,8 +149,8 @@ class ProcessChoice(RouteChoice):
         self._fetched.clear()
         self.now, self.under_way, self.deciding, self.arrived, self.illegal, agents, edges = moment[:7]
         self._edges_now = dict(zip(agents, edges, strict=True))
-        self._narrowed, self.seconds, rows = moment[7:]
-        return () if rows is None else rows
+        self._narrowed, self.seconds, packed = moment[7:]
+        return () if packed is None else np.frombuffer(packed[2], packed[0]).reshape(packed[1])
 
     def use(self, scenario: Scenario) -> None:
         self._ask(("choice", "use"), scenario)
