@@ -94,7 +94,10 @@ class EnvironmentSettings(_Group):
     preset: Literal["paper"] | None = Field(
         None, description="paper: sets max_steps to the paper's 200 and score to sumo_travel_time, where not given."
     )
-    backend: Literal["libsumo", "traci"] = Field("libsumo", description="In-process library, or a socket (10x slower).")
+    backend: Literal["libsumo", "process", "traci"] = Field(
+        "libsumo",
+        description="SUMO in this process (one at a time), in a process of its own, or behind a socket (10x slower).",
+    )
     reset: Literal["auto", "fast", "load"] = Field(
         "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
     )
@@ -120,6 +123,10 @@ class EnvironmentSettings(_Group):
     time_penalty: float = Field(0.1, ge=0, description="Reward lost per simulated second on the way.")
     progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
     arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
+    arrived: Literal["leave", "keep"] = Field(
+        "leave",
+        description="keep: whoever arrived stays with its last observation, one action and reward 0; all end together.",
+    )
     mask_in_observation: bool = Field(False, description="Give {'observation', 'action_mask'} instead of an array.")
     driver_noise: float | None = Field(
         0.0,

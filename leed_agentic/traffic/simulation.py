@@ -91,13 +91,13 @@ class Simulation:
             if self.settings.backend == "libsumo":
                 import libsumo
 
-                if _held():
+                if libsumo_is_held():
                     # An environment dropped by an error may only wait to be collected, held by the error's traceback.
                     gc.collect()
-                if _held():
+                if libsumo_is_held():
                     raise UsageError(
                         "libsumo holds one simulation per process: close() the other environment first, "
-                        "or set environment.backend=traci."
+                        "or set environment.backend=process."
                     )
                 if libsumo.isLoaded():
                     # Left behind by an environment that was dropped without close().
@@ -270,7 +270,8 @@ def options_of(scenario: Scenario, settings: EnvironmentSettings) -> list[str]:
     ]
 
 
-def _held() -> bool:
+def libsumo_is_held() -> bool:
+    """Whether this process has an open simulation in libsumo, which can hold no second one."""
     owner = _libsumo_owner() if _libsumo_owner else None
     return owner is not None and owner.api is not None
 
