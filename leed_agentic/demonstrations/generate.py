@@ -272,7 +272,7 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
 
 
 def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> Generated:
-    best, usage = state.get("best", Best()), parts.caller.usage
+    best = state.get("best", Best())
     demonstrations = DemonstrationSet(
         parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
     )
@@ -284,7 +284,15 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    summary = {
+    summary = run_summary(parts, folder, state, seconds, stopped)
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)
+
+
+def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
+    """What summary.json holds."""
+    usage = parts.caller.usage
+    return {
         **summary_of(state, parts),
         "cost": parts.caller.cost,
         "price_as_of": parts.settings.model.price_as_of,
@@ -295,5 +303,3 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
         "stopped": stopped,
         "run": str(folder),
     }
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)
