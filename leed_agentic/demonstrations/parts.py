@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leed_agentic.demonstrations.coordination import COORDINATES, FleetInTraffic, objective_of
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.planning import Planner, PlanRequest, planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
@@ -63,6 +64,8 @@ class Parts:
     """Of the run; None: nothing is written."""
     progress: Callable[[str], Any] = field(default=lambda line: None)
     _closing: ExitStack = field(default_factory=ExitStack, repr=False)
+    _fleet: list[FleetInTraffic] = field(default_factory=list, repr=False)
+    """The fleet in traffic, once it was asked for; copies of these parts share it."""
 
     @contextmanager
     def simulation(self) -> Iterator[RouteEnv]:
@@ -77,11 +80,27 @@ class Parts:
             finally:
                 env.close()
 
+    @property
+    def fleet(self) -> FleetInTraffic | None:
+        """Coordinates the agents in traffic; None where a plan is judged by its rewards alone."""
+        settings = self.settings
+        if objective_of(settings) == "reward" and settings.demonstration.planning not in COORDINATES:
+            return None
+        if not self._fleet:
+            with self.simulation() as env:
+                made = FleetInTraffic(
+                    env, self.scenario, settings.demonstration, settings.seed, progress=lambda line: self.progress(line)
+                )
+            self._closing.callback(made.close)
+            self._fleet.append(made)
+        return self._fleet[0]
+
     def request(self, agents: list[int], remarks: Mapping[int, str], memory: Mapping[str, Any]) -> PlanRequest:
         """What the planner gets to work with."""
         settings = self.settings.demonstration
         parts = self.caller, self.prompts, self.network, self.scenario, settings
-        return PlanRequest(*parts, agents, remarks, memory, self.progress)
+        traffic = self.fleet if settings.planning in COORDINATES else None
+        return PlanRequest(*parts, agents, remarks, memory, self.progress, traffic)
 
     def close(self) -> None:
         self._closing.close()

@@ -32,6 +32,9 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "refine": (frozenset({"remarks"}), frozenset({"agents", "count"})),
     "junction": (frozenset({"choices"}), frozenset({"agent"})),
     "junction_examples": (frozenset(), frozenset()),
+    "alternatives": (frozenset({"seconds"}), frozenset()),
+    "alternatives_examples": (frozenset(), frozenset()),
+    "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
 
@@ -42,6 +45,9 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "refine": ("fleet", "agent"),
     "junction": ("junction",),
     "junction_examples": ("junction",),
+    "alternatives": ("alternatives",),
+    "alternatives_examples": ("alternatives",),
+    "alternatives_group": ("alternatives",),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""
 

@@ -8,6 +8,28 @@ from leed_agentic.runs.record import record
 
 
 @record
+class Traffic(TypedDict):
+    """Mean seconds of the agents from planned departure to arrival; who does not arrive counts to the end."""
+
+    objective: str
+    """fleet or everybody: whose mean is to fall."""
+    kept: str
+    """The plan that is the result: a round, or the baseline that no round was better than."""
+    fleet_time: float
+    others_time: float | None
+    """Of the other vehicles; null: there are none."""
+    unfinished: float
+    """Vehicles, a drive."""
+    teleports: float
+    """A drive."""
+    baselines: dict[str, float]
+    """Of each baseline that the plans had to beat."""
+    noise_seeds: int
+    """Noisy drives that judged each plan; 0: one calm drive."""
+    sumo_runs: int
+
+
+@record
 class DemonstrationSummary(TypedDict):
     """The figures of a run of the graph; what `--json` prints."""
 
@@ -25,6 +47,8 @@ class DemonstrationSummary(TypedDict):
     arrival_rate: float
     travel_time_ratio: float | None
     dtw_mean: float | None
+    traffic: Traffic | None
+    """What the drives in traffic came to; null where plans are judged by their rewards."""
     input_tokens: int
     """Tokens of replayed calls count as none."""
     output_tokens: int

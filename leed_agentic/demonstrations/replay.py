@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.demonstrations.coordination import in_traffic
 from leed_agentic.demonstrations.prompts import variants
 from leed_agentic.errors import UsageError
 from leed_agentic.models.recording import Recording, shipped_recording
@@ -29,8 +30,9 @@ def resolved(settings: Settings) -> Settings:
         UsageError: a setting was given that differs from the recording's.
     """
     if settings.model.name != REPLAY:
+        planning = "alternatives" if in_traffic(settings) else "fleet"
         unset = settings.demonstration.planning is None
-        return settings.changed({"demonstration.planning": "fleet"}) if unset else settings
+        return settings.changed({"demonstration.planning": planning}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():
         # A slip in the map's name is told as that, not as a change of the recording's map.
         open_map(settings.map.name, settings.map)

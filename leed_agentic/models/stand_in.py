@@ -26,6 +26,10 @@ DETOUR = 0.3
 _EDGE = re.compile(r"^(\S+) \((\d+) m, to (\S+)\): ?(.*)$", re.MULTILINE)
 _LINK = re.compile(r"^(\S+) -> (.*)$", re.MULTILINE)
 _AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+) \(last edge ([^)]*)\)", re.MULTILINE)
+_ROW = re.compile(r"^(\d+): (\d+(?: \([^)]*\))?(?:, \d+(?: \([^)]*\))?)+)$", re.MULTILINE)
+_NOTE = re.compile(r"\([^)]*\)")
+_SECONDS = re.compile(r"\d+(?:, \d+)+\s*$")
+_NUMBERS = re.compile(r"\d+")
 _CHOICE = re.compile(r"(\d+\.\d+) \((?:left|right|straight|back), \d+ m\)")
 
 
@@ -71,10 +75,19 @@ class StandIn(BaseChatModel):
                     route = _spoil(route, chance)
                 routes[agent] = route
             return json.dumps(routes)
+        if rows := _ROW.findall(texts[-1]):
+            return json.dumps(
+                {agent: int(self._least(_NUMBERS.findall(_NOTE.sub("", r)), chance)) for agent, r in rows}
+            )
+        if seconds := _SECONDS.search(texts[-1]):
+            return self._least(_NUMBERS.findall(seconds[0]), chance)
         choices = _CHOICE.findall(texts[-1])
         if choices:
             return chance.choice(choices) if chance.random() < self.error_rate / 10 else min(choices, key=float)
         return f"This prompt holds neither agents nor streets to choose from ({NOTICE})."
+
+    def _least(self, numbers: list[str], chance: random.Random) -> str:
+        return chance.choice(numbers) if chance.random() < self.error_rate / 10 else min(numbers, key=int)
 
 
 class _Streets:

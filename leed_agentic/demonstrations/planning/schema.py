@@ -33,5 +33,19 @@ def choice_schema(numbers: Iterable[str]) -> dict[str, Any]:
     return _object({"number": {"type": "string", "enum": list(dict.fromkeys(numbers))}})
 
 
+def seconds_schema(seconds: Iterable[str]) -> dict[str, Any]:
+    """{"seconds": "187"}: the seconds of one of the routes."""
+    return _object({"seconds": {"type": "string", "enum": list(dict.fromkeys(seconds))}})
+
+
+def choices_schema(agents: Sequence[int], seconds: Sequence[int]) -> dict[str, Any]:
+    """{"choices": [{"agent": 7, "seconds": 187}]}: a row for each of the agents."""
+    row = _object(
+        {"agent": {"type": "integer", "enum": list(agents)}, "seconds": {"type": "integer", "enum": list(seconds)}}
+    )
+    rows = {"type": "array", "items": row, "minItems": len(agents), "maxItems": len(agents)}
+    return _object({"choices": rows})
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
