@@ -269,6 +269,9 @@ class DemonstrationSettings(_Group):
         le=1,
         description="Of all vehicles, asked at most in the first refinement in traffic; it adapts.",
     )
+    rules: Path | None = Field(
+        None, description="JSON file of rules that routes and drives are held to, by hand or as --brief wrote them."
+    )
     questions: Literal["one", "group"] = Field(
         "one", description="Alternatives: a question per agent, or one for several after the model has shown it can."
     )

@@ -11,7 +11,7 @@ import typer
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.review import Reviewer
+from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
@@ -42,10 +42,12 @@ def generate(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
+    brief: str | None = typer.Option(None, help="Wishes in words, a text file of them, or a .json file of rules."),
+    yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
 
-    Exit code 1: it ran, but not every agent has a valid route.
+    Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
     given = {
         "map.name": map,
@@ -63,8 +65,9 @@ def generate(
     }
     from leed_agentic.demonstrations.replay import settings_for_run
 
+    words = _brief(brief, given)
     with err.status("reading settings") as status:
-        settings = settings_for_run(settings_file, assignments or (), given)
+        settings = settings_for_run(settings_file, assignments or (), given, wishes=words is not None)
         _warn_of_unused_templates(settings)
         if dry_run and review:
             raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
@@ -77,9 +80,19 @@ def generate(
         from leed_agentic.demonstrations.generate import generate as run
 
         reviewer = Reviewer(status) if review else None
-        result = run(settings, out_folder, policy, progress=lambda line: status.update(line), reviewer=reviewer)
+        accept = RulesReviewer(status, review, yes)
+        result = run(
+            settings,
+            out_folder,
+            policy,
+            progress=lambda line: status.update(line),
+            reviewer=reviewer,
+            brief=words,
+            accept=accept,
+        )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
-    if result.demonstrations.validity < 1.0:
+    traffic = result.summary["traffic"] or {"rules": []}
+    if result.demonstrations.validity < 1.0 or not all(rule["met"] for rule in traffic["rules"]):
         raise typer.Exit(1)
 
 
@@ -103,6 +116,28 @@ def show(
     except (OSError, ValueError) as error:
         raise UsageError(f"{run} is not a finished run ({error}); give a folder of `leed demo generate`.") from error
     print_json(summary) if as_json else _show_run(run, demonstrations, summary)
+
+
+def _brief(brief: str | None, given: dict[str, Any]) -> str | None:
+    """The words; a file of rules becomes a setting."""
+    if brief is None:
+        return None
+    try:
+        is_file = Path(brief).is_file()
+    except OSError:
+        # Words that are too long for a file's name.
+        is_file = False
+    if not is_file:
+        if brief.endswith(".json"):
+            raise UsageError(f"There is no file {brief}; give rules as JSON, or wishes in words.")
+        return brief
+    if brief.endswith(".json"):
+        given["demonstration.rules"] = brief
+        return None
+    try:
+        return Path(brief).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the brief {brief} as UTF-8 text: {error}.") from error
 
 
 def _warn_of_unused_templates(settings: Any) -> None:
@@ -146,6 +181,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             "replayed" if summary.get("replayed_calls") else f"{r.input_tokens}/{r.output_tokens}",
         )
     out.print(table)
+    _show_traffic(demonstrations, summary.get("traffic"))
     if summary.get("stopped"):
         out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
     valid, agents = len(demonstrations.routes), summary["agents"]
@@ -163,6 +199,35 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
     out.print(f"Look at it: leed report {shlex.quote(str(folder))}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
+
+
+def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
+    """What the plans took beside the baselines, and what became of a person's rules."""
+    if not traffic:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    judged = f", judged by {traffic['noise_seeds']} drives in noise" if traffic["noise_seeds"] else ""
+    table = Table(title=f"Mean seconds from planned departure to arrival{judged}; {traffic['sumo_runs']} SUMO runs")
+    for column in ("plan", "fleet", "others", "asked", "moved", "not read", ""):
+        table.add_column(column, justify="left" if column in ("plan", "") else "right")
+    kept = "kept"
+    for name, seconds in traffic["baselines"].items():
+        table.add_row(name, f"{seconds:.1f}", "", "", "", "", kept if name == traffic["kept"] else "")
+    for r in demonstrations.rounds:
+        if r.fleet_time is not None and r.moved:
+            name = f"round {r.round}"
+            figures = (f"{r.fleet_time:.1f}", _number(r.others_time, 1), str(len(r.asked)), str(r.moved), str(r.unread))
+            table.add_row(name, *figures, kept if name == traffic["kept"] else "")
+    out.print(table)
+    if traffic.get("rules"):
+        rules = Table(title="Rules")
+        for column in ("rule", "met", "found"):
+            rules.add_column(column)
+        for rule in traffic["rules"]:
+            rules.add_row(Text(rule["rule"]), "yes" if rule["met"] else "no", Text(rule["found"]))
+        out.print(rules)
 
 
 def _cost(summary: dict[str, Any]) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from leed_agentic.demonstrations.records import AgentDelay, StreetTime, TrafficRecord
+from leed_agentic.demonstrations.rules.compiled import Broken, Rules
+from leed_agentic.demonstrations.rules.mend import mended
 from leed_agentic.settings import DemonstrationSettings, Settings
 from leed_agentic.traffic.alternatives import Question
 from leed_agentic.traffic.coordinate import CoordinationSettings, Coordinator, DrivenPlan, Round
@@ -21,7 +23,6 @@ from leed_agentic.traffic.paths import Costs, Route, fastest_path
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.scenario_judge import closed_streets, stage
 from leed_agentic.traffic.starts import Routes
-from leed_agentic.traffic.sumo_run import Driven
 
 CROWD = 50
 """Agents from which on a fleet is its own traffic."""
@@ -30,8 +31,8 @@ NOISE_SEEDS = 2
 COORDINATES = ("alternatives", "instructions")
 """Ways of planning that begin with a drive."""
 
-_log = logging.getLogger(__name__)
-Wishes = Callable[[Sequence[Driven]], int]
+MENDS = 3
+"""Drives at most that look for a plan which meets the rules about time."""
 
 
 def in_traffic(settings: Settings) -> bool:
@@ -50,8 +51,7 @@ class FleetInTraffic:
 
     Args:
         env: its streets, types, closures and lights are those that plain SUMO gets.
-        limits: what routes must keep to besides the scenario's known closures.
-        broken: how many wishes a drive leaves unmet.
+        rules: of a person; those about streets and detours limit the routes, those about time are seen in the drives.
 
     Raises:
         UsageError: a trip begins or ends where no car may drive, or an agent departs after the end.
@@ -63,13 +63,12 @@ class FleetInTraffic:
         scenario: Scenario,
         settings: DemonstrationSettings,
         seed: int,
-        limits: Callable[[Coordinator], Limits] | None = None,
-        broken: Wishes = lambda driven: 0,
+        rules: Rules | None = None,
         progress: Callable[[str], Any] = lambda line: None,
     ) -> None:
         self.env, self.scenario, self.settings, self.seed = env, scenario, settings, seed
         self.progress = progress
-        self._limits, self._broken = limits, broken
+        self.rules = rules
         self._folder = tempfile.TemporaryDirectory(prefix="leed-fleet-")
         self._questions: list[Question] | None = None
         self.runs_before = 0
@@ -87,12 +86,24 @@ class FleetInTraffic:
         if self.begun:
             return
         self.loop.begin()
+        self._mend()
         best = self.loop.best
         if self.settings.noise_seeds is None and best is not None and best.round.teleports:
             self.progress("the streets are near saturation: plans are judged in noise")
             self.runs_before, self.noise_seeds = self.loop.judge.runs, NOISE_SEEDS
             self.loop = self._loop(NOISE_SEEDS)
             self.loop.begin()
+            self._mend()
+
+    def _mend(self) -> None:
+        """Try other routes for agents whose rules about time the best plan breaks."""
+        for number in range(1, MENDS + 1):
+            if self.rules is None or not self.best.broken:
+                return
+            routes = mended(self.rules, self.loop)
+            if routes == self._best.routes:
+                return
+            self.loop.attempt(routes, f"by the rules, try {number}")
 
     def attempt(self, routes: Mapping[int, Sequence[str]], name: str = "", unread: int = 0) -> Round | None:
         """Drive routes of all agents among the others; None where these are the best, driven before."""
@@ -139,6 +150,17 @@ class FleetInTraffic:
             found[agent] = f"Agent {agent}: " + "; ".join(parts) + "."
         return found
 
+    def broken_by(self, routes: Mapping[int, Sequence[str]]) -> list[Broken]:
+        """Routes that no rule about streets or detours allows."""
+        if self.rules is None:
+            return []
+        return self.rules.findings(self.loop.settings.limits, self.loop.trips, routes)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """Every rule, whether the best plan's first drive meets it, and what was found."""
+        driven = self._best.driven[0]
+        return [verdict.to_json() for verdict in self.rules.verdicts(driven)] if self.rules else []
+
     def alone(self) -> dict[int, float]:
         """Expected seconds of each agent's fastest way with the streets to itself, at the lights as they are."""
         trips, seconds = self.loop.trips, {}
@@ -162,11 +184,17 @@ class FleetInTraffic:
             "teleports": best.teleports,
             "baselines": {name: round(one.fleet, 2) for name, one in self.loop.result().starts.items()},
             "noise_seeds": self.noise_seeds,
+            "rules": self.verdicts(),
             "sumo_runs": self.runs_before + self.loop.judge.runs,
         }
 
-    def streets(self, seconds: float = 30.0) -> list[dict[str, Any]]:
-        """Of the best plan's first drive, per street and interval: seconds lost, flow, mean seconds and queue."""
+    def record(self) -> TrafficRecord:
+        """All rounds, and of the best plan who lost time where and what the streets took."""
+        rounds = [asdict(one) for one in self.loop.rounds]
+        return {"rounds": rounds, "agents": self.delays(), "streets": self.streets()}
+
+    def streets(self) -> list[StreetTime]:
+        """Of the best plan, per street and interval of 30 s: mean seconds and loss, flow and queue."""
         times = self.loop.times()
         ids = self.loop.trips.graph.ids
         columns = (times.street, times.entered, times.seconds, times.loss, times.flow, times.queue)
@@ -182,7 +210,7 @@ class FleetInTraffic:
             for street, begin, took, lost, flow, queue in zip(*columns, strict=True)
         ]
 
-    def delays(self) -> list[dict[str, Any]]:
+    def delays(self) -> list[AgentDelay]:
         """Of the best plan's first drive, per agent: seconds lost in all, before its insertion, and where most."""
         delays = self.loop.delays()
         return [
@@ -232,8 +260,10 @@ class FleetInTraffic:
         folder = Path(tempfile.mkdtemp(dir=self._folder.name))
         noisy: dict[str, Any] = {"noise": NOISY, "seeds": tuple(range(101, 101 + noise_seeds))} if noise_seeds else {}
         placed = stage(self.env, self.scenario, folder, **noisy)
-        limits = Limits(closed_streets(self.scenario, placed.trips.graph), max_detour=settings.max_detour)
-        loop = Coordinator(
+        asked = self.rules.limits(placed.trips) if self.rules else Limits()
+        closed = closed_streets(self.scenario, placed.trips.graph)
+        limits = replace(asked, closed=closed, max_detour=settings.max_detour)
+        return Coordinator(
             placed.trips,
             placed.judge,
             CoordinationSettings(
@@ -247,12 +277,8 @@ class FleetInTraffic:
             others=placed.others,
             seed=self.seed,
             on_round=lambda one: self.progress(f"{one.name}: {one.fleet:.1f} s an agent"),
-            broken=self._broken,
+            broken=self.rules.broken if self.rules else lambda driven: 0,
         )
-        if self._limits is not None:
-            more = self._limits(loop)
-            loop.settings = replace(loop.settings, limits=replace(more, closed=limits.closed | more.closed))
-        return loop
 
 
 def generator_of(seed: int, number: int) -> np.random.Generator:

@@ -17,6 +17,8 @@ from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved
 from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
+from leed_agentic.demonstrations.rules import Reading, Rules, read_brief
+from leed_agentic.demonstrations.rules.brief import rules_json
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 Line = Callable[[str], Any]
+Accept = Callable[[Reading], bool]
+"""Asks a person whether the fleet is to drive by the rules that a brief came to."""
+RULES = "rules.json"
+TRAFFIC = "traffic.json"
 Reviewer = Callable[[Proposal, Parts, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""
 
@@ -58,6 +64,8 @@ def generate(
     reviewer: Reviewer | None = None,
     model: BaseChatModel | None = None,
     callbacks: Sequence[BaseCallbackHandler] = (),
+    brief: str | None = None,
+    accept: Accept | None = None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -69,13 +77,16 @@ def generate(
         reviewer: asks a person before routes are driven; None: nobody is asked.
         model: any LangChain chat model, to ask in place of the one that the settings name.
         callbacks: LangChain handlers that see every step, besides those that the settings name.
+        brief: a person's wishes in words, which the model turns into rules.
+        accept: is shown what was understood and says whether the fleet is to drive by it; None: it is.
 
     Raises:
-        UsageError: a wrong setting, map, model, recording, prompt or folder.
+        UsageError: a wrong setting, map, model, recording, prompt or folder; wishes that were not understood, not
+            accepted, or cannot be.
         UnavailableError: SUMO or the model cannot be used.
     """
     started = time.perf_counter()
-    settings = resolved(settings)
+    settings = resolved(settings, wishes=brief is not None)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
     trajectories = own_trajectories(policy, scenario) if policy else None
@@ -99,6 +110,14 @@ def generate(
     problem: BaseException | None = None
     state = State()
     try:
+        if brief is not None:
+            _follow(parts, brief, accept)
+    except (LeedError, KeyboardInterrupt):
+        parts.close()
+        raise
+    try:
+        if parts.rules is not None:
+            write_json(folder / RULES, rules_json(parts.rules.rules))
         write_json(folder / "settings.json", settings.for_file())
         for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
@@ -111,6 +130,22 @@ def generate(
     if problem is not None:
         raise problem
     return result
+
+
+def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
+    """Put a brief's rules in force, after those of the settings. Raises UsageError as `generate`."""
+    parts.progress("reading the brief")
+    reading = read_brief(brief, parts.caller, parts.prompts)
+    if not reading.rules:
+        doubts = "; ".join(reading.not_understood[:5])
+        raise UsageError(f"No rule was understood ({doubts}); say it in other words, or write rules as JSON.")
+    given = parts.rules.rules if parts.rules is not None else ()
+    # What cannot be is said before anybody is asked.
+    parts.rules = Rules((*given, *reading.rules), parts.network, parts.scenario)
+    if accept is not None and not accept(reading):
+        raise UsageError(
+            "The rules were not accepted; nothing was driven. Say it in other words, or write them as JSON."
+        )
 
 
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
@@ -209,6 +244,8 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     if state.get("reviewed"):
         demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
     demonstrations.save(folder / "demonstrations.json")
+    if state.get("traffic") and parts.fleet is not None:
+        write_json(folder / TRAFFIC, parts.fleet.record())
     driven = best.episode.driven if best.episode else None
     write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
     if best.episode:

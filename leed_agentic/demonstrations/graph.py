@@ -91,7 +91,9 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     """Check the reply edge by edge and keep what is valid; an agent's older valid route outlives a bad new one."""
     planned, asked, fleet = cast(Planned, state["planned"]), state["asked"], state["fleet"]
     most_edges = parts.settings.demonstration.max_route_edges
-    found = validate_routes(parts.network, parts.scenario, planned.routes, planned.problems, most_edges)
+    found = _by_the_rules(
+        parts, validate_routes(parts.network, parts.scenario, planned.routes, planned.problems, most_edges)
+    )
     routes = {**state["routes"], **found.valid}
     record = replace(
         state["history"][-1],
@@ -104,6 +106,17 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     said = f"round {state['round']}: {len(routes)} of {len(fleet)} routes valid"
     tell(parts, "valid", said, round=state["round"], valid=len(routes), agents=len(fleet))
     return {"validation": found, "routes": routes, "best": best, "history": [record]}
+
+
+def _by_the_rules(parts: Parts, found: Validation) -> Validation:
+    """Routes that break a rule are no valid ones."""
+    broken = parts.fleet.broken_by(found.valid) if parts.rules is not None and parts.fleet is not None else []
+    if not broken:
+        return found
+    agents = {one.agent for one in broken}
+    findings = [Finding(one.agent, "rule", one.message) for one in broken]
+    kept = {agent: route for agent, route in found.valid.items() if agent not in agents}
+    return replace(found, valid=kept, findings=[*found.findings, *findings])
 
 
 def review(state: State, context: Context, parts: Parts) -> Command[Next]:

@@ -14,6 +14,7 @@ from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.planning import Planner, PlanRequest, planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved, settings_for_run
+from leed_agentic.demonstrations.rules import Rules, read_rules
 from leed_agentic.demonstrations.state import Context
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
@@ -62,6 +63,8 @@ class Parts:
     """Held open for the whole run where the process is the run's own; else opened for each drive."""
     folder: Path | None = None
     """Of the run; None: nothing is written."""
+    rules: Rules | None = None
+    """A person's, checked on this scenario; they are in force from before the first plan."""
     progress: Callable[[str], Any] = field(default=lambda line: None)
     _closing: ExitStack = field(default_factory=ExitStack, repr=False)
     _fleet: list[FleetInTraffic] = field(default_factory=list, repr=False)
@@ -84,13 +87,13 @@ class Parts:
     def fleet(self) -> FleetInTraffic | None:
         """Coordinates the agents in traffic; None where a plan is judged by its rewards alone."""
         settings = self.settings
-        if objective_of(settings) == "reward" and settings.demonstration.planning not in COORDINATES:
+        coordinates = settings.demonstration.planning in COORDINATES or self.rules is not None
+        if objective_of(settings) == "reward" and not coordinates:
             return None
         if not self._fleet:
             with self.simulation() as env:
-                made = FleetInTraffic(
-                    env, self.scenario, settings.demonstration, settings.seed, progress=lambda line: self.progress(line)
-                )
+                given = self.scenario, settings.demonstration, settings.seed, self.rules
+                made = FleetInTraffic(env, *given, progress=lambda line: self.progress(line))
             self._closing.callback(made.close)
             self._fleet.append(made)
         return self._fleet[0]
@@ -151,6 +154,7 @@ def open_parts(
     network = network or open_map(settings.map.name, settings.map)
     scenario = scenario or scenario_of(settings, network)
     check_budget(settings, prompts, network, scenario)
+    rules = Rules(read_rules(demonstration.rules).rules, network, scenario) if demonstration.rules else None
     with ExitStack() as closing:
         made = folder() if callable(folder) else folder
         if caller is None:
@@ -164,7 +168,7 @@ def open_parts(
         if made:
             prompts.save(made, demonstration.planning)
         kept = closing.pop_all()
-    return Parts(settings, network, scenario, prompts, planner, caller, env, made, progress, kept)
+    return Parts(settings, network, scenario, prompts, planner, caller, env, made, rules, progress, kept)
 
 
 def unasked(settings: Settings, prompts: PromptSet, network: RoadNetwork, scenario: Scenario) -> PlanRequest:

@@ -35,6 +35,7 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "alternatives": (frozenset({"seconds"}), frozenset()),
     "alternatives_examples": (frozenset(), frozenset()),
     "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
+    "brief": (frozenset({"brief"}), frozenset()),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
 
@@ -48,13 +49,14 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "alternatives": ("alternatives",),
     "alternatives_examples": ("alternatives",),
     "alternatives_group": ("alternatives",),
+    "brief": (),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""
 
 
 def uses(planning: str | None, name: str) -> bool:
     """Whether a way of planning uses a template."""
-    return planning in USED_BY[name] or all(planning not in ways for ways in USED_BY.values())
+    return not USED_BY[name] or planning in USED_BY[name] or all(planning not in ways for ways in USED_BY.values())
 
 
 @dataclass(frozen=True)

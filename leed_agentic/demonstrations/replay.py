@@ -17,20 +17,27 @@ REPLAY = "replay"
 
 
 def settings_for_run(
-    file: Path | None = None, assignments: Iterable[str] = (), overrides: Mapping[str, Any] | None = None
+    file: Path | None = None,
+    assignments: Iterable[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    wishes: bool = False,
 ) -> Settings:
     """Settings as `load_settings` reads them, `resolved`. Raises UsageError as these two."""
-    return resolved(load_settings(file, assignments, overrides))
+    return resolved(load_settings(file, assignments, overrides), wishes)
 
 
-def resolved(settings: Settings) -> Settings:
+def resolved(settings: Settings, wishes: bool = False) -> Settings:
     """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
+
+    Args:
+        wishes: whether a person has some; alternatives keep to these.
 
     Raises:
         UsageError: a setting was given that differs from the recording's.
     """
     if settings.model.name != REPLAY:
-        planning = "alternatives" if in_traffic(settings) else "fleet"
+        wishes = wishes or settings.demonstration.rules is not None
+        planning = "alternatives" if wishes or in_traffic(settings) else "fleet"
         unset = settings.demonstration.planning is None
         return settings.changed({"demonstration.planning": planning}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():

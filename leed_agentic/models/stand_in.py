@@ -18,6 +18,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from leed_agentic.models.stand_in_brief import BRIEF, rules_of
+
 NOTICE = "stand-in, no LLM was called"
 CHARACTERS_PER_TOKEN = 4
 DETOUR = 0.3
@@ -75,6 +77,8 @@ class StandIn(BaseChatModel):
                     route = _spoil(route, chance)
                 routes[agent] = route
             return json.dumps(routes)
+        if brief := BRIEF.search(texts[-1]):
+            return rules_of(json.loads(brief[1]))
         if rows := _ROW.findall(texts[-1]):
             return json.dumps(
                 {agent: int(self._least(_NUMBERS.findall(_NOTE.sub("", r)), chance)) for agent, r in rows}
