@@ -240,6 +240,10 @@ class FleetInTraffic:
     def edges(self, route: Route) -> list[str]:
         return [self.loop.trips.graph.ids[street] for street in route]
 
+    def ids_of(self, vehicle: str) -> set[int]:
+        """The streets of a vehicle's route in the best plan."""
+        return set(self._best.routes[vehicle])
+
     def close(self) -> None:
         self._folder.cleanup()
 

@@ -142,7 +142,7 @@ def _drive_in_traffic(state: State, parts: Parts, fleet: FleetInTraffic) -> Stat
     trajectories, where it is not the set that was best before."""
     planned, best = state["planned"], state["best"]
     problems = planned.problems if planned is not None else []
-    unread = sum(problem.kind == "unreadable" and problem.agent is not None for problem in problems)
+    unread = sum(problem.kind == "unreadable" for problem in problems)
     one = fleet.attempt(state["routes"], f"round {state['round']}", unread)
     by_reward = objective_of(parts.settings) == "reward"
     routes = state["routes"] if by_reward else fleet.routes()

@@ -35,6 +35,7 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "alternatives": (frozenset({"seconds"}), frozenset()),
     "alternatives_examples": (frozenset(), frozenset()),
     "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
+    "instructions": (frozenset({"digest"}), frozenset({"last"})),
     "brief": (frozenset({"brief"}), frozenset()),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
@@ -49,6 +50,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "alternatives": ("alternatives",),
     "alternatives_examples": ("alternatives",),
     "alternatives_group": ("alternatives",),
+    "instructions": ("instructions",),
     "brief": (),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""

@@ -28,6 +28,7 @@ DETOUR = 0.3
 _EDGE = re.compile(r"^(\S+) \((\d+) m, to (\S+)\): ?(.*)$", re.MULTILINE)
 _LINK = re.compile(r"^(\S+) -> (.*)$", re.MULTILINE)
 _AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+) \(last edge ([^)]*)\)", re.MULTILINE)
+_GROUP = re.compile(r"^(g\d+): \d+ agents on (\S+): \d+ s lost", re.MULTILINE)
 _ROW = re.compile(r"^(\d+): (\d+(?: \([^)]*\))?(?:, \d+(?: \([^)]*\))?)+)$", re.MULTILINE)
 _NOTE = re.compile(r"\([^)]*\)")
 _SECONDS = re.compile(r"\d+(?:, \d+)+\s*$")
@@ -79,6 +80,9 @@ class StandIn(BaseChatModel):
             return json.dumps(routes)
         if brief := BRIEF.search(texts[-1]):
             return rules_of(json.loads(brief[1]))
+        if groups := _GROUP.findall(texts[-1]):
+            worst = groups if chance.random() > self.error_rate else groups[::-1]
+            return json.dumps({"commands": [["avoid", street, f"20% of {group}"] for group, street in worst[:4]]})
         if rows := _ROW.findall(texts[-1]):
             return json.dumps(
                 {agent: int(self._least(_NUMBERS.findall(_NOTE.sub("", r)), chance)) for agent, r in rows}

@@ -155,6 +155,8 @@ class Coordinator:
         self.fixed: Routes = {**given, **shortest_paths(trips, Costs(trips.graph), missing)}
         self.rounds: list[Round] = []
         self.best: DrivenPlan | None = None
+        self.last: DrivenPlan | None = None
+        """What was driven last."""
         self.memory: dict[bool, Costs] = {}
         """What is known of the streets so far, without (False) and with the lights (True)."""
         self.share, self.lights, self._misses = self.settings.share, False, 0
@@ -259,6 +261,7 @@ class Coordinator:
             **planned,
         )
         plan = DrivenPlan(routes, driven, [Visits.of(run, self.trips.graph) for run in driven], one)
+        self.last = plan
         if one.best:
             self.best = plan
         self.rounds.append(one)

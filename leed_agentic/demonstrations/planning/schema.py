@@ -47,5 +47,18 @@ def choices_schema(agents: Sequence[int], seconds: Sequence[int]) -> dict[str, A
     return _object({"choices": rows})
 
 
+def commands_schema(streets: Sequence[str], groups: Sequence[str], most: int) -> dict[str, Any]:
+    """{"commands": [{"command": "avoid", "street": "e1", "who": "20% of g1"}]}: at most so many."""
+    who = [name for group in groups for name in (group, *(f"{share}% of {group}" for share in (10, 20, 30, 50)))]
+    row = _object(
+        {
+            "command": {"type": "string", "enum": ["avoid", "prefer", "move to", "give way"]},
+            "street": {"type": "string", "enum": ["", *streets]},
+            "who": {"type": "string", "enum": who or ["all"]},
+        }
+    )
+    return _object({"commands": {"type": "array", "items": row, "minItems": 1, "maxItems": most}})
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
