@@ -136,6 +136,8 @@ def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
     """Put a brief's rules in force, after those of the settings. Raises UsageError as `generate`."""
     parts.progress("reading the brief")
     reading = read_brief(brief, parts.caller, parts.prompts)
+    if parts.folder is not None:
+        parts.prompts.save_one(parts.folder, "brief")
     if not reading.rules:
         doubts = "; ".join(reading.not_understood[:5])
         raise UsageError(f"No rule was understood ({doubts}); say it in other words, or write rules as JSON.")

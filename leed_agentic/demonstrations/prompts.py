@@ -51,14 +51,14 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "alternatives_examples": ("alternatives",),
     "alternatives_group": ("alternatives",),
     "instructions": ("instructions",),
-    "brief": (),
+    "brief": ("--brief",),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""
 
 
 def uses(planning: str | None, name: str) -> bool:
     """Whether a way of planning uses a template."""
-    return not USED_BY[name] or planning in USED_BY[name] or all(planning not in ways for ways in USED_BY.values())
+    return planning in USED_BY[name] or all(planning not in ways for ways in USED_BY.values())
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,10 @@ class PromptSet:
             if file.exists() and file.read_text(encoding="utf-8") != text:
                 file = folder / f"{name}_{self.hashes[name][:8]}.md"
             write_text(file, text)
+
+    def save_one(self, run: Path, name: str) -> None:
+        """Keep the text of one template, likewise."""
+        write_text(run / PACKAGED / f"{name}.md", self.texts[name])
 
     def render(self, name: str, **values: object) -> str:
         """The template's text with its variables filled in; values are inserted as they are, never interpreted."""
