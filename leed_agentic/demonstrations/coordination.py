@@ -73,7 +73,7 @@ class FleetInTraffic:
         self._questions: list[Question] | None = None
         self.runs_before = 0
         self.noise_seeds = settings.noise_seeds or 0
-        self.loop = self._loop(self.noise_seeds)
+        self.loop = self.new_loop(self.noise_seeds)
         self.numbers = {trip.id: trip.agent for trip in scenario.agents}
 
     # -- driving -------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class FleetInTraffic:
         if self.settings.noise_seeds is None and best is not None and best.round.teleports:
             self.progress("the streets are near saturation: plans are judged in noise")
             self.runs_before, self.noise_seeds = self.loop.judge.runs, NOISE_SEEDS
-            self.loop = self._loop(NOISE_SEEDS)
+            self.loop = self.new_loop(NOISE_SEEDS)
             self.loop.begin()
             self._mend()
 
@@ -259,7 +259,8 @@ class FleetInTraffic:
         assert best is not None  # noqa: S101 - begin() has driven
         return best
 
-    def _loop(self, noise_seeds: int) -> Coordinator:
+    def new_loop(self, noise_seeds: int = 0) -> Coordinator:
+        """The loop from its beginning, nothing driven yet: what the same drives come to without a model."""
         settings = self.settings
         folder = Path(tempfile.mkdtemp(dir=self._folder.name))
         noisy: dict[str, Any] = {"noise": NOISY, "seeds": tuple(range(101, 101 + noise_seeds))} if noise_seeds else {}
