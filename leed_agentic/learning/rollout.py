@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.networks import Folding
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import Trajectory, drive
@@ -159,6 +160,59 @@ class Batch:
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean of values of shape (n, longest) over each agent's own decisions, shape (n,)."""
+        return (values * self.weights).sum(1)
+
+    def arrays(self) -> dict[str, Any]:
+        """For a checkpoint: everything by name, the rows one agent behind the other."""
+        return {"rows": np.concatenate(self.rows), **{name: getattr(self, name) for name in _TENSORS}}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, torch.Tensor], device: str) -> Batch:
+        """What `arrays` gave. Raises UsageError when something is missing or does not fit."""
+        try:
+            ends = np.cumsum(arrays["lengths"].numpy() + 1)[:-1]
+            rows = np.split(arrays["rows"].numpy(), ends)
+            return cls(rows, *(arrays[name].to(device) for name in _TENSORS))
+        except KeyError as error:
+            raise UsageError(f"The checkpoint does not fit: {error.args[0]} is missing.") from error
+
+
+_TENSORS = ("masks", "actions", "rewards", "lengths", "weights", "terminated")
+
+
+class Rollout:
+    """n agents' decisions of one or more episodes, those of the second behind those of the first.
+
+    Args:
+        parts: the episodes.
+    """
+
+    def __init__(self, parts: Sequence[Batch]) -> None:
+        self.parts = tuple(parts)
+        self.rows = [
+            np.concatenate(rows) if len(rows) > 1 else rows[0] for rows in zip(*(p.rows for p in parts), strict=True)
+        ]
+        self.masks, self.actions = (torch.cat([getattr(p, name) for p in parts], 1) for name in ("masks", "actions"))
+        total = torch.stack([p.lengths for p in parts]).sum(0).clamp(min=1)
+        self.weights = torch.cat([p.weights * (p.lengths / total)[:, None] for p in parts], 1)
+        """Weights of a mean over each agent's own decisions, shape (n, T) as the others."""
+        counts = [p.lengths.cpu().numpy() for p in parts]
+        self._counts = counts
+        self._first = np.cumsum([np.zeros_like(counts[0]), *(count + 1 for count in counts)], axis=0)
+
+    @property
+    def row_counts(self) -> np.ndarray:
+        """Rows per agent, shape (n,)."""
+        return np.array(self._first[-1])
+
+    def places(self, folding: Folding, with_last: bool = False) -> list[torch.Tensor]:
+        """Where each episode's decisions lie in a folding that begins with these rows; `with_last`: and its o_T."""
+        return [
+            folding.places(first, count + with_last) for first, count in zip(self._first, self._counts, strict=False)
+        ]
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """Mean of values of shape (n, T) over each agent's own decisions, shape (n,)."""
         return (values * self.weights).sum(1)
 
 

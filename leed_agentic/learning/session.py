@@ -16,7 +16,6 @@ import torch
 from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithm_class, with_options
-from leed_agentic.learning.networks import WEIGHTS
 from leed_agentic.learning.policy import Policy
 from leed_agentic.learning.rollout import RouteWorld
 from leed_agentic.learning.run import SUMMARY, read_run_file, summary_of, write_run_file
@@ -78,14 +77,16 @@ class Session:
         if not 0 <= agent < world.agents:
             raise UsageError(f"There is no agent {agent}; {self.folder} has agents 0 to {world.agents - 1}.")
         encoding, network = world.encoding(settings.learning), world.env.network
-        networks, fitting = algorithm.policy, ((world.agents, encoding.size), world.actions)
-        if networks is None or (tuple(networks.weight0.shape[:2]), networks.weight2.shape[2]) != fitting:
+        networks = algorithm.policy
+        each = networks.each() if networks is not None else []
+        fitting = (encoding.size, world.actions)
+        shapes = {(len(weights["weight0"]), len(weights["bias2"])) for weights in each}
+        if networks is None or len(each) != world.agents or shapes != {fitting}:
             raise UsageError(
                 f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
                 "observation alone; export a run of another one, such as leed or ippo."
             )
-        tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in WEIGHTS}
-        tensors = {name: array[0] if name.startswith("bias") else array for name, array in tensors.items()}
+        tensors = {name: np.ascontiguousarray(array) for name, array in each[agent].items()}
         trip = world.env.scenario.agents[agent]
         facts = {
             "map": network.name,

@@ -15,7 +15,7 @@ from torch import nn
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
-from leed_agentic.learning.networks import fitting, named_parameters, spread, with_identity
+from leed_agentic.learning.networks import fitting, named_parameters
 from leed_agentic.learning.objectives import NEVER
 from leed_agentic.settings import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
@@ -32,7 +32,9 @@ class QmixSettings(AlgorithmSettings):
         "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
     )
     team_reward: Literal["sum", "mean"] = Field("sum", description="What the agents' rewards of a joint step become.")
-    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared network sees.")
+    share_policy: bool = Field(True, description="One network of values for all agents, or one each.")
+    agent_id: bool = Field(True, description="Tell a shared network by a one-hot which agent it computes for.")
+    layer_norm: bool = Field(False, description="Layer norms behind both hidden layers.")
     double_q: bool = Field(True, description="The online network picks the action that the target network values.")
     mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
     hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
@@ -107,15 +109,14 @@ class Qmix(Algorithm):
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
         super().__init__(agents, actions, encoding, settings, seed)
         o, size = self.options, encoding.size
-        self.values = self.stacked(1, size + agents * o.agent_id, actions, last_gain=0.01)
+        self.values = self.for_agents(size, actions, last_gain=0.01)
         self.mixer = MonotonicMixer(agents, agents * (size + 1), o.mixing_embed, o.hypernet, self.start)
         self.learn_with({"values": self.values, **({"mixer": self.mixer} if o.mixer == "qmix" else {})})
-        self._targets = {name: copy.deepcopy(network) for name, network in self.networks.items()}
+        self._targets: dict[str, Any] = {name: copy.deepcopy(network) for name, network in self.networks.items()}
         self._replay = Replay(o.buffer)
         self._counts = torch.zeros(2, dtype=torch.int64)
         """Joint steps met and gradient steps made."""
-        self._copies = self.stacked(agents, size, actions, last_gain=0.01)
-        self.act_by(self._copies)
+        self.act_by(self.values)
         self._take_up_changes()
 
     # -- acting --------------------------------------------------------------------------------------------------------
@@ -128,7 +129,6 @@ class Qmix(Algorithm):
         """Act by the weights and by the share of random actions as they are now."""
         o, done = self.options, min(1.0, int(self._counts[0]) / self.options.epsilon_steps)
         self._epsilon = o.epsilon_start + done * (o.epsilon_end - o.epsilon_start)
-        spread(self.values, self._copies)
         self.actor.refresh()
 
     # -- learning ------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Qmix(Algorithm):
             steps = np.flatnonzero(~data.is_end)
             drawn = self.generator.choice(steps, size=min(o.steps, len(steps)), replace=False)
             loss = self.td_loss(data, drawn)
-            self.step(loss, [self.parameters], o.max_grad_norm)
+            self.step(loss, o.max_grad_norm, together=True)
             self._counts[1] += 1
             self._move_targets()
             losses.append(float(loss.detach()))
@@ -195,10 +195,10 @@ class Qmix(Algorithm):
             torch.from_numpy(x).to(device)
             for x in (data.masks[rows], data.actions[rows], views.now, views.following, data.decides[views.next_steps])
         )
-        inputs = with_identity(encoded, data.owner[rows], self.agents, self.options.agent_id)[None]
-        online = self.values(inputs)[0]
+        owner = data.owner[rows]
+        online = self.values.rows(encoded, owner)
         with torch.no_grad():
-            old = self._targets["values"](inputs)[0]
+            old = self._targets["values"].rows(encoded, owner)
             picks = (online if self.options.double_q else old).masked_fill(~masks, NEVER).argmax(1)
             best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
         return _Values(online.gather(1, actions[:, None])[:, 0][place], torch.where(decides, best, carried))
