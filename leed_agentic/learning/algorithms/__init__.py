@@ -47,7 +47,7 @@ class Algorithm(ABC):
     """Name of that group; the class's in small letters when empty."""
     metrics: ClassVar[Sequence[Metric]] = ()
     """Figures of `update` that the table of metrics lacks; without an entry a figure is a column all the same."""
-    uses_demonstrations: ClassVar[bool] = False
+    uses_demonstrations: bool = False
     """Whether the trainer asks a source of demonstrations."""
     policy: StackedNetworks | None = None
     """One network per agent whose outputs are the logits of its actions, if that is how it acts."""

@@ -226,7 +226,8 @@ class Ppo(Algorithm):
 
     def _shares(self, *weights: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
         """For each gradient step the weights of a mean over the decisions that it learns from."""
-        parts, steps = self.options.minibatches, []
+        parts = self.options.minibatches
+        steps: list[tuple[torch.Tensor, ...]] = []
         for _ in range(self.settings.epochs):
             steps += zip(*(split(w, parts, self.generator) for w in weights), strict=True)
         return steps
