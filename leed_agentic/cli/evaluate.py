@@ -19,6 +19,12 @@ def evaluate(
     demonstrations: Path | None = typer.Option(
         None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
     ),
+    held_out: int | None = typer.Option(
+        None, "--held-out", help="So many scenarios that training never drew, one episode each, in place of its own."
+    ),
+    first_seed: int | None = typer.Option(
+        None, "--first-seed", help="With --held-out: the first scenario's seed, counted up from; unset: the run's own."
+    ),
     trust: bool = typer.Option(
         False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
     ),
@@ -26,16 +32,27 @@ def evaluate(
 ) -> None:
     """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
-    The figures are also written to evaluation.json in the run folder; a later evaluation replaces them.
+    The figures are also written to evaluation.json in the run folder, of held-out scenarios to held-out.json; a later
+    evaluation replaces them.
     """
     from leed_agentic.errors import UsageError
     from leed_agentic.learning import evaluation
     from leed_agentic.learning.session import take_up
     from leed_agentic.runs.files import write_json
 
+    if first_seed is not None and held_out is None:
+        raise UsageError("--first-seed is the seed of held-out scenarios; say how many with --held-out.")
+    if held_out is not None and demonstrations:
+        raise UsageError("A plan is for one scenario; leave --demonstrations or --held-out out.")
     session = take_up(run, with_source=False, trust=trust)
     try:
         plan = None
+        if held_out is not None:
+            with err.status("evaluating") as status:
+                result = evaluation.evaluate_held_out(session, held_out, first_seed, deterministic, status.update)
+            print_json(result) if as_json else _show(result)
+            write_json(run / evaluation.HELD_OUT, result)
+            return
         if demonstrations:
             plan = evaluation.plan_of_file(demonstrations, session)
         else:
@@ -55,7 +72,7 @@ def evaluate(
 def _show(result: dict[str, Any]) -> None:
     out.print(
         f"{result['agents']} agents on {result['map']}, {result['algorithm']} trained for {result['trained_episodes']} "
-        f"episodes; episodes per driver: {result['episodes']}, seeds from {result['seeds'][0]} down",
+        f"episodes; {_what(result)}",
         markup=False,
         highlight=False,
     )
@@ -71,8 +88,25 @@ def _show(result: dict[str, Any]) -> None:
             markup=False,
             highlight=False,
         )
-    if not result["driver_noise"]:
+    if result["held_out"]:
+        for name, row in zip(names, result["drivers"], strict=True):
+            if row["reward_interval"]:
+                (low, high), (least, most) = row["reward_interval"], row["arrival_interval"]
+                out.print(
+                    f"{name:{width}} reward [{low:.1f}, {high:.1f}], arrived [{least:.0%}, {most:.0%}]",
+                    markup=False,
+                    highlight=False,
+                )
+        out.print("In brackets: Student's 95 % interval over scenarios.", markup=False, highlight=False)
+    elif not result["driver_noise"]:
         out.print("Without driver noise every episode is the same one for a driver that draws nothing: std 0.")
+
+
+def _what(result: dict[str, Any]) -> str:
+    seeds = result["seeds"]
+    if result["held_out"]:
+        return f"{len(seeds)} scenarios that training never drew, one episode each, from seed {seeds[0]} to {seeds[-1]}"
+    return f"episodes per driver: {len(seeds)}, seeds from {seeds[0]} down"
 
 
 def _name(row: dict[str, Any], agents: int) -> str:

@@ -14,10 +14,15 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import Folding
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, drive
 
 Choose = Callable[[int, np.ndarray, np.ndarray], int]
 """(agent, observation, action mask) -> action: `Algorithm.choose`."""
+
+
+SEED_STRIDE = 1_000_003
+"""Episode k of seed s resets the world with seed 1000003 s + k."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,21 @@ class World(Protocol):
 
 
 class RouteWorld:
-    """Route choice in SUMO."""
+    """Route choice in SUMO.
 
-    def __init__(self, env: RouteEnv) -> None:
+    Args:
+        draw: trips from a seed, for training on ever new ones; None: those that the environment was made for.
+        every: episodes for which drawn trips stay the same.
+    """
+
+    def __init__(self, env: RouteEnv, draw: Callable[[int], Scenario] | None = None, every: int = 1) -> None:
         self.env = env
+        self.scenario = env.scenario
+        """The first one."""
         self.agents = len(env.possible_agents)
         self.actions = env.network.max_successors
+        self._draw, self._every = draw, every
+        self._drawn: tuple[int, Scenario] | None = None
 
     def encoding(self, settings: LearningSettings) -> Encoding:
         size, numbers = self.env.observation_size, self.env.junction_columns
@@ -56,10 +70,23 @@ class RouteWorld:
         return Encoding(size, numbers, count, settings.encoding, settings.code_size, plain=not numbers)
 
     def episode(self, choose: Choose, seed: int) -> Driven:
-        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed=seed)
+        options = {"scenario": self._scenario_at(seed)} if self._draw else None
+        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed, options)
         counters = driven.counters
         counts = {"teleports": counters.teleports, "collisions": counters.collisions, "missed": counters.missed}
         return Driven(driven.trajectories, driven.seconds, counts)
+
+    def _scenario_at(self, seed: int) -> Scenario:
+        assert self._draw is not None  # noqa: S101 - asked only then
+        first = scenario_seed(seed, self._every)
+        if self._drawn is None or self._drawn[0] != first:
+            self._drawn = first, self._draw(first)
+        return self._drawn[1]
+
+
+def scenario_seed(seed: int, every: int) -> int:
+    """Seed of the trips of an episode: that of the first episode that has them."""
+    return seed - seed % SEED_STRIDE % every
 
 
 class ParallelWorld:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithm_class, with_options
 from leed_agentic.learning.policy import Policy
-from leed_agentic.learning.rollout import RouteWorld
+from leed_agentic.learning.rollout import SEED_STRIDE, RouteWorld
 from leed_agentic.learning.run import SUMMARY, read_run_file, summary_of, write_run_file
 from leed_agentic.learning.sources import MakeSource, check_source_name, sources
 from leed_agentic.learning.trainer import NoDemonstrationError, Trainer, one_thread
@@ -121,6 +121,11 @@ def check_learning(settings: Settings) -> Settings:
     learning = with_options(settings.learning)
     check_source_name(learning.source)
     dtw_methods.get(learning.dtw)
+    if learning.source == "file" and settings.scenario.redraw != "never":
+        raise UsageError(
+            "Source file holds demonstrations of one scenario, and scenario.redraw draws others; choose another source "
+            "than that, or leave scenario.redraw out."
+        )
     try:
         torch.zeros(1, device=learning.device).item()
     except (RuntimeError, AssertionError) as error:
@@ -132,13 +137,17 @@ def check_learning(settings: Settings) -> Settings:
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
-    """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
+    """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
+    drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
+    redraw = settings.scenario.redraw
+    draw = partial(scenario_for, network, settings)
     if scenario is None:
-        scenario = scenario_for(network, settings)
+        scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
-    return RouteWorld(RouteEnv(network, scenario, settings.environment))
+    env = RouteEnv(network, scenario, settings.environment)
+    return RouteWorld(env) if redraw == "never" else RouteWorld(env, draw, 1 if redraw == "episode" else redraw)
 
 
 def begin(
