@@ -141,22 +141,15 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
     drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
-    redraw = settings.scenario.redraw
+    # A demand of the user's own is the same trips every time.
+    redraw = "never" if settings.scenario.demand else settings.scenario.redraw
     draw = partial(scenario_for, network, settings)
     if scenario is None:
         scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
-<<<<<<< HEAD
-    if settings.scenario.redraw != "never" and not settings.scenario.demand:
-        every = 1 if settings.scenario.redraw == "episode" else settings.scenario.redraw
-        draw = partial(scenario_for, network, settings)
-        return RouteWorld(RouteEnv(network, draw, settings.environment, every, settings.seed))
-    return RouteWorld(RouteEnv(network, scenario, settings.environment))
-=======
     env = RouteEnv(network, scenario, settings.environment)
     return RouteWorld(env) if redraw == "never" else RouteWorld(env, draw, 1 if redraw == "episode" else redraw)
->>>>>>> refs/heads/fair
 
 
 def begin(
