@@ -1,4 +1,4 @@
-"""Options that several commands share: whose trips are driven, and on which streets."""
+"""Options that several commands share: whose trips are driven, on which streets, and what files may do."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ Fleet = typer.Option(
 )
 Background = typer.Option(None, "--background", help="A file of further vehicles, none an agent; may be given again.")
 Closures = typer.Option(None, "--closures", help="CSV of closed or slowed streets: street,begin,end,speed,known.")
+Trust = typer.Option(
+    False, "--trust", help="Let the files and folders given here name code to run, and a server that gets the key."
+)
 
 
 def demand_settings(

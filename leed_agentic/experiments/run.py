@@ -13,13 +13,12 @@ from typing import Any
 from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.models.providers import REPLAY
-from leed_agentic.registry import Registry, nearest
+from leed_agentic.registry import Registry, is_dotted, nearest
 from leed_agentic.settings import Settings, load_settings, read_yaml
 
 REFERENCE_EPISODES = 20
 """Of random driving, and of every other reference driver where there is driver noise."""
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _ASKS_NO_MODEL = ("none", "file", "logit", "shortest-path")
 _HOW_TO_REACH = {
     *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
@@ -61,7 +60,7 @@ def choose_arms(experiment: str, known: Sequence[Arm], words: Sequence[str]) -> 
 
 def is_elsewhere(word: str) -> bool:
     """Whether a word names an arm outside the experiment: a file or a dotted path."""
-    return word.endswith((".yaml", ".yml")) or _DOTTED.fullmatch(word) is not None
+    return word.endswith((".yaml", ".yml")) or is_dotted(word)
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

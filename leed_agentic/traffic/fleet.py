@@ -82,6 +82,8 @@ class Counters:
     collisions: int = 0
     missed: int = 0
     illegal_actions: int = 0
+    never_inserted: int = 0
+    """Agents for which their first street had no room until the episode was cut off."""
     closed_in: int = 0
     """Times that a vehicle was sent through a closed street because no open one led to its goal."""
 
@@ -165,6 +167,13 @@ class Fleet:
             return self.streets.path(vehicle.last.id, vehicle.trip.goal, self.now)[1]
         except UsageError:
             return vehicle.last.successors[0]
+
+    def waiting_to_depart(self) -> int:
+        """How many agents have been sent off and are not on the streets for want of room."""
+        departure = self.simulation.api.vehicle.getDeparture
+        under_way = [v for v in self.vehicles.values() if v.inserted and v.arrived_at is None]
+        # SUMO gives a large negative number to a vehicle that has not departed.
+        return sum(departure(vehicle.name) < 0 for vehicle in under_way)
 
     def whole_route(self, agent: int) -> list[str]:
         """Edge ids of the agent's choices and of what SUMO has behind them."""

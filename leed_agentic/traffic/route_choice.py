@@ -75,6 +75,8 @@ class RouteChoice:
         self._draw = scenario if callable(scenario) else None
         self._redraw_every = redraw_every
         self._begun = 0
+        self._reset = False
+        """Whether an episode has begun."""
         self._judged: Scenario | None = None
         self._chance = np.random.default_rng([seed, _CHANCE])
         self.scenario = scenario(seed) if callable(scenario) else scenario
@@ -111,6 +113,8 @@ class RouteChoice:
     # -- an episode ----------------------------------------------------------------------------------------------------
     def begin(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
         """Clear the streets and place the agents; the arguments are those of `RouteEnv.reset`."""
+        if self.simulation.api is None:
+            raise UsageError("This environment is closed; make a new RouteEnv.")
         options = options or {}
         scenario = options.get("scenario") or self._next_scenario(seed)
         if scenario is not self.scenario:
@@ -118,7 +122,9 @@ class RouteChoice:
         if seed is not None:
             self._chance = np.random.default_rng([seed, _CHANCE])
         self.simulation.reset(scenario, seed)
+        self._reset = True
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
+        self._too_long(scenario)
         self.deciding = self._asked(self.now)
         self.observed = {agent: self.observe(agent) for agent in self.under_way}
 
@@ -156,7 +162,6 @@ class RouteChoice:
         self.scenario = scenario
         self.max_steps = self.settings.max_steps or steps_needed(self.network, scenario, self.settings.step_seconds)
         """Steps until truncation."""
-        self._too_long(scenario)
         self.now = scenario.begin
         self.under_way = list(agents)
         self.arrived = []
@@ -184,8 +189,12 @@ class RouteChoice:
             Rewards of all agents under way, or where no time passed, of those that chose.
 
         Raises:
-            UsageError: an agent that must decide has no action.
+            UsageError: an agent that must decide has no action; there was no reset, or it is closed.
         """
+        if self.simulation.api is None:
+            raise UsageError("This environment is closed; make a new RouteEnv.")
+        if not self._reset:
+            raise UsageError("Call reset() before the first step().")
         chose, since = self.deciding, self.now
         left_before = dict(self._left)
         self.illegal = [agent for agent in chose if not self._apply(agent, actions)]
@@ -199,6 +208,7 @@ class RouteChoice:
             self.deciding = self._asked(self.now)
             gained = self._rewards(self.under_way, since, left_before)
         if self.now >= self.scenario.begin + self.max_steps * self.settings.step_seconds:
+            self.counters.never_inserted = self.fleet.waiting_to_depart()
             self.under_way, self.deciding = [], []
         elif self.arrived:
             self.under_way = [agent for agent in self.under_way if agent not in self.arrived]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import math
+import signal
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,13 +111,14 @@ class Simulation:
 
                 label = f"leed-{id(self)}"
                 binary = f"{sumo.SUMO_HOME}/bin/sumo"
-                traci.start([binary, *self._arguments()], label=label, stdout=None)
+                with _without_ctrl_c():
+                    traci.start([binary, *self._arguments()], label=label, stdout=None)
                 self.api = traci.getConnection(label)
         except (ImportError, OSError, RuntimeError) as error:
             raise UnavailableError(f"SUMO does not start ({error}); run `leed doctor`.") from error
         except Exception as error:
             # traci's and libsumo's errors share no base class of their own.
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UnavailableError(f"SUMO does not start: {error}; run `leed doctor`.") from error
             raise
         self._prepare()
@@ -137,7 +140,7 @@ class Simulation:
         try:
             self.api.load(self._arguments())
         except Exception as error:
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UsageError(f"SUMO refuses the vehicle types or closures: {error}.") from error
             raise
         self._shift = 0.0
@@ -184,11 +187,12 @@ class Simulation:
 
     def close(self) -> None:
         global _libsumo_owner
-        if self.api is not None:
-            self.api.close()
-            self.api = None
-            if self.settings.backend == "libsumo":
-                _libsumo_owner = None
+        api, self.api = self.api, None
+        if api is not None and self.settings.backend == "libsumo":
+            api.close()
+            _libsumo_owner = None
+        elif api is not None:
+            _end(api)
         self._folder.cleanup()
 
     # -- driving -------------------------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ class Simulation:
             self.api.route.add(name, list(route))
             self.api.vehicle.add(vehicle, name, typeID=kind, depart=str(self._shift + departure), **words)
         except Exception as error:
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UsageError(f"SUMO refuses vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
             raise
         self._vehicles.add(vehicle)
@@ -272,6 +276,33 @@ def libsumo_is_held() -> bool:
     return owner is not None and owner.api is not None
 
 
+def _end(connection: Any) -> None:
+    """Close a SUMO behind a socket. One that Ctrl-C cut off in mid-sentence does not understand the farewell."""
+    process = connection._process
+    try:
+        connection.close(wait=False)
+        process.wait(timeout=_FAREWELL)
+    except Exception:  # noqa: BLE001 - whatever its client makes of half an answer
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A program that is started in here does not hear Ctrl-C: whoever started it ends it. It is not lost here."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_TRACI_ERRORS = {"TraCIException", "FatalTraCIError"}
+_FAREWELL = 10.0
+"""Seconds that a SUMO has to end when it is told to."""
 _RAIL = (1, 2)
 """SUMO's TrafficLightType: rail signal, rail crossing; without trains they never change."""
 _ACTUATED = (3, 4, 5)

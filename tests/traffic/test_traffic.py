@@ -258,6 +258,8 @@ def test_many_agents_may_start_on_one_street(make):
     seconds = sorted(t.travel_seconds for t in episode.trajectories.values())
     # Waiting to be inserted counts: they come one after the other.
     assert seconds[-1] > seconds[0] + 30
+    env = make(Scenario("braunschweig", 0, crowd), max_steps=4)
+    assert 10 < drive(env, fastest_path).counters.never_inserted < 40
 
 
 @pytest.mark.parametrize(
