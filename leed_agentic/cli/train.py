@@ -15,7 +15,7 @@ from rich.text import Text
 
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
-from leed_agentic.cli.options import Trust
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.errors import LeedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ SPINNER = 4
 def train(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
     source: str | None = typer.Option(
         None, help="Of demonstrations: graph, file, logit, shortest-path, none or the dotted path of your own."
@@ -71,6 +75,7 @@ def train(
         "learning.q": q,
         "seed": seed,
         "learning.device": device,
+        **demand_settings(demand, fleet, background, closures, agents),
     }
     if resume and (out_folder or settings_file):
         raise UsageError("--resume takes folder and settings from the run; leave out --out and --settings.")

@@ -184,13 +184,15 @@ def demonstration_content(settings: Settings, *without: str) -> dict[str, Any]:
 
 def _run_content(settings: Settings) -> dict[str, Any]:
     """The world, how agents learn in it, and who demonstrates."""
-    from leed_agentic.learning.algorithms import algorithms
+    from leed_agentic.learning.algorithms import algorithm_class, options_of
 
     learning = settings.learning
-    others = set(algorithms.names()) - {learning.algorithm}
-    chosen = learning.model_dump(
-        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *others}
+    groups = set(learning.model_extra or {})
+    shared = learning.model_dump(
+        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *groups}
     )
+    options = options_of(algorithm_class(learning.algorithm), learning)
+    chosen = {**shared, "options": options.model_dump(mode="json", exclude_defaults=True)}
     content = {"world": world_content(settings), "learning": {"algorithm": learning.algorithm, **chosen}}
     if learning.source not in _ASKS_NO_MODEL:
         content |= {"model": model_content(settings), "demonstration": demonstration_content(settings)}

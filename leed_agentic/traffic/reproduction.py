@@ -54,14 +54,20 @@ def write_reproduction(
     words = [
         *options,
         *files_and_clock(
-            net, [folder / ROUTES], additional, begin=begin, end=end, seed=seed, teleport_seconds=teleport_seconds
+            net,
+            [folder / ROUTES],
+            additional,
+            begin=begin,
+            end=end,
+            seed=seed,
+            teleport_seconds=teleport_seconds,
+            # Beside the configuration, so that the folder can be moved.
+            name=lambda file: file.name,
         ),
         *outputs(),
         *("--no-step-log", "true", "--no-warnings", "true", "--gui-settings-file", VIEW),
     ]
-    # Beside the configuration, so that the folder can be moved.
-    home = f"{folder.absolute()}/"
-    write_config(folder / CONFIG, [word.replace(home, "") for word in words])
+    write_config(folder / CONFIG, words)
     write_text(folder / VIEW, _VIEW)
     return folder / CONFIG
 

@@ -63,7 +63,7 @@ class Simulation:
         if settings.reset == "fast" and not self.fast_reset:
             self.close()
             raise UsageError(
-                "The fast reset is not exact with driver noise, closures, rerouting vehicles, random places, or lights "
+                "The fast reset is not exact with driver noise, slowed streets, rerouting, random places, or lights "
                 f"of a common cycle above {LONGEST_CYCLE} s (here {self.cycle} s); set environment.reset=load."
             )
 
@@ -91,13 +91,13 @@ class Simulation:
             if self.settings.backend == "libsumo":
                 import libsumo
 
-                if _held():
+                if libsumo_is_held():
                     # An environment dropped by an error may only wait to be collected, held by the error's traceback.
                     gc.collect()
-                if _held():
+                if libsumo_is_held():
                     raise UsageError(
                         "libsumo holds one simulation per process: close() the other environment first, "
-                        "or set environment.backend=traci."
+                        "or set environment.backend=process."
                     )
                 if libsumo.isLoaded():
                     # Left behind by an environment that was dropped without close().
@@ -230,6 +230,25 @@ class Simulation:
             raise
         self._vehicles.add(vehicle)
 
+    def set_route(self, vehicle: str, route: Sequence[str]) -> bool:
+        """Send a vehicle on another way; it begins with the edge it is on, or inside a junction with the next.
+
+        Returns:
+            False where SUMO refuses it because of a closure: it also looks at the streets behind the vehicle.
+
+        Raises:
+            UsageError: SUMO refuses the route otherwise, with SUMO's own message.
+        """
+        try:
+            self.api.vehicle.setRoute(vehicle, list(route))
+            return True
+        except Exception as error:
+            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+                if self._scenario.closures and self._scenario.rerouting:
+                    return False
+                raise UsageError(f"SUMO refuses a route of vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
+            raise
+
     def advance(self, until: float) -> list[str]:
         """Step to `until` seconds; returns the vehicles that reached the end of their route."""
         self.api.simulationStep(self._shift + until)
@@ -251,7 +270,8 @@ def options_of(scenario: Scenario, settings: EnvironmentSettings) -> list[str]:
     ]
 
 
-def _held() -> bool:
+def libsumo_is_held() -> bool:
+    """Whether this process has an open simulation in libsumo, which can hold no second one."""
     owner = _libsumo_owner() if _libsumo_owner else None
     return owner is not None and owner.api is not None
 

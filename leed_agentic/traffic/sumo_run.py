@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ import numpy as np
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.markup import Stream
-from leed_agentic.roads.programs import run_program
+from leed_agentic.roads.programs import plain_name, run_program
 
 TRIPINFO = "tripinfo.xml"
 VEHICLE_ROUTES = "vehroutes.xml"
@@ -139,11 +139,17 @@ def files_and_clock(
     end: float,
     seed: int,
     teleport_seconds: float,
+    name: Callable[[Path], str] = lambda file: plain_name(file.absolute()),
 ) -> list[str]:
-    """Option and value by turns: all that decides how SUMO drives, but for further options of the caller's."""
+    """Option and value by turns: all that decides how SUMO drives, but for further options of the caller's.
+
+    Args:
+        name: what a file is called; its whole path, unless SUMO runs in its folder.
+    """
+    routes, additional = (",".join(map(name, files)) for files in (route_files, additional_files))
     return [
-        *("--net-file", str(net_file.absolute()), "--route-files", _joined(route_files)),
-        *(("--additional-files", _joined(additional_files)) if additional_files else ()),
+        *("--net-file", name(net_file), "--route-files", routes),
+        *(("--additional-files", additional) if additional else ()),
         *("--begin", f"{begin:.10g}", "--end", f"{end:.10g}", "--seed", str(seed), "--step-length", "1"),
         *("--time-to-teleport", f"{teleport_seconds:g}", "--collision.action", "warn", "--junction-taz", "true"),
         *("--xml-validation", "never"),
@@ -246,13 +252,6 @@ def edge_data_request(folder: Path, seconds: float) -> Path:
     request = f'<edgeData id="edges" freq="{seconds:g}" file="{EDGE_DATA}" excludeEmpty="true"/>'
     file.write_text(f"<additional>{request}</additional>\n", encoding="utf-8")
     return file
-
-
-def _joined(files: Iterable[Path]) -> str:
-    paths = [str(file.absolute()) for file in files]
-    if odd := [path for path in paths if "," in path]:
-        raise UsageError(f"SUMO separates files by commas, and {odd[0]} holds one; rename it.")
-    return ",".join(paths)
 
 
 @contextmanager
