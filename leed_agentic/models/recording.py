@@ -25,6 +25,7 @@ from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.roads.markup import chunks
+from leed_agentic.runs.files import check_there
 
 FORMAT = "leed-calls"
 VERSION = 1
@@ -118,6 +119,7 @@ class CallLog:
             self._stream.flush()
         except OSError as error:
             raise self._unwritable(error) from error
+        check_there(self._stream, self.file)
 
     def _unwritable(self, error: OSError) -> UnwritableError:
         return UnwritableError(f"Cannot write {self.file} ({error.strerror or error}); free some space and go on.")
