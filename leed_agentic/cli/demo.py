@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import typer
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
-from leed_agentic.errors import UsageError
+from leed_agentic.credentials import plain_address
+from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
@@ -25,6 +30,10 @@ Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any s
 def generate(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
@@ -37,8 +46,12 @@ def generate(
     max_cost: float | None = typer.Option(None, help="Cap on the cost, likewise; needs model.price_input and _output."),
     policy: Path | None = typer.Option(None, help="A training run; the critique compares with its agents."),
     out_folder: Path | None = typer.Option(None, "--out", help="Run folder; runs/<time>_<map>_<model>/ when unset."),
+    resume: Path | None = typer.Option(
+        None, "--resume", help="Go on with a run that was stopped; what it has asked is not asked again."
+    ),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = Assignments,
+    trust: bool = Trust,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
@@ -46,6 +59,8 @@ def generate(
     yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
+
+    A run that was stopped (Ctrl-C, a kill, a server that went away) goes on with --resume RUN.
 
     Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
@@ -62,38 +77,102 @@ def generate(
         "model.max_tokens": max_tokens,
         "model.max_cost": max_cost,
         "seed": seed,
+        **demand_settings(demand, fleet, background, closures, agents),
     }
-    from leed_agentic.demonstrations.replay import settings_for_run
-
+    if resume and (out_folder or settings_file or dry_run):
+        raise UsageError("--resume takes folder and settings from the run; leave out --out, --settings and --dry-run.")
+    if dry_run and review:
+        raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
     words = _brief(brief, given)
-    with err.status("reading settings") as status:
-        settings = settings_for_run(settings_file, assignments or (), given, wishes=words is not None)
-        _warn_of_unused_templates(settings)
-        if dry_run and review:
-            raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
-        if dry_run:
-            from leed_agentic.demonstrations.generate import write_prompts
+    stopped = Stopped(resume)
+    with stopped.told(), err.status("reading settings") as status:
 
-            summary = write_prompts(settings, out_folder, progress=lambda line: status.update(line))
+        def say(line: str) -> None:
+            stopped.check()
+            status.update(line)
+
+        from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
+        from leed_agentic.demonstrations.generate import generate as run
+        from leed_agentic.demonstrations.replay import settings_for_run
+        from leed_agentic.settings import given_settings
+
+        result = None
+        if resume:
+            settings = settings_of_run(resume, given_settings(assignments or (), given), trust)
+            result = finished(resume)
+        else:
+            settings = settings_for_run(settings_file, assignments or (), given, trust, wishes=words is not None)
+        stopped.address = settings.model.base_url
+        _warn_of_unused_templates(settings)
+        if dry_run:
+            summary = write_prompts(settings, out_folder, progress=say)
             print_json(summary) if as_json else _show_summary(summary)
             return
-        from leed_agentic.demonstrations.generate import generate as run
-
-        reviewer = Reviewer(status) if review else None
-        accept = RulesReviewer(status, review, yes)
-        result = run(
-            settings,
-            out_folder,
-            policy,
-            progress=lambda line: status.update(line),
-            reviewer=reviewer,
-            brief=words,
-            accept=accept,
-        )
+        if result is not None:
+            err.print(f"{resume} came to its end; this is its summary.", markup=False, highlight=False)
+        else:
+            result = run(
+                settings,
+                resume or out_folder,
+                policy,
+                progress=say,
+                reviewer=Reviewer(status) if review else None,
+                resume=resume is not None,
+                on_folder=stopped.began,
+                brief=words,
+                accept=RulesReviewer(status, review, yes),
+            )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
     traffic = result.summary["traffic"] or {"rules": []}
     if result.demonstrations.validity < 1.0 or not all(rule["met"] for rule in traffic["rules"]):
         raise typer.Exit(1)
+
+
+class Stopped:
+    """Says how to go on with a run that Ctrl-C or a server stops.
+
+    Args:
+        folder: of the run, where there is one already.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._interrupt = Interrupt()
+        self.address: str | None = None
+        """Of the server; it gets the key only where it is named on the call."""
+
+    def began(self, folder: Path) -> None:
+        """From now on there is something to go on with."""
+        self._folder = folder
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt when Ctrl-C was pressed."""
+        self._interrupt.check()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Around the run.
+
+        Raises:
+            StoppedError: Ctrl-C was pressed.
+        """
+        try:
+            with self._interrupt:
+                yield
+        except KeyboardInterrupt:
+            nothing = "Stopped before anything was asked; nothing is lost, start again."
+            raise StoppedError(f"Stopped; {self._how_on}" if self._folder else nothing) from None
+        except UnavailableError as error:
+            if self._folder and not isinstance(error, UnwritableError):
+                err.print(f"When that is mended, {self._how_on}", markup=False, highlight=False)
+            raise
+
+    @property
+    def _how_on(self) -> str:
+        words = ["leed", "demo", "generate", "--resume", str(self._folder)]
+        if self.address:
+            words += ["--base-url", plain_address(self.address)]
+        return f"go on, without asking again what was answered, with: {shlex.join(words)}"
 
 
 @app.command()
@@ -104,10 +183,12 @@ def show(
     """The essential table of a run, and where its map picture is."""
     import json
 
+    from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.demonstration import DemonstrationSet
 
     if not run.is_dir():
         raise UsageError(f"There is no folder {run}; give one that `leed demo generate` made.")
+    check_links(run)
     if (run / "run.json").is_file():
         raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")

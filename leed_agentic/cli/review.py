@@ -91,7 +91,7 @@ def _show(proposal: Proposal, parts: Parts, picture: Path) -> None:
         route = proposal.routes.get(trip.agent)
         figures = ["-", "-", "-"]
         if route is not None:
-            fastest = network.path_time(network.shortest_path(trip.start_edge, trip.destination))
+            fastest = network.path_time(network.shortest_path(trip.start_edge, trip.goal))
             ratio = network.path_time(route) / fastest
             figures = [str(len(route)), f"{network.path_length(route):.0f}", f"{ratio:.2f}"]
         found = proposal.findings.get(trip.agent, "none")

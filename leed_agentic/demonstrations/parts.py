@@ -19,6 +19,7 @@ from leed_agentic.demonstrations.state import Context
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.providers import STAND_IN
+from leed_agentic.models.recording import ReplyCache
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
@@ -145,7 +146,7 @@ def open_parts(
         UsageError: a wrong setting, name, map, model, key, recording, prompt or folder.
         UnavailableError: SUMO or the model cannot be used.
     """
-    settings = settings if settings.demonstration.planning else resolved(settings)
+    settings = settings if settings.demonstration.planning else resolved(settings, replayed=model is None)
     demonstration = settings.demonstration
     # Small and quick first: a slip in a name is told before a map is opened.
     feedbacks.get(demonstration.feedback)
@@ -159,7 +160,9 @@ def open_parts(
         made = folder() if callable(folder) else folder
         if caller is None:
             calls = made / "calls.jsonl" if made else None
-            caller = ModelCaller(settings.model, calls, made_with(settings, scenario), chat=model)
+            # What a run that was stopped has asked is on its record.
+            cache = ReplyCache(calls) if calls else None
+            caller = ModelCaller(settings.model, calls, made_with(settings, scenario), cache, model)
             closing.callback(caller.close)
         if env is None and drives:
             # Last: an error in the others then leaves no simulation open.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from leed_agentic.errors import LeedError
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory
+
+_COUNTED = ("calls", "input_tokens", "output_tokens", "seconds")
 
 
 class GraphSource:
@@ -39,6 +42,8 @@ class GraphSource:
     ) -> None:
         self.parts = open_parts(settings, env.network, env.scenario, folder=folder, env=env, progress=progress)
         self.triggers = 0
+        self._before = dict.fromkeys(_COUNTED, 0)
+        """Counts of earlier processes of the run."""
         self.stationarity = Stationarity()
         self._state = State()
 
@@ -55,6 +60,9 @@ class GraphSource:
             UsageError: the model cannot be asked at all: unknown, its request refused; asking again would not help.
             LeedError: the model gave no valid route at all, or is out of reach just now; the memory is kept.
         """
+        if env.scenario != self.parts.scenario:
+            # What was learned of other trips' routes says nothing of these.
+            self.parts, self._state = replace(self.parts, scenario=env.scenario), State()
         earlier = again(self._state)
         self._state = earlier
         context = Context(
@@ -87,9 +95,9 @@ class GraphSource:
 
     @property
     def usage(self) -> dict[str, float]:
-        """Counts so far: triggers, calls, tokens and seconds of the model."""
+        """Counts of this process: triggers, calls, tokens and seconds of the model."""
         usage = self.parts.caller.usage
-        counts = {name: getattr(usage, name) for name in ("calls", "input_tokens", "output_tokens", "seconds")}
+        counts = {name: getattr(usage, name) - self._before[name] for name in _COUNTED}
         return {"triggers": self.triggers, **counts}
 
     def report(self) -> dict[str, Any]:
@@ -117,15 +125,21 @@ class GraphSource:
         """The refinement memory as JSON, for checkpoints. It holds prompts and routes, never keys."""
         return {
             "triggers": self.triggers,
+            "scenario": self.parts.scenario.to_json(),
             "routes": {str(agent): list(route) for agent, route in self.best.routes.items()},
             "memory": self._state.get("memory", {}),
             "stationarity": self.stationarity.to_json(),
+            "recorded": self.parts.caller.recorded,
+            "usage": asdict(self.parts.caller.usage),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up the memory of a checkpoint; the routes are driven again to have their trajectories."""
         self.triggers = int(state["triggers"])
+        self.parts.caller.go_on(int(state["recorded"]), state["usage"])
+        self._before = {name: state["usage"][name] for name in _COUNTED}
         self.stationarity = Stationarity.from_json(state["stationarity"])
+        self.parts = replace(self.parts, scenario=Scenario.from_json(state["scenario"]))
         self._state = State(memory=dict(state["memory"]))
         if routes := {int(agent): list(route) for agent, route in state["routes"].items()}:
             with self.parts.simulation() as env:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ import torch
 from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithm_class, with_options
-from leed_agentic.learning.networks import WEIGHTS
 from leed_agentic.learning.policy import Policy
-from leed_agentic.learning.rollout import RouteWorld
+from leed_agentic.learning.rollout import SEED_STRIDE, RouteWorld
 from leed_agentic.learning.run import SUMMARY, read_run_file, summary_of, write_run_file
 from leed_agentic.learning.sources import MakeSource, check_source_name, sources
 from leed_agentic.learning.trainer import NoDemonstrationError, Trainer, one_thread
@@ -78,14 +78,16 @@ class Session:
         if not 0 <= agent < world.agents:
             raise UsageError(f"There is no agent {agent}; {self.folder} has agents 0 to {world.agents - 1}.")
         encoding, network = world.encoding(settings.learning), world.env.network
-        networks, fitting = algorithm.policy, ((world.agents, encoding.size), world.actions)
-        if networks is None or (tuple(networks.weight0.shape[:2]), networks.weight2.shape[2]) != fitting:
+        networks = algorithm.policy
+        each = networks.each() if networks is not None else []
+        fitting = (encoding.size, world.actions)
+        shapes = {(len(weights["weight0"]), len(weights["bias2"])) for weights in each}
+        if networks is None or len(each) != world.agents or shapes != {fitting}:
             raise UsageError(
                 f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
                 "observation alone; export a run of another one, such as leed or ippo."
             )
-        tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in WEIGHTS}
-        tensors = {name: array[0] if name.startswith("bias") else array for name, array in tensors.items()}
+        tensors = {name: np.ascontiguousarray(array) for name, array in each[agent].items()}
         trip = world.env.scenario.agents[agent]
         facts = {
             "map": network.name,
@@ -120,6 +122,11 @@ def check_learning(settings: Settings) -> Settings:
     learning = with_options(settings.learning)
     check_source_name(learning.source)
     dtw_methods.get(learning.dtw)
+    if learning.source == "file" and settings.scenario.redraw != "never":
+        raise UsageError(
+            "Source file holds demonstrations of one scenario, and scenario.redraw draws others; choose another source "
+            "than that, or leave scenario.redraw out."
+        )
     try:
         torch.zeros(1, device=learning.device).item()
     except (RuntimeError, AssertionError) as error:
@@ -131,13 +138,18 @@ def check_learning(settings: Settings) -> Settings:
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
-    """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
+    """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
+    drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
+    # A demand of the user's own is the same trips every time.
+    redraw = "never" if settings.scenario.demand else settings.scenario.redraw
+    draw = partial(scenario_for, network, settings)
     if scenario is None:
-        scenario = scenario_for(network, settings)
+        scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
-    return RouteWorld(RouteEnv(network, scenario, settings.environment))
+    env = RouteEnv(network, scenario, settings.environment)
+    return RouteWorld(env) if redraw == "never" else RouteWorld(env, draw, 1 if redraw == "episode" else redraw)
 
 
 def begin(
@@ -175,7 +187,7 @@ def take_up(
     Args:
         with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on,
             and other processes may train it meanwhile.
-        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_of`).
+        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_to_go_on`).
 
     Raises:
         UsageError: the folder or its checkpoint is not usable, or another process trains there.
@@ -256,6 +268,12 @@ class Run:
         rows = read_csv(self.folder / "metrics.csv")
         return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
 
+    def _repr_html_(self) -> str:
+        """The map and the summary, in a notebook."""
+        pairs = ((html.escape(name), html.escape(str(value))) for name, value in self.summary.items())
+        rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in pairs)
+        return f"{open_map(self.settings.map.name, self.settings.map)._repr_html_()}<table>{rows}</table>"
+
     def frame(self) -> Any:
         """The metrics as a pandas DataFrame. Raises UsageError when pandas is not installed."""
         try:
@@ -312,4 +330,4 @@ def train(
     folder = create_run_folder(Path(out) if out else None, settings.map.name, settings.learning.algorithm)
     with closing(begin(settings, folder, graph, watch)) as session:
         finish(session)
-    return load_run(folder)
+    return load_run(folder, trust=True)

@@ -120,7 +120,7 @@ class _Streets:
         queue = [(0.0, start)]
         while queue:
             so_far, edge = heapq.heappop(queue)
-            if self.end.get(edge) == goal or edge in last:
+            if edge in last or (not last and self.end.get(edge) == goal):
                 return _traced(edge, before)
             if so_far > best[edge]:
                 continue

@@ -23,7 +23,8 @@ _YES, _NO = {"", "yes", "true", "1"}, {"no", "false", "0"}
 class Closure:
     """Edges that nobody may enter from `begin` to `end`, in seconds, or only drive at `speed` metres per second.
 
-    Whoever knows of a closure plans around it until it is over; one that is not known is met when it begins.
+    Whoever knows of a closure plans around it until it is over; one that is not known is met when it begins. Who is on
+    the street then drives on.
     """
 
     edges: tuple[str, ...]
@@ -123,7 +124,7 @@ class OpenStreets:
         return any(not set(closure.edges).isdisjoint(route) for closure in shut)
 
     def closed(self, now: float) -> frozenset[str]:
-        """Edges that nobody may choose at `now`."""
+        """Edges that nobody may choose at `now`: those closed, and those known to be closed in AHEAD seconds."""
         if not self.closures:
             return frozenset()
         shut = [c for c in self.closures if c.speed is None and c.begin - AHEAD * c.known <= now < c.end]
