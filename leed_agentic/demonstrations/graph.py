@@ -199,6 +199,8 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
     going_on = state["round"] < state["refinements"] and not state["stopped"]
     judged.slow = fleet.asked() if going_on else []
+    if judged.slow and getattr(parts.planner, "whole_fleet", False):
+        judged.slow = list(state["fleet"])
     candidate = Best(driven["routes"], episode, judged)
     by_reward = objective_of(parts.settings) == "reward"
     best = candidate if not by_reward or candidate.rank >= state["best"].rank else state["best"]

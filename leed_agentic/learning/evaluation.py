@@ -211,6 +211,8 @@ def evaluate_run(
     progress: Callable[[str], Any] = lambda line: None,
     others: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
+    held_out: int | None = None,
+    first_seed: int | None = None,
 ) -> dict[str, Any]:
     """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
@@ -222,11 +224,15 @@ def evaluate_run(
         others: settings of the trips to drive where they are not the run's own, such as {"scenario.demand": FILE};
             entries without a value are left out.
         given: settings of the run named again, to vouch for them (see `settings_of`).
+        held_out: so many scenarios that training never drew, one episode each, in place of the run's own.
+        first_seed: of these; None: the run's own.
 
     Raises:
         UsageError: no such run, fewer than one episode, a plan of another scenario.
     """
     with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
+        if held_out is not None:
+            return evaluate_held_out(session, held_out, first_seed, deterministic, progress)
         changed = {name: value for name, value in (others or {}).items() if value}
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))

@@ -141,7 +141,8 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
     drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
-    redraw = settings.scenario.redraw
+    # A demand of the user's own is the same trips every time.
+    redraw = "never" if settings.scenario.demand else settings.scenario.redraw
     draw = partial(scenario_for, network, settings)
     if scenario is None:
         scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
