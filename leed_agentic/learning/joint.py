@@ -269,7 +269,7 @@ class Replay:
         rows = (np.split(x, ends) for x in (observations, masks, taken, stored["earned"], step))
         terminated = stored["terminated"].reshape(lengths.shape)
         for episode in zip(*rows, terminated, lengths, strict=True):
-            self._episodes.append(on_one_clock(*episode, self._clock))
+            self._episodes.append(on_one_clock(*episode, clock=self._clock))
 
 
 _STORED = ("observations", "masks", "actions", "earned", "step", "terminated")
