@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 from leed_agentic.errors import UsageError
 
 T = TypeVar("T")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+def is_dotted(name: object) -> bool:
+    """Whether it is a dotted path to somebody's own code: the one form that is ever imported."""
+    return isinstance(name, str) and _DOTTED.fullmatch(name) is not None
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -60,7 +67,7 @@ class Registry(Generic[T]):
         if name in self._places:
             module_name, _, attribute = self._places[name].rpartition(".")
             return cast(T, getattr(importlib.import_module(module_name), attribute))
-        if "." not in name:
+        if not is_dotted(name):
             raise UsageError(f"Unknown {self.kind} {name!r}: {nearest(name, self.names())}")
         module_name, _, attribute = name.rpartition(".")
         try:

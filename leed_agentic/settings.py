@@ -15,14 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from leed_agentic.credentials import keep_secret, plain_address, secret_fields, secrets_of, without_secret_fields
 from leed_agentic.errors import UsageError
+from leed_agentic.registry import is_dotted, nearest
 
 ENVIRONMENT_PREFIX = "LEED_"
 PAPER_STEPS = 200
 LONGEST_FILE = 1_000_000
 """Bytes of a settings file; all settings together need a hundredth."""
-
-
-_DOTTED_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 class Named:
@@ -34,7 +32,7 @@ Names = Annotated[tuple[str, ...], Named()]
 
 
 class _Group(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MapSettings(_Group):
@@ -96,7 +94,10 @@ class EnvironmentSettings(_Group):
     preset: Literal["paper"] | None = Field(
         None, description="paper: sets max_steps to the paper's 200 and score to sumo_travel_time, where not given."
     )
-    backend: Literal["libsumo", "traci"] = Field("libsumo", description="In-process library, or a socket (10x slower).")
+    backend: Literal["libsumo", "process", "traci"] = Field(
+        "libsumo",
+        description="SUMO in this process (one at a time), in a process of its own, or behind a socket (10x slower).",
+    )
     reset: Literal["auto", "fast", "load"] = Field(
         "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
     )
@@ -122,6 +123,10 @@ class EnvironmentSettings(_Group):
     time_penalty: float = Field(0.1, ge=0, description="Reward lost per simulated second on the way.")
     progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
     arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
+    arrived: Literal["leave", "keep"] = Field(
+        "leave",
+        description="keep: whoever arrived stays with its last observation, one action and reward 0; all end together.",
+    )
     mask_in_observation: bool = Field(False, description="Give {'observation', 'action_mask'} instead of an array.")
     driver_noise: float | None = Field(
         0.0,
@@ -220,8 +225,8 @@ class DemonstrationSettings(_Group):
 
     planning: Annotated[str | None, Named()] = Field(
         None,
-        description="fleet (one prompt for all), agent (one each), junction, or the dotted path of your own; unset: as "
-        "recorded, else fleet.",
+        description="fleet (one prompt for all), agent (one each), junction, alternatives, instructions, or the dotted "
+        "path of your own; unset: as recorded, else alternatives where there is traffic, else fleet.",
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
     prompts: Path | None = Field(
@@ -243,6 +248,37 @@ class DemonstrationSettings(_Group):
     )
     prompt_tokens: int = Field(
         16_000, ge=1, description="Most tokens of one prompt, by an estimate that is rather too large."
+    )
+    objective: Literal["fleet", "everybody", "reward"] | None = Field(
+        None,
+        description="What is best in the best plan: mean travel time of the fleet or of everybody, or mean reward; "
+        "unset: fleet where there is traffic (a demand, a background, 50 agents), else reward.",
+    )
+    max_detour: float | None = Field(
+        None, ge=1, description="In traffic no agent is sent on more than this many times its fastest way's seconds."
+    )
+    noise_seeds: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Drives in driver noise that judge each plan in traffic; 0: one calm drive; unset: 2 where the "
+        "best baseline jams, else 0.",
+    )
+    signals: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether street costs in traffic know the static lights; auto: where drives show that it pays.",
+    )
+    share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Of all vehicles, asked at most in the first refinement in traffic; it adapts.",
+    )
+    rules: Path | None = Field(
+        None, description="JSON file of rules that routes and drives are held to, by hand or as --brief wrote them."
+    )
+    questions: Literal["one", "group"] = Field(
+        "one", description="Alternatives: a question per agent, or one for several after the model has shown it can."
     )
     edge_names: Literal["ids", "aliases"] = Field(
         "ids", description="Streets and junctions in fleet and agent prompts by id, or as short aliases e17 and j5."
@@ -334,6 +370,16 @@ class Settings(_Group):
         """Dotted name and value of every setting that names code outside the package, by its dotted path."""
         return list(_code_in(self))
 
+    def vouched_for(self) -> dict[str, Any]:
+        """The code and the server that these settings name, as `settings_of` takes what a caller vouches for."""
+        found: dict[str, Any] = {"model.base_url": self.model.base_url}
+        for name, _ in self.code():
+            value: Any = self
+            for part in name.split("."):
+                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+            found[name] = value
+        return found
+
     def for_file(self) -> dict[str, Any]:
         """The tree as JSON, fit to be written: no secrets of the model's."""
         return {**self.model_dump(mode="json"), "model": self.model.for_file()}
@@ -346,14 +392,10 @@ def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
             yield from _code_in(value, f"{above}{name}.")
         elif isinstance(value, Mapping):
             # The settings of an algorithm: only it knows which of them are names.
-            yield from ((f"{above}{name}.{key}", v) for key, v in value.items() if _is_path(v))
+            yield from ((f"{above}{name}.{key}", v) for key, v in value.items() if is_dotted(v))
         elif field and any(isinstance(mark, Named) for mark in field.metadata):
             values = value if isinstance(value, tuple) else (value,)
-            yield from ((f"{above}{name}", v) for v in values if _is_path(v))
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and _DOTTED_PATH.fullmatch(value) is not None
+            yield from ((f"{above}{name}", v) for v in values if is_dotted(v))
 
 
 def load_settings(
@@ -362,6 +404,7 @@ def load_settings(
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
     trust: bool = False,
+    uses: str | None = None,
 ) -> Settings:
     """Settings from, in rising precedence: defaults, YAML file, LEED_ variables, `a.b=value` assignments, overrides.
 
@@ -369,16 +412,21 @@ def load_settings(
         overrides: dotted name to value; entries whose value is None are left out (an option that was not given).
         environment: variables such as LEED_MODEL__NAME=stand-in; the process's own when None.
         trust: whether the file may name code to import and a server that gets this machine's key.
+        uses: the one group that the caller uses: code that the file names elsewhere is nobody's concern. None: all.
 
     Raises:
         UsageError: unreadable file, unknown key or a value out of range; the message names the key.
     """
-    given = _given(assignments, overrides or {}, os.environ if environment is None else environment)
-    return settings_of(_from_file(file) if file else {}, str(file), given, trust)
+    given = given_settings(assignments, overrides or {}, os.environ if environment is None else environment)
+    return settings_of(_from_file(file) if file else {}, str(file), given, trust, uses)
 
 
 def settings_of(
-    tree: Mapping[str, Any], where: str, given: Mapping[str, Any] | None = None, trust: bool = False
+    tree: Mapping[str, Any],
+    where: str,
+    given: Mapping[str, Any] | None = None,
+    trust: bool = False,
+    uses: str | None = None,
 ) -> Settings:
     """Settings that lie in a file, which may come from anybody: it neither runs code nor sends a key by itself.
 
@@ -387,6 +435,7 @@ def settings_of(
         where: the file, for messages.
         given: dotted name to value, said by the user on this very call; goes before the file's.
         trust: whether the file may name code to import and a server that gets this machine's key.
+        uses: as for `load_settings`.
 
     Raises:
         UsageError: the file names code that the user has not named again, an unknown key, or a value out of range.
@@ -394,11 +443,12 @@ def settings_of(
     from_file = _validated(dict(tree), where)
     given = given or {}
     settings = from_file.changed(given)
-    known = [(name, path) for name, path in settings.code() if path in _listed(given.get(name))]
-    if (known or trust) and os.getcwd() not in sys.path:
+    code = [named for named in settings.code() if uses is None or named[0].startswith(f"{uses}.")]
+    known = [(name, path) for name, path in code if path in _listed(given.get(name))]
+    if known and os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own file lies.
         sys.path.append(os.getcwd())
-    unknown = [f"{name}={path}" for name, path in settings.code() if (name, path) not in known]
+    unknown = [f"{name}={path}" for name, path in code if (name, path) not in known]
     if unknown and not trust:
         raise UsageError(
             f"{where} names code to run ({', '.join(unknown)}): say --trust if you know it, or name it again with "
@@ -414,10 +464,18 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _given(assignments: Iterable[str], overrides: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the user says on this call, by dotted name."""
+def given_settings(
+    assignments: Iterable[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What the user says on this call, dotted name to value; the arguments are those of `load_settings`.
+
+    Raises:
+        UsageError: an assignment without '='.
+    """
     given: dict[str, Any] = {}
-    for name, text in sorted(environment.items()):
+    for name, text in sorted((environment or {}).items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             given[name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")] = _value(text)
     for assignment in assignments:
@@ -425,7 +483,7 @@ def _given(assignments: Iterable[str], overrides: Mapping[str, Any], environment
         if not equals:
             raise UsageError(f"-s {assignment!r} has no '='; write -s group.name=value, such as -s scenario.agents=5.")
         given[name.strip()] = _value(text)
-    return {**given, **{name: value for name, value in overrides.items() if value is not None}}
+    return {**given, **{name: value for name, value in (overrides or {}).items() if value is not None}}
 
 
 def _validated(tree: Mapping[str, Any], where: str = "") -> Settings:
@@ -488,8 +546,6 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
 
 
 def _one_sentence(error: ValidationError) -> str:
-    from leed_agentic.registry import nearest
-
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

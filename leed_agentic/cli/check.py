@@ -37,7 +37,7 @@ def check(
     from leed_agentic.roads.catalogue import open_map
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or (), {"map.name": map})
+    settings = load_settings(settings_file, assignments or (), {"map.name": map}, uses="map")
     with err.status("opening the map") as status:
         network = open_map(settings.map.name, settings.map, status.update)
         status.update(f"reading {file.name}")

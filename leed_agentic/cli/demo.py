@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import typer
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.review import Reviewer
-from leed_agentic.errors import UsageError
+from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
+from leed_agentic.cli.review import Reviewer, RulesReviewer
+from leed_agentic.credentials import plain_address
+from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
@@ -25,6 +30,10 @@ Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any s
 def generate(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
@@ -37,15 +46,23 @@ def generate(
     max_cost: float | None = typer.Option(None, help="Cap on the cost, likewise; needs model.price_input and _output."),
     policy: Path | None = typer.Option(None, help="A training run; the critique compares with its agents."),
     out_folder: Path | None = typer.Option(None, "--out", help="Run folder; runs/<time>_<map>_<model>/ when unset."),
+    resume: Path | None = typer.Option(
+        None, "--resume", help="Go on with a run that was stopped; what it has asked is not asked again."
+    ),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = Assignments,
+    trust: bool = Trust,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
+    brief: str | None = typer.Option(None, help="Wishes in words, a text file of them, or a .json file of rules."),
+    yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
 
-    Exit code 1: it ran, but not every agent has a valid route.
+    A run that was stopped (Ctrl-C, a kill, a server that went away) goes on with --resume RUN.
+
+    Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
     given = {
         "map.name": map,
@@ -60,27 +77,102 @@ def generate(
         "model.max_tokens": max_tokens,
         "model.max_cost": max_cost,
         "seed": seed,
+        **demand_settings(demand, fleet, background, closures, agents),
     }
-    from leed_agentic.demonstrations.replay import settings_for_run
+    if resume and (out_folder or settings_file or dry_run):
+        raise UsageError("--resume takes folder and settings from the run; leave out --out, --settings and --dry-run.")
+    if dry_run and review:
+        raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
+    words = _brief(brief, given)
+    stopped = Stopped(resume)
+    with stopped.told(), err.status("reading settings") as status:
 
-    with err.status("reading settings") as status:
-        settings = settings_for_run(settings_file, assignments or (), given)
+        def say(line: str) -> None:
+            stopped.check()
+            status.update(line)
+
+        from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
+        from leed_agentic.demonstrations.generate import generate as run
+        from leed_agentic.demonstrations.replay import settings_for_run
+        from leed_agentic.settings import given_settings
+
+        result = None
+        if resume:
+            settings = settings_of_run(resume, given_settings(assignments or (), given), trust)
+            result = finished(resume)
+        else:
+            settings = settings_for_run(settings_file, assignments or (), given, trust, wishes=words is not None)
+        stopped.address = settings.model.base_url
         _warn_of_unused_templates(settings)
-        if dry_run and review:
-            raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
         if dry_run:
-            from leed_agentic.demonstrations.generate import write_prompts
-
-            summary = write_prompts(settings, out_folder, progress=lambda line: status.update(line))
+            summary = write_prompts(settings, out_folder, progress=say)
             print_json(summary) if as_json else _show_summary(summary)
             return
-        from leed_agentic.demonstrations.generate import generate as run
-
-        reviewer = Reviewer(status) if review else None
-        result = run(settings, out_folder, policy, progress=lambda line: status.update(line), reviewer=reviewer)
+        if result is not None:
+            err.print(f"{resume} came to its end; this is its summary.", markup=False, highlight=False)
+        else:
+            result = run(
+                settings,
+                resume or out_folder,
+                policy,
+                progress=say,
+                reviewer=Reviewer(status) if review else None,
+                resume=resume is not None,
+                on_folder=stopped.began,
+                brief=words,
+                accept=RulesReviewer(status, review, yes),
+            )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
-    if result.demonstrations.validity < 1.0:
+    traffic = result.summary["traffic"] or {"rules": []}
+    if result.demonstrations.validity < 1.0 or not all(rule["met"] for rule in traffic["rules"]):
         raise typer.Exit(1)
+
+
+class Stopped:
+    """Says how to go on with a run that Ctrl-C or a server stops.
+
+    Args:
+        folder: of the run, where there is one already.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._interrupt = Interrupt()
+        self.address: str | None = None
+        """Of the server; it gets the key only where it is named on the call."""
+
+    def began(self, folder: Path) -> None:
+        """From now on there is something to go on with."""
+        self._folder = folder
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt when Ctrl-C was pressed."""
+        self._interrupt.check()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Around the run.
+
+        Raises:
+            StoppedError: Ctrl-C was pressed.
+        """
+        try:
+            with self._interrupt:
+                yield
+        except KeyboardInterrupt:
+            nothing = "Stopped before anything was asked; nothing is lost, start again."
+            raise StoppedError(f"Stopped; {self._how_on}" if self._folder else nothing) from None
+        except UnavailableError as error:
+            if self._folder and not isinstance(error, UnwritableError):
+                err.print(f"When that is mended, {self._how_on}", markup=False, highlight=False)
+            raise
+
+    @property
+    def _how_on(self) -> str:
+        words = ["leed", "demo", "generate", "--resume", str(self._folder)]
+        if self.address:
+            words += ["--base-url", plain_address(self.address)]
+        return f"go on, without asking again what was answered, with: {shlex.join(words)}"
 
 
 @app.command()
@@ -91,10 +183,12 @@ def show(
     """The essential table of a run, and where its map picture is."""
     import json
 
+    from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.demonstration import DemonstrationSet
 
     if not run.is_dir():
         raise UsageError(f"There is no folder {run}; give one that `leed demo generate` made.")
+    check_links(run)
     if (run / "run.json").is_file():
         raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")
@@ -103,6 +197,28 @@ def show(
     except (OSError, ValueError) as error:
         raise UsageError(f"{run} is not a finished run ({error}); give a folder of `leed demo generate`.") from error
     print_json(summary) if as_json else _show_run(run, demonstrations, summary)
+
+
+def _brief(brief: str | None, given: dict[str, Any]) -> str | None:
+    """The words; a file of rules becomes a setting."""
+    if brief is None:
+        return None
+    try:
+        is_file = Path(brief).is_file()
+    except OSError:
+        # Words that are too long for a file's name.
+        is_file = False
+    if not is_file:
+        if brief.endswith(".json"):
+            raise UsageError(f"There is no file {brief}; give rules as JSON, or wishes in words.")
+        return brief
+    if brief.endswith(".json"):
+        given["demonstration.rules"] = brief
+        return None
+    try:
+        return Path(brief).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the brief {brief} as UTF-8 text: {error}.") from error
 
 
 def _warn_of_unused_templates(settings: Any) -> None:
@@ -146,6 +262,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             "replayed" if summary.get("replayed_calls") else f"{r.input_tokens}/{r.output_tokens}",
         )
     out.print(table)
+    _show_traffic(demonstrations, summary.get("traffic"))
     if summary.get("stopped"):
         out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
     valid, agents = len(demonstrations.routes), summary["agents"]
@@ -163,6 +280,35 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
     out.print(f"Look at it: leed report {shlex.quote(str(folder))}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
+
+
+def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
+    """What the plans took beside the baselines, and what became of a person's rules."""
+    if not traffic:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    judged = f", judged by {traffic['noise_seeds']} drives in noise" if traffic["noise_seeds"] else ""
+    table = Table(title=f"Mean seconds from planned departure to arrival{judged}; {traffic['sumo_runs']} SUMO runs")
+    for column in ("plan", "fleet", "others", "asked", "moved", "not read", ""):
+        table.add_column(column, justify="left" if column in ("plan", "") else "right")
+    kept = "kept"
+    for name, seconds in traffic["baselines"].items():
+        table.add_row(name, f"{seconds:.1f}", "", "", "", "", kept if name == traffic["kept"] else "")
+    for r in demonstrations.rounds:
+        if r.fleet_time is not None and r.moved:
+            name = f"round {r.round}"
+            figures = (f"{r.fleet_time:.1f}", _number(r.others_time, 1), str(len(r.asked)), str(r.moved), str(r.unread))
+            table.add_row(name, *figures, kept if name == traffic["kept"] else "")
+    out.print(table)
+    if traffic.get("rules"):
+        rules = Table(title="Rules")
+        for column in ("rule", "met", "found"):
+            rules.add_column(column)
+        for rule in traffic["rules"]:
+            rules.add_row(Text(rule["rule"]), "yes" if rule["met"] else "no", Text(rule["found"]))
+        out.print(rules)
 
 
 def _cost(summary: dict[str, Any]) -> str:

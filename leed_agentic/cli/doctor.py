@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import out, print_json
+from leed_agentic.cli.options import Trust
 from leed_agentic.errors import LeedError, UnavailableError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 SUMO_VERSION = "1.28.0"
 SUMO_WHEELS = ("eclipse-sumo", "libsumo", "traci", "sumolib", "sumo-data")
+SUMO_MODULES = {"eclipse-sumo": "sumo", "libsumo": "libsumo", "traci": "traci", "sumolib": "sumolib"}
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
 SUMO_FIX = "pip install " + " ".join(f"{wheel}=={SUMO_VERSION}" for wheel in SUMO_WHEELS)
 # A broken or mismatched libsumo can take its process down with it, so it is tried in one of its own.
@@ -46,6 +48,7 @@ def doctor(
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting."),
+    trust: bool = Trust,
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Check Python, SUMO, maps, the model and its key, and the run folder. Exit code 3: something is missing.
@@ -54,7 +57,8 @@ def doctor(
     """
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or (), {"model.name": model, "model.base_url": base_url})
+    given = {"model.name": model, "model.base_url": base_url}
+    settings = load_settings(settings_file, assignments or (), given, trust=trust, uses="model")
     checks = []
     for check in diagnose(settings):
         checks.append(check)
@@ -69,7 +73,7 @@ def doctor(
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Every check in turn; none stops the others."""
     yield check_python(sys.version_info[:2])
-    yield check_wheels(_installed_wheels())
+    yield check_wheels(_installed_wheels(), _foreign_modules())
     yield _guarded("libsumo", lambda: check_libsumo(settings), SUMO_FIX)
     yield _guarded("maps", lambda: check_maps(settings), "install leed-agentic again")
     yield check_key(settings)
@@ -84,8 +88,16 @@ def check_python(version: tuple[int, int]) -> Check:
     return Check("python", ok, f"Python {shown} at {sys.executable}", None if ok else f"use Python {wanted}")
 
 
-def check_wheels(found: dict[str, str | None]) -> Check:
-    """One version of all SUMO wheels, and the one this package is made for: a mix crashes or simulates two SUMOs."""
+def check_wheels(found: dict[str, str | None], foreign: dict[str, str] | None = None) -> Check:
+    """One version of all SUMO wheels, and the one this package is made for: a mix crashes or simulates two SUMOs.
+
+    Args:
+        foreign: modules that would be imported from elsewhere than their wheel, and the file there.
+    """
+    if foreign:
+        module, file = next(iter(foreign.items()))
+        detail = f"{module} is imported from {file}, not from its wheel"
+        return Check("sumo", False, detail, f"take {Path(file).parent.parent} off PYTHONPATH, or call from elsewhere")
     if set(found.values()) == {SUMO_VERSION}:
         return Check("sumo", True, f"SUMO {SUMO_VERSION}, all {len(found)} wheels")
     wrong = [f"{wheel} {version or 'missing'}" for wheel, version in found.items() if version != SUMO_VERSION]
@@ -171,6 +183,22 @@ def _installed_wheels() -> dict[str, str | None]:
             found[wheel] = version(wheel)
         except PackageNotFoundError:
             found[wheel] = None
+    return found
+
+
+def _foreign_modules() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, distribution
+    from importlib.util import find_spec
+
+    found = {}
+    for wheel, module in SUMO_MODULES.items():
+        try:
+            home = Path(str(distribution(wheel).locate_file(module))).resolve()
+            spec = find_spec(module)
+        except (PackageNotFoundError, ImportError, ValueError):
+            continue
+        if spec is not None and spec.origin and not Path(spec.origin).resolve().is_relative_to(home):
+            found[module] = spec.origin
     return found
 
 

@@ -61,6 +61,7 @@ def drive(
     not arrive counts to the end.
     """
     from leed_agentic.errors import UsageError
+    from leed_agentic.roads.markup import check_markup
     from leed_agentic.runs.folder import create_run_folder
     from leed_agentic.settings import load_settings
     from leed_agentic.traffic.baselines import Task
@@ -68,7 +69,7 @@ def drive(
     from leed_agentic.traffic.drives import drive_all, fleet_ids, route_file, temporary_folder
     from leed_agentic.traffic.trip_files import TripFile
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     names = names or list(USUAL)
     if os.getcwd() not in sys.path:
         # An installed command does not look into the folder it is run in, where a user's own baseline lies.
@@ -87,6 +88,7 @@ def drive(
             net_file, files, window = _suite(suite, settings, work, window)
         else:
             net_file, files = _files(names, demand, map_name, settings)
+            check_markup(net_file, "a SUMO network", "build it again with `leed map build` or netconvert")
         trips = TripFile.gather(files, net_file, work / "demand", noise)
         first = int(trips.first) if window[0] is None else window[0]
         last = trips.last + AFTER_LAST if window[1] is None else window[1]
@@ -133,12 +135,9 @@ def _files(
     """Net and demand, from the first run folder where they are not given."""
     from leed_agentic.errors import UsageError
     from leed_agentic.roads.catalogue import NET_ENDINGS, open_map
-    from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.reproduction import ROUTES
 
     run = next((Path(name) for name in names if Path(name).is_dir()), None)
-    if run is not None:
-        check_links(run)
     if not demand:
         if run is None:
             raise UsageError("Say who drives: --demand with a file of SUMO trips, --suite, or a run folder.")

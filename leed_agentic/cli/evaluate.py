@@ -8,6 +8,8 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
+from leed_agentic.errors import UsageError
 
 
 def evaluate(
@@ -19,54 +21,58 @@ def evaluate(
     demonstrations: Path | None = typer.Option(
         None, help="The demonstrations.json to drive as the plan; unset: those the run ended with."
     ),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     held_out: int | None = typer.Option(
         None, "--held-out", help="So many scenarios that training never drew, one episode each, in place of its own."
     ),
     first_seed: int | None = typer.Option(
         None, "--first-seed", help="With --held-out: the first scenario's seed, counted up from; unset: the run's own."
     ),
-    trust: bool = typer.Option(
-        False, "--trust", help="Let the run's settings name code to run, such as an algorithm of your own."
+    trust: bool = Trust,
+    assignments: list[str] | None = typer.Option(
+        None, "-s", "--set", metavar="KEY=VALUE", help="A setting of the run named again, to vouch for it."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """Drive a run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
-    The figures are also written to evaluation.json in the run folder, of held-out scenarios to held-out.json; a later
-    evaluation replaces them.
+    With --demand they drive other trips than they learned on, of as many agents. The figures are also written to
+    evaluation.json in the run folder, of held-out scenarios to held-out.json; a later evaluation replaces them.
     """
-    from leed_agentic.errors import UsageError
-    from leed_agentic.learning import evaluation
-    from leed_agentic.learning.session import take_up
+    from leed_agentic.learning.evaluation import FILE, HELD_OUT, evaluate_run
     from leed_agentic.runs.files import write_json
+    from leed_agentic.settings import given_settings
 
     if first_seed is not None and held_out is None:
         raise UsageError("--first-seed is the seed of held-out scenarios; say how many with --held-out.")
-    if held_out is not None and demonstrations:
-        raise UsageError("A plan is for one scenario; leave --demonstrations or --held-out out.")
-    session = take_up(run, with_source=False, trust=trust)
-    try:
-        plan = None
-        if held_out is not None:
-            with err.status("evaluating") as status:
-                result = evaluation.evaluate_held_out(session, held_out, first_seed, deterministic, status.update)
-            print_json(result) if as_json else _show(result)
-            write_json(run / evaluation.HELD_OUT, result)
-            return
-        if demonstrations:
-            plan = evaluation.plan_of_file(demonstrations, session)
+    if held_out is not None and (demonstrations or demand):
+        raise UsageError("A plan or a demand is one scenario; leave it or --held-out out.")
+
+    def note(line: str) -> None:
+        if line.startswith("No row"):
+            err.print(line, markup=False, highlight=False)
         else:
-            try:
-                plan = evaluation.plan_of_run(session)
-            except UsageError as error:
-                err.print(f"No row for the plan: {error}", markup=False, highlight=False)
-        with err.status("evaluating") as status:
-            result = evaluation.evaluate(session, episodes, deterministic, plan, status.update)
-    finally:
-        session.close()
+            status.update(line)
+
+    with err.status("evaluating") as status:
+        result = evaluate_run(
+            run,
+            episodes,
+            deterministic,
+            demonstrations,
+            trust,
+            note,
+            demand_settings(demand, fleet, background, closures),
+            given_settings(assignments or ()),
+            held_out,
+            first_seed,
+        )
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)
-    write_json(run / evaluation.FILE, result)
+    write_json(run / (FILE if held_out is None else HELD_OUT), result)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -132,7 +132,9 @@ def report(
     """
     from leed_agentic.experiments.report import rewrite
     from leed_agentic.experiments.table2 import Table2
+    from leed_agentic.runs.folder import check_links
 
+    check_links(folder)
     files = Table2().rewrite(folder) if (folder / "prompts.csv").is_file() else rewrite(folder)
     if as_json:
         print_json({"files": [str(file) for file in files]})

@@ -29,7 +29,7 @@ def list_maps(
     from leed_agentic.roads.catalogue import cache_folder, map_entries
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     entries = map_entries(settings)
     if as_json:
         print_json({"cache": str(cache_folder(settings)), "maps": [vars(entry) for entry in entries]})
@@ -55,7 +55,7 @@ def show(
     from leed_agentic.roads.picture import draw_map
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     with err.status("opening the map") as status:
         network = open_map(name, settings, status.update)
         picture = picture or Path(f"{network.name}.png")
@@ -80,7 +80,7 @@ def build(
     from leed_agentic.roads.definition import parse_box
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     net_file = built_map_file(name, settings)
     box = parse_box(bbox) if bbox else None
     with err.status(f"building {name}"):
@@ -101,7 +101,7 @@ def download(
     from leed_agentic.roads.catalogue import download_map
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or ()).map
+    settings = load_settings(settings_file, assignments or (), uses="map").map
     with err.status(f"opening {name}") as status:
         network = download_map(name, settings, status.update, again)
     _report(network, as_json)

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Trust
 
 app = typer.Typer(no_args_is_help=True, help="Models: which can be asked, where their keys come from, do they answer.")
 
@@ -23,6 +24,7 @@ def list_models(
     base_url: str | None = BaseUrl,
     settings_file: Path | None = SettingsFile,
     assignments: list[str] | None = Assignments,
+    trust: bool = Trust,
     as_json: bool = AsJson,
 ) -> None:
     """The configured model with its address, key, prices and caps, then every provider that is known. Calls nothing."""
@@ -33,7 +35,7 @@ def list_models(
     from leed_agentic.settings import load_settings
 
     given = {"model.name": model, "model.base_url": base_url}
-    settings = load_settings(settings_file, assignments or (), given).model
+    settings = load_settings(settings_file, assignments or (), given, trust=trust, uses="model").model
     configured: dict[str, Any] = {
         "model": settings.name,
         "base_url": plain_address(settings.base_url) if settings.base_url else None,
@@ -68,6 +70,7 @@ def ping(
     base_url: str | None = BaseUrl,
     settings_file: Path | None = SettingsFile,
     assignments: list[str] | None = Assignments,
+    trust: bool = Trust,
     as_json: bool = AsJson,
 ) -> None:
     """Ask one question of a few tokens. Exit code 3: the model cannot be reached or refuses the key."""
@@ -79,7 +82,8 @@ def ping(
     from leed_agentic.models.providers import key_source
     from leed_agentic.settings import load_settings
 
-    settings = load_settings(settings_file, assignments or (), {"model.name": name, "model.base_url": base_url}).model
+    given = {"model.name": name, "model.base_url": base_url}
+    settings = load_settings(settings_file, assignments or (), given, trust=trust, uses="model").model
     shown = {
         "model": name,
         "base_url": plain_address(settings.base_url) if settings.base_url else None,

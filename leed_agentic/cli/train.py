@@ -15,6 +15,7 @@ from rich.text import Text
 
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.errors import LeedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ SPINNER = 4
 def train(
     map: str | None = typer.Option(None, "--map", help="A named map, a .net.xml(.gz) or an .osm(.xml)(.gz) file."),
     agents: int | None = typer.Option(None, help="Number of agents."),
+    demand: list[Path] | None = Demand,
+    fleet: str | None = Fleet,
+    background: list[Path] | None = Background,
+    closures: Path | None = Closures,
     algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
     source: str | None = typer.Option(
         None, help="Of demonstrations: graph, file, logit, shortest-path, none or the dotted path of your own."
@@ -50,11 +55,7 @@ def train(
     resume: Path | None = typer.Option(None, "--resume", help="Go on with a run from its last checkpoint."),
     settings_file: Path | None = typer.Option(None, "--settings", help="A YAML file of settings."),
     assignments: list[str] | None = Assignments,
-    trust: bool = typer.Option(
-        False,
-        "--trust",
-        help="Let the file of --settings, or the run, name code to run and a server that gets the key.",
-    ),
+    trust: bool = Trust,
     live_page: bool = typer.Option(False, "--live", help="Serve a page on this machine that follows the training."),
     live_port: int = typer.Option(0, "--live-port", min=0, max=65535, help="Its port; 0: one that is free."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
@@ -74,10 +75,10 @@ def train(
         "learning.q": q,
         "seed": seed,
         "learning.device": device,
+        **demand_settings(demand, fleet, background, closures, agents),
     }
-    refused = [name for name, value in given.items() if value is not None]
-    if resume and (refused or out_folder or settings_file or assignments):
-        raise UsageError("--resume takes every setting from the run; leave the other options out.")
+    if resume and (out_folder or settings_file):
+        raise UsageError("--resume takes folder and settings from the run; leave out --out and --settings.")
 
     live, folder = LiveView(), resume
     made_here = not resume and not (out_folder and out_folder.exists())
@@ -85,10 +86,11 @@ def train(
         with Interrupt() as interrupt:
             from leed_agentic.learning.run import finished_summary
             from leed_agentic.runs.folder import create_run_folder
-            from leed_agentic.settings import load_settings
+            from leed_agentic.settings import given_settings, load_settings
 
+            words = given_settings(assignments or (), given)
             settings = None if resume else load_settings(settings_file, assignments or (), given, trust=trust)
-            result = finished_summary(resume) if resume else None
+            result = finished_summary(resume, words, trust) if resume else None
             if result is not None:
                 done = f"{resume} has trained all its {result['episodes']} episodes; this is its summary."
                 err.print(done, markup=False, highlight=False)
@@ -96,7 +98,7 @@ def train(
                 interrupt.check()
                 if settings is not None:
                     folder = create_run_folder(out_folder, settings.map.name, settings.learning.algorithm)
-                result = _trained(settings, folder, trust, live, interrupt, live_port if live_page else None)
+                result = _trained(settings, folder, words, trust, live, interrupt, live_port if live_page else None)
     except KeyboardInterrupt:
         raise StoppedError(_how_to_go_on(folder)) from None
     finally:
@@ -118,6 +120,7 @@ def train(
 def _trained(
     settings: Settings | None,
     folder: Path | None,
+    words: Mapping[str, Any],
     trust: bool,
     live: LiveView,
     interrupt: Interrupt,
@@ -126,6 +129,7 @@ def _trained(
     """Train in `folder`, from the start with these settings or on from its last checkpoint; returns the summary.
 
     Args:
+        words: settings that the call names; a run that goes on is told to stay as it is by them.
         port: of the live page; None: no page.
     """
     from leed_agentic.demonstrations.source import GraphSource
@@ -143,7 +147,7 @@ def _trained(
 
     graph = partial(GraphSource, progress=note)
     if settings is None:
-        session = take_up(folder, graph, watch, trust=trust)
+        session = take_up(folder, graph, watch, given=words, trust=trust)
     else:
         session = begin(for_training(settings), folder, graph, watch)
     page = None
@@ -164,10 +168,17 @@ def _trained(
 
 
 def _how_to_go_on(folder: Path | None) -> str:
+    from leed_agentic.runs.files import read_json
+
     if folder is None or not (folder / "run.json").is_file():
         return "Stopped before the training began; nothing is lost, start again."
     done = max((int(p.name) for p in (folder / "checkpoints").glob("[0-9]*")), default=0)
-    return f"Stopped; go on from episode {done} with: leed train --resume {shlex.quote(str(folder))}"
+    words = ["leed", "train", "--resume", str(folder)]
+    with suppress(LeedError, AttributeError, KeyError):
+        if address := read_json(folder / "run.json", "a training run")["settings"]["model"].get("base_url"):
+            # A server gets the key only where it is named on the call.
+            words += ["--base-url", address]
+    return f"Stopped; go on from episode {done} with: {shlex.join(words)}"
 
 
 class LiveView:

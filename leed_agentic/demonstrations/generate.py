@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,17 @@ from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved
 from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
+from leed_agentic.demonstrations.rules import Reading, Rules, read_brief
+from leed_agentic.demonstrations.rules.brief import rules_json
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
+from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.roads.picture import draw_map
-from leed_agentic.runs.files import write_json, write_text
-from leed_agentic.runs.folder import create_run_folder
+from leed_agentic.roads.picture import draw_map, image_html
+from leed_agentic.runs.files import read_json, write_json, write_text
+from leed_agentic.runs.folder import check_links, create_run_folder
+from leed_agentic.runs.lock import alone
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.run_files import write_sumo_run
@@ -35,7 +39,14 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.language_models import BaseChatModel
 
+SETTINGS = "settings.json"
+AGENTS = "agents_trajectories.json"
+"""How the agents of `policy` drove, whose trajectories the critique compares with."""
 Line = Callable[[str], Any]
+Accept = Callable[[Reading], bool]
+"""Asks a person whether the fleet is to drive by the rules that a brief came to."""
+RULES = "rules.json"
+TRAFFIC = "traffic.json"
 Reviewer = Callable[[Proposal, Parts, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""
 
@@ -49,15 +60,24 @@ class Generated:
     summary: dict[str, Any]
     """The object that --json prints."""
 
+    def _repr_html_(self) -> str:
+        """The routes on the map, in a notebook."""
+        title = f"{len(self.demonstrations.routes)} routes on {self.summary['map']}"
+        return image_html(self.folder / "routes.png", title)
+
 
 def generate(
     settings: Settings,
-    out: Path | None = None,
+    out: str | Path | None = None,
     policy: Path | None = None,
     progress: Line = lambda line: None,
     reviewer: Reviewer | None = None,
     model: BaseChatModel | None = None,
     callbacks: Sequence[BaseCallbackHandler] = (),
+    resume: bool = False,
+    on_folder: Callable[[Path], Any] = lambda folder: None,
+    brief: str | None = None,
+    accept: Accept | None = None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -69,37 +89,74 @@ def generate(
         reviewer: asks a person before routes are driven; None: nobody is asked.
         model: any LangChain chat model, to ask in place of the one that the settings name.
         callbacks: LangChain handlers that see every step, besides those that the settings name.
+        resume: `out` is a run that was stopped, with these settings (see `settings_of_run`): what it has asked is on
+            its record, and only the rest is asked.
+        on_folder: called with the run folder as soon as there is one.
+        brief: a person's wishes in words, which the model turns into rules.
+        accept: is shown what was understood and says whether the fleet is to drive by it; None: it is.
 
     Raises:
-        UsageError: a wrong setting, map, model, recording, prompt or folder.
+        UsageError: a wrong setting, map, model, recording, prompt or folder, another process writes there, or wishes
+            that were not understood, not accepted, or cannot be.
         UnavailableError: SUMO or the model cannot be used.
     """
     started = time.perf_counter()
-    settings = resolved(settings)
+    out, settings = Path(out) if out else None, resolved(settings, replayed=model is None, wishes=brief is not None)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
+    if resume and out and policy is None and (out / AGENTS).is_file():
+        policy = out / AGENTS
     trajectories = own_trajectories(policy, scenario) if policy else None
     folder, made_here = Path(), not (out and out.exists())
 
     def make_folder() -> Path:
         nonlocal folder
-        folder = create_run_folder(out, network.name, type(model).__name__ if model else settings.model.name)
+        name = type(model).__name__ if model else settings.model.name
+        folder = out if resume and out else create_run_folder(out, network.name, name)
+        if resume:
+            # Before its record is read: whoever writes there would be cut off.
+            opened.enter_context(alone(folder))
         progress(f"writing to {folder}")
         return folder
 
-    try:
-        parts = open_parts(settings, network, scenario, folder=make_folder, model=model, progress=progress)
-    except LeedError:
-        if made_here and folder != Path():
-            # A wrong model, key or recording leaves nothing behind.
-            with suppress(OSError):
-                folder.rmdir()
-        raise
+    with ExitStack() as opened:
+        try:
+            parts = open_parts(settings, network, scenario, folder=make_folder, model=model, progress=progress)
+        except LeedError:
+            if made_here and folder != Path():
+                # A wrong model, key or recording leaves nothing behind.
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+        opened.callback(parts.close)
+        if not resume:
+            opened.enter_context(alone(folder))
+        on_folder(folder)
+        if brief is not None:
+            _follow(parts, brief, accept)
+        return _run(parts, folder, trajectories, reviewer, callbacks, started)
+
+
+def _run(
+    parts: Parts,
+    folder: Path,
+    trajectories: dict[int, Trajectory] | None,
+    reviewer: Reviewer | None,
+    callbacks: Sequence[BaseCallbackHandler],
+    started: float,
+) -> Generated:
     ask = _with_picture(reviewer, parts, folder / "routes.png") if reviewer else None
     problem: BaseException | None = None
     state = State()
     try:
-        write_json(folder / "settings.json", settings.for_file())
+        if trajectories is not None:
+            # With it the folder holds everything that decides what is asked.
+            save_trajectories(folder / AGENTS, trajectories, parts.scenario.to_json())
+        if not (folder / SETTINGS).is_file():
+            # That of a run that goes on stays: this call may vouch for less than the first one did.
+            write_json(folder / SETTINGS, parts.settings.for_file())
+        if parts.rules is not None:
+            write_json(folder / RULES, rules_json(parts.rules.rules))
         for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
@@ -113,8 +170,54 @@ def generate(
     return result
 
 
+def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
+    """Put a brief's rules in force, after those of the settings. Raises UsageError as `generate`."""
+    parts.progress("reading the brief")
+    reading = read_brief(brief, parts.caller, parts.prompts)
+    if parts.folder is not None:
+        parts.prompts.save_one(parts.folder, "brief")
+    if not reading.rules:
+        doubts = "; ".join(reading.not_understood[:5])
+        raise UsageError(f"No rule was understood ({doubts}); say it in other words, or write rules as JSON.")
+    given = parts.rules.rules if parts.rules is not None else ()
+    # What cannot be is said before anybody is asked.
+    parts.rules = Rules((*given, *reading.rules), parts.network, parts.scenario)
+    if accept is not None and not accept(reading):
+        raise UsageError(
+            "The rules were not accepted; nothing was driven. Say it in other words, or write them as JSON."
+        )
+
+
+def settings_of_run(folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False) -> Settings:
+    """The settings of a run that goes on; the words of the call may confirm them, not change them.
+
+    Raises:
+        UsageError: the folder is no such run, a link leaves it, or as `settings_to_go_on`.
+    """
+    check_links(folder)
+    file = folder / SETTINGS
+    if not file.is_file():
+        raise UsageError(
+            f"{folder} holds no settings.json: nothing was asked there yet; generate again without --resume."
+        )
+    tree = read_json(file, "the settings of a run of `leed demo generate`")
+    return settings_to_go_on(tree, str(file), given, trust)
+
+
+def finished(folder: Path) -> Generated | None:
+    """What a run gave that came to its end; None when there is something left to ask."""
+    if not (folder / "summary.json").is_file():
+        return None
+    summary = read_json(folder / "summary.json", "the summary of a run")
+    if summary.get("stopped"):
+        return None
+    return Generated(folder, DemonstrationSet.load(folder / "demonstrations.json"), summary)
+
+
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
     """The agents' latest trajectories of a training run. Raises UsageError when they do not fit or are damaged."""
+    if policy.is_dir():
+        check_links(policy)
     file = policy / "trajectories.json" if policy.is_dir() else policy
     trajectories, made_in = load_trajectories(file)
     if Scenario.from_json(made_in) != scenario:
@@ -181,7 +284,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
         "run": str(folder),
     }
     write_json(folder / "summary.json", {**summary, "characters_per_prompt": characters})
-    write_json(folder / "settings.json", settings.for_file())
+    write_json(folder / SETTINGS, settings.for_file())
     return summary
 
 
@@ -202,19 +305,29 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
 
 
 def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> Generated:
-    best, usage = state.get("best", Best()), parts.caller.usage
+    best = state.get("best", Best())
     demonstrations = DemonstrationSet(
         parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
     )
     if state.get("reviewed"):
         demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
     demonstrations.save(folder / "demonstrations.json")
+    if state.get("traffic") and parts.fleet is not None:
+        write_json(folder / TRAFFIC, parts.fleet.record())
     driven = best.episode.driven if best.episode else None
     write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    summary = {
+    summary = run_summary(parts, folder, state, seconds, stopped)
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)
+
+
+def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
+    """What summary.json holds."""
+    usage = parts.caller.usage
+    return {
         **summary_of(state, parts),
         "cost": parts.caller.cost,
         "price_as_of": parts.settings.model.price_as_of,
@@ -225,5 +338,3 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
         "stopped": stopped,
         "run": str(folder),
     }
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)

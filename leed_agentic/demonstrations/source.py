@@ -21,6 +21,8 @@ from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory
 
+_COUNTED = ("calls", "input_tokens", "output_tokens", "seconds")
+
 
 class GraphSource:
     """Demonstrations from the graph. Its memory goes on from trigger to trigger: d <- d with {tau^a, tau^e}.
@@ -40,6 +42,8 @@ class GraphSource:
     ) -> None:
         self.parts = open_parts(settings, env.network, env.scenario, folder=folder, env=env, progress=progress)
         self.triggers = 0
+        self._before = dict.fromkeys(_COUNTED, 0)
+        """Counts of earlier processes of the run."""
         self.stationarity = Stationarity()
         self._state = State()
 
@@ -91,9 +95,9 @@ class GraphSource:
 
     @property
     def usage(self) -> dict[str, float]:
-        """Counts so far: triggers, calls, tokens and seconds of the model."""
+        """Counts of this process: triggers, calls, tokens and seconds of the model."""
         usage = self.parts.caller.usage
-        counts = {name: getattr(usage, name) for name in ("calls", "input_tokens", "output_tokens", "seconds")}
+        counts = {name: getattr(usage, name) - self._before[name] for name in _COUNTED}
         return {"triggers": self.triggers, **counts}
 
     def report(self) -> dict[str, Any]:
@@ -125,11 +129,15 @@ class GraphSource:
             "routes": {str(agent): list(route) for agent, route in self.best.routes.items()},
             "memory": self._state.get("memory", {}),
             "stationarity": self.stationarity.to_json(),
+            "recorded": self.parts.caller.recorded,
+            "usage": asdict(self.parts.caller.usage),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take up the memory of a checkpoint; the routes are driven again to have their trajectories."""
         self.triggers = int(state["triggers"])
+        self.parts.caller.go_on(int(state["recorded"]), state["usage"])
+        self._before = {name: state["usage"][name] for name in _COUNTED}
         self.stationarity = Stationarity.from_json(state["stationarity"])
         self.parts = replace(self.parts, scenario=Scenario.from_json(state["scenario"]))
         self._state = State(memory=dict(state["memory"]))

@@ -20,6 +20,7 @@ Kind = Literal[
     "unexpected_agent",
     "duplicate_agent",
     "unreadable",
+    "rule",
 ]
 MAX_FINDINGS = 4
 """Per agent. A route that goes wrong early is wrong all the way; the first findings are what a planner can act on."""
@@ -102,7 +103,7 @@ def unexpected_agents(names: Sequence[str]) -> Finding:
 def trimmed(network: RoadNetwork, trip: AgentTrip, route: Sequence[str]) -> list[str]:
     """The route up to and including its first edge that ends at the destination."""
     for position, edge in enumerate(route):
-        if network.has_edge(edge) and network.edge(edge).to_junction == trip.destination:
+        if network.has_edge(edge) and trip.ends_at(network.edge(edge)):
             return list(route[: position + 1])
     return list(route)
 
@@ -128,7 +129,7 @@ def route_findings(
         message = f"Agent {agent}: the route begins with {_shown(route[0])}, but it must begin with {trip.start_edge}."
         findings.append(Finding(agent, "wrong_start", message, route[0], 0))
     findings += path_findings(network, agent, route)
-    if network.has_edge(route[-1]) and network.edge(route[-1]).to_junction != trip.destination:
+    if network.has_edge(route[-1]) and not trip.ends_at(network.edge(route[-1])):
         findings.append(_short_of_goal(network, trip, route[-1], len(route) - 1))
     return findings
 
@@ -165,7 +166,7 @@ def _unknown(network: RoadNetwork, agent: int, edge: str, before: str | None, po
 
 def _short_of_goal(network: RoadNetwork, trip: AgentTrip, last: str, position: int) -> Finding:
     left = float(network.distances_to(trip.destination)[network.edge(last).index])
-    ends = ", ".join(edge.id for edge in network.edges if edge.to_junction == trip.destination)
+    ends = ", ".join(edge.id for edge in network.edges if trip.ends_at(edge))
     message = (
         f"Agent {trip.agent}: the route stops at {last}, {left:.0f} m of road before junction {trip.destination}; "
         f"go on until one of the edges that end there: {ends}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,19 @@ from leed_agentic.models.recording import RecordMode
 from leed_agentic.registry import nearest
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.folder import check_links
 from leed_agentic.settings import Settings, load_settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import load_trajectories
 
+_log = logging.getLogger(__name__)
+
 AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
+SCENARIO = ("map", "agents")
+"""Axes that change the scenarios; what differs on the others is compared on the same ones."""
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
+FIGURES_VERSION = 2
+"""Of what a trial leaves; trials of another are made again, from their recorded calls."""
 _CAPS = {"max_calls", "max_tokens", "max_cost"}
 
 
@@ -48,13 +56,17 @@ class Wanted:
     feedbacks: tuple[str, ...] = ()
     rounds: tuple[int, ...] = ()
     """Numbers of refinements after which to measure; empty: none, and as many as the settings allow."""
-    trials: int = 10
+    trials: int = 30
+    samples: int = 1
+    """Replies drawn per scenario."""
     policies: tuple[Path, ...] = ()
     """Training runs; each is compared with in the trial whose scenario is its own."""
     base_url: str | None = None
     """For the models that name no address."""
     record: str = "auto"
     assignments: tuple[str, ...] = ()
+    trust: bool = False
+    """Whether settings files may name code to run and servers that get the key."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +79,21 @@ class Combination:
     """Of the first trial."""
     prompts: PromptSet
 
-    def of(self, seed: int) -> Settings:
-        """The settings of the trial with this seed."""
-        return self.settings.model_copy(update={"seed": seed})
+    @property
+    def arm(self) -> tuple[str, ...]:
+        """What is compared with others."""
+        return tuple(self.labels[axis] for axis in AXES if axis not in SCENARIO)
+
+    @property
+    def place(self) -> str:
+        """What its scenarios have in common."""
+        return ", ".join([self.labels["map"], f"{self.labels['agents']} agents"])
+
+    def of(self, seed: int, sample: int = 0) -> Settings:
+        """The settings of the trial with this seed of the scenario; each further sample is drawn with another sampling
+        seed."""
+        settings = self.settings.model_copy(update={"seed": seed})
+        return settings.changed({"model.seed": (settings.model.seed or 0) + sample}) if sample else settings
 
     def __str__(self) -> str:
         return ", ".join(self.labels.values())
@@ -83,21 +107,32 @@ class Comparison:
     rounds: tuple[int, ...]
     seeds: Sequence[int]
     record: RecordMode
+    samples: int = 1
     policies: Mapping[str, Path] = field(default_factory=dict)
     """World (`_world`) to the training run that knows it."""
 
     def tasks(self) -> list[Task]:
         """Trials first, so that all combinations have their first result early."""
-        return [self.task(combination, seed) for seed in self.seeds for combination in self.combinations]
+        return [
+            self.task(combination, seed, sample)
+            for seed in self.seeds
+            for sample in range(self.samples)
+            for combination in self.combinations
+        ]
 
-    def task(self, combination: Combination, seed: int) -> Task:
+    def tasks_of(self, combination: Combination, seed: int) -> list[Task]:
+        """The samples of one scenario."""
+        return [self.task(combination, seed, sample) for sample in range(self.samples)]
+
+    def task(self, combination: Combination, seed: int, sample: int = 0) -> Task:
         """The trial of a combination with this seed. Equal folders are the same trial."""
-        settings = combination.of(seed)
+        settings = combination.of(seed, sample)
         policy = self.policies.get(_world(settings))
         model = model_content(settings)
         asked = {name: value for name, value in model.items() if name not in _CAPS}
         content = {
             "version": __version__,
+            "figures": FIGURES_VERSION,
             "model": model,
             "demonstration": demonstration_content(settings, "rounds", "prompts"),
             "templates": combination.prompts.hashes,
@@ -114,7 +149,8 @@ class Comparison:
             "twins": f"*_{twins}_*",
             "policy": str(policy) if policy else None,
         }
-        return Task(f"{combination}, seed {seed}", f"{words}_{twins}_{digest(content)}", REFINEMENT, settings, extras)
+        label = f"{combination}, seed {seed}" + (f", sample {sample}" if self.samples > 1 else "")
+        return Task(label, f"{words}_{twins}_{digest(content)}", REFINEMENT, settings, extras)
 
 
 def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: None) -> Comparison:
@@ -127,7 +163,7 @@ def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: No
     _check_words(wanted)
     models = _models(wanted)
     combinations = [
-        combination for label, file, settings in models for combination in _combinations(wanted, label, file, settings)
+        combination for label, _, settings in models for combination in _combinations(wanted, label, settings)
     ]
     base = models[0][2]
     rounds = wanted.rounds or tuple(sorted({0, base.demonstration.rounds}))
@@ -135,11 +171,23 @@ def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: No
     note("opening the maps")
     worlds = _worlds(combinations, seeds)
     policies = dict(_matched(policy, worlds) for policy in wanted.policies)
+    if wanted.samples > 1:
+        still = sorted({label for label, _, s in models if s.model.temperature == 0 and s.model.name != STAND_IN})
+        if still:
+            _log.warning(
+                "--samples draws much the same replies from %s at temperature 0; set -s model.temperature=0.7.",
+                ", ".join(still),
+            )
     record: Any = wanted.record
     if record != "only":
         for _, _, settings in models:
             ModelCaller(settings.model, None, {}).close()
-    return Comparison(combinations, rounds, seeds, record, policies)
+    arms = {combination.arm for combination in combinations}
+    if len(arms) > 1 and len(worlds) < 2:
+        raise UsageError(
+            "One scenario cannot tell two apart: give --trials 2 or more (30 as a rule), or compare one thing alone."
+        )
+    return Comparison(combinations, rounds, seeds, record, wanted.samples, policies)
 
 
 def _check_words(wanted: Wanted) -> None:
@@ -160,6 +208,8 @@ def _check_words(wanted: Wanted) -> None:
             raise UsageError(f"{option} names {twice} twice; name each once.")
     if wanted.trials < 1:
         raise UsageError(f"--trials must be 1 or more, not {wanted.trials}.")
+    if wanted.samples < 1:
+        raise UsageError(f"--samples must be 1 or more, not {wanted.samples}.")
     if any(later <= before for before, later in itertools.pairwise(wanted.rounds)) or min(wanted.rounds, default=0) < 0:
         raise UsageError(f"--rounds must rise from 0 or more, such as 0,5,10, not {','.join(map(str, wanted.rounds))}.")
     if wanted.record not in get_args(RecordMode):
@@ -179,7 +229,11 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
         name, address = (split[1], split[2]) if split else (word, None)
         given = {"model.name": None if file else name, "model.base_url": address}
         given["demonstration.rounds"] = wanted.rounds[-1] if wanted.rounds else None
-        settings = load_settings(file, wanted.assignments, given)
+        settings = load_settings(file, wanted.assignments, given, trust=wanted.trust)
+        if file and settings.model.base_url == wanted.base_url:
+            # Named again on this call.
+            given["model.base_url"] = wanted.base_url
+            settings = load_settings(file, wanted.assignments, given, trust=wanted.trust)
         if not settings.model.base_url and settings.model.name != STAND_IN:
             settings = settings.changed({"model.base_url": wanted.base_url})
         if settings.model.name == REPLAY:
@@ -201,7 +255,7 @@ def _models(wanted: Wanted) -> list[tuple[str, Path | None, Settings]]:
     return named
 
 
-def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) -> Iterator[Combination]:
+def _combinations(wanted: Wanted, label: str, own: Settings) -> Iterator[Combination]:
     """Those of one model; an axis that is not named has the value of the model's own settings."""
     demonstration = own.demonstration
     for words, planning, place, agents, feedback in itertools.product(
@@ -212,15 +266,13 @@ def _combinations(wanted: Wanted, label: str, file: Path | None, own: Settings) 
         wanted.feedbacks or (demonstration.feedback,),
     ):
         chosen = {
-            "model.name": own.model.name,
-            "model.base_url": own.model.base_url,
             "demonstration.prompts": template_folder(Path(words)),
             "demonstration.planning": planning,
             "demonstration.feedback": feedback,
             "map.name": place,
             "scenario.agents": agents,
         }
-        settings = load_settings(file, wanted.assignments, chosen)
+        settings = own.changed(chosen)
         where = Path(place).name.split(".")[0] if "/" in place else place
         labels = dict(zip(AXES, (label, words, planning, where, str(agents), feedback), strict=True))
         yield Combination(labels, settings, PromptSet.load(settings.demonstration.prompts))
@@ -267,4 +319,6 @@ def _matched(policy: Path, worlds: Mapping[str, Scenario]) -> tuple[str, Path]:
 
 
 def _trajectories(policy: Path) -> Path:
+    if policy.is_dir():
+        check_links(policy)
     return policy / "trajectories.json" if policy.is_dir() else policy

@@ -13,13 +13,12 @@ from typing import Any
 from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.models.providers import REPLAY
-from leed_agentic.registry import Registry, nearest
+from leed_agentic.registry import Registry, is_dotted, nearest
 from leed_agentic.settings import Settings, load_settings, read_yaml
 
 REFERENCE_EPISODES = 20
 """Of random driving, and of every other reference driver where there is driver noise."""
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _ASKS_NO_MODEL = ("none", "file", "logit", "shortest-path")
 _HOW_TO_REACH = {
     *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
@@ -61,7 +60,7 @@ def choose_arms(experiment: str, known: Sequence[Arm], words: Sequence[str]) -> 
 
 def is_elsewhere(word: str) -> bool:
     """Whether a word names an arm outside the experiment: a file or a dotted path."""
-    return word.endswith((".yaml", ".yml")) or _DOTTED.fullmatch(word) is not None
+    return word.endswith((".yaml", ".yml")) or is_dotted(word)
 
 
 def leaves(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
@@ -187,13 +186,15 @@ def demonstration_content(settings: Settings, *without: str) -> dict[str, Any]:
 
 def _run_content(settings: Settings) -> dict[str, Any]:
     """The world, how agents learn in it, and who demonstrates."""
-    from leed_agentic.learning.algorithms import algorithms
+    from leed_agentic.learning.algorithms import algorithm_class, options_of
 
     learning = settings.learning
-    others = set(algorithms.names()) - {learning.algorithm}
-    chosen = learning.model_dump(
-        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *others}
+    groups = set(learning.model_extra or {})
+    shared = learning.model_dump(
+        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *groups}
     )
+    options = options_of(algorithm_class(learning.algorithm), learning)
+    chosen = {**shared, "options": options.model_dump(mode="json", exclude_defaults=True)}
     content = {"world": world_content(settings), "learning": {"algorithm": learning.algorithm, **chosen}}
     if learning.source not in _ASKS_NO_MODEL:
         content |= {"model": model_content(settings), "demonstration": demonstration_content(settings)}

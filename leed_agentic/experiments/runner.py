@@ -15,6 +15,7 @@ from leed_agentic.experiments.backends import backends
 from leed_agentic.experiments.experiment import Listed, Outcome
 from leed_agentic.experiments.run import Request
 from leed_agentic.experiments.task import Failure, Task, merged
+from leed_agentic.runs.lock import alone
 
 RUNS = "runs"
 """Folder beside the reports that all experiments share."""
@@ -86,6 +87,21 @@ def run_experiment(
     status("asking the models whether they answer")
     check_models(waiting)
     status(f"{len(waiting)} to make of {len(tasks)}")
+    with alone(out_folder):
+        return _performed(members, tasks, parent, out_folder, jobs, backend, command, on_progress, status)
+
+
+def _performed(
+    members: Sequence[tuple[Any, Request]],
+    tasks: Sequence[Task],
+    parent: Path,
+    out_folder: Path,
+    jobs: int,
+    backend: str,
+    command: str,
+    on_progress: Callable[[Progress], Any],
+    status: Callable[[str], Any],
+) -> Finished:
     failures = perform(tasks, parent, jobs, backend, on_progress, ends=OF_EVERYBODY)
     failed = {folder: failure.problem for folder, failure in failures.items()}
     status("writing the report")
@@ -96,7 +112,7 @@ def run_experiment(
             outcomes[member.name] = outcome
     if not outcomes:
         raise next(iter(failures.values())).error("No arm is complete; the first failure: ")
-    return Finished(tasks, outcomes, failed)
+    return Finished(list(tasks), outcomes, failed)
 
 
 def perform(

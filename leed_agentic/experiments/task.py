@@ -94,7 +94,7 @@ class Task:
         folder = parent / self.folder
         if self.work != "train" or not (folder / "run.json").is_file():
             return
-        read_run_file(folder, trust=True)
+        read_run_file(folder, self.settings.vouched_for())
         made, here = read_versions(folder).get("leed-agentic"), package_versions()["leed-agentic"]
         if made != here:
             raise UsageError(

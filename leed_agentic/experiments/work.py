@@ -58,7 +58,7 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     if (not tests or test.is_file()) and (not extras.get("plan") or plan.is_file()):
         return
     # From the checkpoint, as `leed evaluate` does it: a run that was finished earlier gives the same figures.
-    session = take_up(folder, with_source=False, given=vouched_for(settings))
+    session = take_up(folder, with_source=False, given=settings.vouched_for())
     try:
         env = session.world.env
         if tests:
@@ -82,7 +82,7 @@ def _train(settings: Settings, folder: Path) -> None:
     from leed_agentic.learning.trainer import NoDemonstrationError
 
     if checkpoints(folder / "checkpoints"):
-        session = take_up(folder, GraphSource, given=vouched_for(settings))
+        session = take_up(folder, GraphSource, given=settings.vouched_for())
     else:
         session = begin(settings, folder, GraphSource)
     try:
@@ -95,11 +95,6 @@ def _train(settings: Settings, folder: Path) -> None:
     finally:
         session.close()
     write_json(folder / SUMMARY, result)
-
-
-def vouched_for(settings: Settings) -> dict[str, Any]:
-    """The code and the server that a task names: its run folder may name them too, and no others."""
-    return {**dict(settings.code()), "model.base_url": settings.model.base_url}
 
 
 def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from scipy.stats import t as student
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.rollout import SEED_STRIDE, scenario_seed
-from leed_agentic.learning.session import Session
+from leed_agentic.learning.session import Session, take_up
 from leed_agentic.learning.sources import load_routes
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
@@ -199,6 +200,51 @@ def _evaluated(
         "drivers": list(rows),
         "versions": package_versions(),
     }
+
+
+def evaluate_run(
+    run: str | Path,
+    episodes: int = 20,
+    deterministic: bool = False,
+    demonstrations: Path | None = None,
+    trust: bool = False,
+    progress: Callable[[str], Any] = lambda line: None,
+    others: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    held_out: int | None = None,
+    first_seed: int | None = None,
+) -> dict[str, Any]:
+    """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
+
+    Args:
+        run: a folder of `leed train` or `train`.
+        deterministic: take each policy's likeliest action in place of drawing one.
+        demonstrations: the demonstrations.json to drive as the plan; None: those the run ended with.
+        trust: whether the run's settings may name code of yours.
+        others: settings of the trips to drive where they are not the run's own, such as {"scenario.demand": FILE};
+            entries without a value are left out.
+        given: settings of the run named again, to vouch for them (see `settings_of`).
+        held_out: so many scenarios that training never drew, one episode each, in place of the run's own.
+        first_seed: of these; None: the run's own.
+
+    Raises:
+        UsageError: no such run, fewer than one episode, a plan of another scenario.
+    """
+    with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
+        if held_out is not None:
+            return evaluate_held_out(session, held_out, first_seed, deterministic, progress)
+        changed = {name: value for name, value in (others or {}).items() if value}
+        if changed:
+            session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))
+        plan = None
+        if demonstrations:
+            plan = plan_of_file(demonstrations, session)
+        else:
+            try:
+                plan = plan_of_run(session)
+            except UsageError as error:
+                progress(f"No row for the plan: {error}")
+        return evaluate(session, episodes, deterministic, plan, progress)
 
 
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:

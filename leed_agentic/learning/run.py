@@ -11,10 +11,11 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.metrics import Metric
+from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.runs.folder import check_links
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import Settings, settings_of
+from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.versions import package_versions
 
@@ -43,7 +44,7 @@ def write_run_file(folder: Path, settings: Settings, scenario: Scenario, metrics
 def read_run_file(
     folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False
 ) -> tuple[Settings, Scenario]:
-    """Settings and scenario of a training run, which may come from anybody (see `settings_of`).
+    """Settings and scenario of a training run, which may come from anybody (see `settings_to_go_on`).
 
     Raises:
         UsageError: the folder is not one, a link in it leaves it, or its settings name code that nobody vouched for.
@@ -56,7 +57,7 @@ def read_run_file(
     if data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
         raise UsageError(f"{file} is not of format {FORMAT} {FORMAT_VERSION}; give a folder of `leed train`.")
     try:
-        return settings_of(dict(data["settings"]), str(file), given, trust), Scenario.from_json(data["scenario"])
+        return settings_to_go_on(dict(data["settings"]), str(file), given, trust), Scenario.from_json(data["scenario"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} is damaged ({type(error).__name__}); give another folder of `leed train`.") from error
 
@@ -85,14 +86,15 @@ def summary_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def finished_summary(folder: Path) -> dict[str, Any] | None:
+def finished_summary(
+    folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False
+) -> dict[str, Any] | None:
     """The summary that a run wrote at its end; None while there are episodes to train or a summary to write.
 
     Raises:
-        UsageError: the folder is not a training run.
+        UsageError: as `read_run_file`.
     """
-    # Nothing that the settings name is used here.
-    settings, _ = read_run_file(folder, trust=True)
+    settings, _ = read_run_file(folder, given, trust)
     # As `checkpoint.checkpoints` finds them, without loading torch for it.
     done = max((int(p.name) for p in (folder / "checkpoints").glob("[0-9]*") if p.is_dir()), default=-1)
     if done < settings.learning.episodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -140,7 +141,8 @@ def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWor
     """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
     drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
-    redraw = settings.scenario.redraw
+    # A demand of the user's own is the same trips every time.
+    redraw = "never" if settings.scenario.demand else settings.scenario.redraw
     draw = partial(scenario_for, network, settings)
     if scenario is None:
         scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
@@ -185,7 +187,7 @@ def take_up(
     Args:
         with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on,
             and other processes may train it meanwhile.
-        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_of`).
+        given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_to_go_on`).
 
     Raises:
         UsageError: the folder or its checkpoint is not usable, or another process trains there.
@@ -266,6 +268,12 @@ class Run:
         rows = read_csv(self.folder / "metrics.csv")
         return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
 
+    def _repr_html_(self) -> str:
+        """The map and the summary, in a notebook."""
+        pairs = ((html.escape(name), html.escape(str(value))) for name, value in self.summary.items())
+        rows = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in pairs)
+        return f"{open_map(self.settings.map.name, self.settings.map)._repr_html_()}<table>{rows}</table>"
+
     def frame(self) -> Any:
         """The metrics as a pandas DataFrame. Raises UsageError when pandas is not installed."""
         try:
@@ -322,4 +330,4 @@ def train(
     folder = create_run_folder(Path(out) if out else None, settings.map.name, settings.learning.algorithm)
     with closing(begin(settings, folder, graph, watch)) as session:
         finish(session)
-    return load_run(folder)
+    return load_run(folder, trust=True)

@@ -111,9 +111,7 @@ class ShortestPathSource(RouteSource):
         """Nothing to set."""
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
-        return {
-            trip.agent: env.network.shortest_path(trip.start_edge, trip.destination) for trip in env.scenario.agents
-        }
+        return {trip.agent: env.network.shortest_path(trip.start_edge, trip.goal) for trip in env.scenario.agents}
 
 
 @sources.register("logit")
@@ -203,5 +201,5 @@ def check_route(env: RouteEnv, agent: int, route: Sequence[str], file: Path) -> 
                 f"{file}: the route of agent {agent} turns from {before} into {after}, which the mask forbids; "
                 "check it with `leed demo check`."
             )
-    if env.network.edge(route[-1]).to_junction != trip.destination:
+    if not trip.ends_at(env.network.edge(route[-1])):
         raise UsageError(f"{file}: the route of agent {agent} does not reach its destination {trip.destination}.")

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
-from leed_agentic.credentials import without_keys
+from leed_agentic.credentials import plain_address, without_keys
 from leed_agentic.models.connect import connect, effective_settings, name_of
 from leed_agentic.models.failure import Failure, understand
 from leed_agentic.models.pace import Pace
-from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN
+from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN, key_of
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
 from leed_agentic.models.reply import Reply, reply_of
 from leed_agentic.models.threads import together, within
@@ -68,6 +68,7 @@ class ModelCaller:
         totals: what all replies took, replayed ones as when they were made.
         label: how to name the model to people, such as `replay of openai:gpt-4o-mini`.
         recording: what is played back, else None.
+        recorded: replies on the run's record, those of earlier processes included.
 
     Raises:
         UsageError: the settings name no usable model, key, recording, file or tracer, or a cap that means nothing.
@@ -89,6 +90,7 @@ class ModelCaller:
         self.totals = Totals()
         self.recording: Recording | None = None
         self._cache = cache
+        self.recorded = cache.kept if cache else 0
         self._chat = chat
         self._models: dict[Any, BaseChatModel] = {}
         self._adapted: dict[str, Any] = {}
@@ -107,6 +109,13 @@ class ModelCaller:
                 self.model = cache.model
             else:
                 self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
+                provider = settings.name.partition(":")[0]
+                if settings.base_url and not settings.send_key and key_of(provider):
+                    _log.warning(
+                        "%s gets no key, because a file names it or model.send_key is off; name it with --base-url "
+                        "on this call to send the key.",
+                        plain_address(settings.base_url),
+                    )
             self.label = _label(settings.name)
         self._log = CallLog(calls_file, made_with, self.model) if calls_file else None
 
@@ -149,12 +158,15 @@ class ModelCaller:
         self._admit(messages)
         return self._answer(messages, purpose, schema, max_output_tokens)
 
-    def ask_all(self, questions: Sequence[Question]) -> Iterator[Reply]:
+    def ask_all(self, questions: Sequence[Question], max_output_tokens: int | None = None) -> Iterator[Reply]:
         """Replies to (messages, purpose, schema), in order, `concurrent_calls` of them asked at the same time.
 
         The next few begin when the last few have all ended, so that caps stop at the same question whichever reply
         comes first. The record has them in the order in which they came. What was asked together is answered and on
         record before the first error among it is raised.
+
+        Args:
+            max_output_tokens: a tighter limit for these calls; the settings' own when None.
 
         Raises:
             CapReached, UnavailableError, UsageError: as `ask`, in the place of the reply that is missing.
@@ -169,7 +181,7 @@ class ModelCaller:
                 except CapReached as reached:
                     refused = reached
                     break
-                admitted.append(partial(self._answer, messages, purpose, schema, None))
+                admitted.append(partial(self._answer, messages, purpose, schema, max_output_tokens))
             # Nothing is waited for where the answer is computed or looked up.
             if self.settings.name in NEEDS_NO_KEY:
                 yield from (work() for work in admitted)
@@ -209,13 +221,21 @@ class ModelCaller:
             call["schema"] = sent
         if self.model.get("extra_body"):
             call["extra_body"] = self.model["extra_body"]
-        if self.recording is not None:
-            return self._replayed(self.recording.answer(call["key"]), call)
         recorded, kept = self._cache.take(call["key"]) if self._cache else (None, False)
+        if self.recording is not None:
+            # Its turns go on whether or not the run has this reply on its own record.
+            recorded = self.recording.answer(call["key"])
         if recorded is not None:
             return self._replayed(recorded, call, kept)
         with self.pace.place():
             return self._tried(call, asked, sampling["max_output_tokens"])
+
+    def go_on(self, recorded: int, usage: Mapping[str, Any]) -> None:
+        """Take up a run of which so many replies are used up, and so much is spent of its caps."""
+        if self._cache:
+            self._cache.pass_over(recorded)
+        self.recorded = max(self.recorded, recorded)
+        self.usage = Usage(**usage)
 
     def close(self) -> None:
         """Close the record; asking again is an error."""
@@ -258,7 +278,13 @@ class ModelCaller:
             refusal=recorded.get("refusal") or "",
         )
         with self._lock:
-            self.usage.replayed_calls += 1
+            if kept and not recorded.get("replayed"):
+                # The run itself has paid for it, before it was stopped.
+                self.usage.seconds += reply.seconds
+                self.usage.input_tokens += reply.input_tokens or 0
+                self.usage.output_tokens += reply.output_tokens or 0
+            else:
+                self.usage.replayed_calls += 1
             # The cap on calls ends a replay where it ended the run.
             self.usage.retries += int(recorded.get("attempt") or 0)
             self._keep(call, reply, kept=kept)
@@ -356,6 +382,7 @@ class ModelCaller:
             answer |= {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens}
             answer |= {word: said for word in ("reasoning", "refusal") if (said := getattr(reply, word))}
             self._log.add({**call, **answer, "seconds": seconds, "replayed": reply.replayed})
+            self.recorded += 1
 
 
 def _counted(reported: int | None, characters: int) -> int:

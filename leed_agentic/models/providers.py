@@ -8,16 +8,15 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
-import re
 from dataclasses import dataclass
 
 from leed_agentic.errors import UsageError
+from leed_agentic.registry import is_dotted
 
 STAND_IN = "stand-in"
 REPLAY = "replay"
 NEEDS_NO_KEY = (REPLAY, STAND_IN)
 NO_LLM = "stand-in (no LLM was called)"
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 NAME_FORM = "write provider:name, such as openai:gpt-4o-mini, or one of replay and stand-in"
 PLACEHOLDER = "no-key-needed"
 """Sent to an OpenAI-compatible server when no key is set, because the client insists on one."""
@@ -66,7 +65,7 @@ def providers() -> list[Provider]:
 
 def is_own(name: str) -> bool:
     """Whether a model's name is a dotted path to a chat model of one's own."""
-    return _DOTTED.fullmatch(name) is not None
+    return is_dotted(name)
 
 
 def key_source(model: str, base_url: str | None) -> str:

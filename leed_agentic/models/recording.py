@@ -13,7 +13,6 @@ Long contents that recur (a constant system message) are written once with an `i
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import os
@@ -25,9 +24,12 @@ from typing import IO, Any, Literal
 from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.models.failure import RefusedError
+from leed_agentic.roads.markup import chunks
 
 FORMAT = "leed-calls"
 VERSION = 1
+LONGEST_HEADER = 1 << 24
+"""Bytes of the first line: the scenario of ten thousand vehicles takes a tenth."""
 SAMPLING = ("temperature", "seed", "max_output_tokens")
 _WRITTEN_ONCE_FROM = 200
 _REFUSALS = {400, 413, 422}
@@ -147,11 +149,11 @@ class Recording:
     def made_with_of(path: Path) -> dict[str, Any]:
         """What a recording was made with, from its first line alone. Raises UsageError as `load`."""
         try:
-            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-                found = json.loads(stream.readline())["made_with"]
-                if isinstance(found, dict):
-                    return found
-        except (OSError, EOFError, ValueError, LookupError, TypeError, RecursionError):
+            first = _first_line(path)
+            found = json.loads(first)["made_with"]
+            if isinstance(found, dict):
+                return found
+        except (UsageError, OSError, EOFError, ValueError, LookupError, TypeError, RecursionError):
             # The whole of it is read to say what is wrong.
             pass
         return Recording.load(path).made_with
@@ -165,8 +167,9 @@ class Recording:
         """
         path = Path(path)
         try:
-            data = path.read_bytes()
-            data = gzip.decompress(data) if path.suffix == ".gz" else data
+            if len(_first_line(path)) > LONGEST_HEADER:
+                raise UsageError(f"{path} is not a recording: its first line is longer than {LONGEST_HEADER} bytes.")
+            data = b"".join(chunks(path, "record it again"))
             whole = data.rfind(b"\n") + 1
             # A kill may cut the last line within a character.
             text = data[:whole].decode("utf-8") + data[whole:].decode("utf-8", "replace" if whole else "strict")
@@ -238,6 +241,17 @@ class ReplyCache:
                 return recording.model
         raise UsageError(f"Nothing is recorded in {self.own.parent}; call the model once with --record auto.")
 
+    @property
+    def kept(self) -> int:
+        """How many replies the run's own record held at first."""
+        return len(self._mine.calls) if self._mine else 0
+
+    def pass_over(self, replies: int) -> None:
+        """The first so many replies of the run's own record are used up: the run goes on from behind them."""
+        with self._lock:
+            for call in self._mine.calls[:replies] if self._mine else ():
+                self._asked[call["key"]] = self._asked.get(call["key"], 0) + 1
+
     def take(self, key: str) -> tuple[dict[str, Any] | None, bool]:
         """The recorded call with this key, or None, and whether the run's own record holds it already.
 
@@ -261,6 +275,19 @@ class ReplyCache:
             f"{self.own} does not hold a reply to one of the requests; call the model for what is missing with "
             "--record auto."
         )
+
+
+def _first_line(path: Path) -> bytes:
+    """Without its end; of a longer one than any header, as much as shows that."""
+    found = b""
+    with path.open("rb"):
+        # A missing file is told as that.
+        pass
+    for piece in chunks(path, "record it again"):
+        found += piece
+        if b"\n" in piece or len(found) > LONGEST_HEADER:
+            break
+    return found.split(b"\n", 1)[0]
 
 
 def _is_json(line: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from leed_agentic.errors import LeedError, UsageError
+from leed_agentic.runs.folder import check_links
 from leed_agentic.runs.log import read_csv
 
 T = TypeVar("T")
@@ -37,9 +38,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
-        """Raises UsageError when nothing in the folder was written by a run."""
+        """Raises UsageError when nothing in the folder was written by a run, or a link in it leaves it."""
         if not path.is_dir():
             raise UsageError(f"There is no folder {path}; give one that `leed demo generate` or `leed train` made.")
+        check_links(path)
         for name, kind in _TRACES.items():
             if (path / name).is_file():
                 return cls(path, kind)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +16,8 @@ from leed_agentic.report.content import Content, gather
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.page import render
 from leed_agentic.roads.network import RoadNetwork
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 WATCHED = (
@@ -44,7 +48,7 @@ class LivePage:
         self._lock = threading.Lock()
         self._news: tuple[str, bytes] = "", b""
         try:
-            self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(self))
+            self._server = _Server((LOOPBACK, port), _handler(self))
         except OSError as error:
             raise UnavailableError(
                 f"Cannot serve the live page on port {port} ({error.strerror}); choose another --live-port, or 0."
@@ -86,6 +90,14 @@ class LivePage:
                 continue
             marks.append(f"{found.st_mtime_ns // 1_000_000_000:x}.{found.st_size // 4096:x}")
         return f'"{"-".join(marks)}"'
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that hangs up is no news on the training's terminal; any other fault of a page is a line."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.warning("The live page could not be made (%s: %s).", type(error).__name__, error)
 
 
 def _state(tiles: Sequence[tuple[str, str]]) -> str:

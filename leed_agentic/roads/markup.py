@@ -157,6 +157,45 @@ def scan(
         raise MarkupError("broken", f"it is broken XML at line {parser.ErrorLineNumber}", root) from error
 
 
+class Stream:
+    """Unpacked bytes of a file for a reader that pulls, such as `iterparse`.
+
+    Raises:
+        ValueError: there is no tag for longer than LONGEST_TOKEN, which such a reader would take hours for.
+        UsageError: as `chunks`.
+    """
+
+    def __init__(self, file: Path, again: str) -> None:
+        self._pieces = chunks(file, again)
+        self._since = 0
+
+    def read(self, _size: int = -1) -> bytes:
+        """The next piece, of whatever size; b"" at the end."""
+        piece = next(self._pieces, b"")
+        # No attribute can hold this sign.
+        last = piece.rfind(b"<")
+        self._since = self._since + len(piece) if last < 0 else len(piece) - last
+        if self._since > LONGEST_TOKEN:
+            raise ValueError(f"a single tag is longer than {LONGEST_TOKEN >> 20} MB")
+        return piece
+
+
+def check_markup(file: Path, what: str, again: str) -> None:
+    """Before SUMO sees a file: it follows includes and entities wherever they lead.
+
+    Args:
+        what: what the file is, such as "a SUMO network".
+        again: the advice that ends a message.
+
+    Raises:
+        UsageError: it is none that SUMO may be given.
+    """
+    try:
+        scan(chunks(file, again), lambda _name, _attributes: None)
+    except MarkupError as error:
+        raise UsageError(f"{file} cannot be read as {what}: {error}; {again}.") from error
+
+
 def _encoding(name: str) -> str:
     try:
         return codecs.lookup(name).name.removesuffix("-le").removesuffix("-be")

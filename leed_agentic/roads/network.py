@@ -120,6 +120,12 @@ class RoadNetwork:
     def __repr__(self) -> str:
         return f"RoadNetwork({self.name!r}, {len(self.edges)} edges, {len(self.junctions)} junctions)"
 
+    def _repr_html_(self) -> str:
+        """The map, in a notebook."""
+        from leed_agentic.roads.picture import map_html
+
+        return map_html(self)
+
     def facts(self) -> dict[str, Any]:
         """What a person asks first about a map, by name: counts, size and whom to credit."""
         places = [(j.lon, j.lat) for j in self.junctions if j.lon is not None and j.lat is not None]

@@ -42,9 +42,9 @@ def plain_name(file: Path) -> str:
 
 @cache
 def _renamed(name: str) -> str:
-    folder = tempfile.mkdtemp(prefix="leed-map-")
+    folder = tempfile.mkdtemp(prefix="leed-file-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    link = Path(folder) / "map.net.xml"
+    link = Path(folder) / ("file.xml.gz" if name.endswith(".gz") else "file.xml")
     plain_link(Path(name), link)
     return str(link)
 

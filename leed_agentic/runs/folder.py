@@ -45,10 +45,10 @@ def create_run_folder(out: Path | None, *words: str) -> Path:
 
 
 def check_links(folder: Path) -> None:
-    """A run folder may come from anybody: no link in it may lead out of it.
+    """A run folder may come from anybody: no link may lead out of it, and no pipe may keep a reader waiting.
 
     Raises:
-        UsageError: one does, or the folder is missing.
+        UsageError: a link does, something is no plain file (a pipe, a device), or the folder is missing.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
@@ -56,8 +56,18 @@ def check_links(folder: Path) -> None:
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(parent, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(home):
+            if path.is_symlink() and not _target(path).is_relative_to(home):
                 raise UsageError(f"{path} is a link that leaves the folder {folder}; remove it, then try again.")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise UsageError(f"{path} is no plain file; remove it, then try again.")
+
+
+def _target(link: Path) -> Path:
+    """Where a link leads in the end; the root for one that leads round in a circle."""
+    try:
+        return link.resolve()
+    except (OSError, RuntimeError):
+        return Path("/")
 
 
 def _safe(text: str) -> str:

@@ -53,8 +53,11 @@ def additional_text(
     for number, closure in enumerate(scenario.closures):
         for place, edge in enumerate(closure.edges):
             name = f"closure_{number}_{place}"
+            if closure.speed is None and not scenario.rerouting:
+                # Whom we route we keep out by their routes.
+                continue
             if closure.speed is None:
-                # Probability 0: it shuts the edge, and sends nobody anywhere.
+                # Those who look for their own way are kept out by SUMO; probability 0: it sends nobody anywhere.
                 shut = SubElement(root, "rerouter", id=name, edges=edge, probability="0")
                 interval = SubElement(shut, "interval", begin=f"{closure.begin:g}", end=f"{closure.end:g}")
                 SubElement(interval, "closingReroute", id=edge, disallow="all")
@@ -95,11 +98,15 @@ def in_order(scenario: Scenario) -> list[AgentTrip | BackgroundTrip]:
 def is_exact(scenario: Scenario, driver_noise: float | None) -> bool:
     """Whether a cleared network is the state of a fresh one: no chance, no closure, no device that learns."""
     chance = any("random" in value for trip in scenario.vehicles for value in trip.attributes.values())
-    return driver_noise == 0 and not (chance or scenario.closures or scenario.rerouting)
+    slowed = any(closure.speed is not None for closure in scenario.closures)
+    return driver_noise == 0 and not (chance or slowed or scenario.rerouting)
 
 
 def driven_routes_text(
-    scenario: Scenario, routes: Mapping[int, Sequence[str]], others: Mapping[str, Sequence[str]]
+    scenario: Scenario,
+    routes: Mapping[int, Sequence[str]],
+    others: Mapping[str, Sequence[str]],
+    types: Sequence[Element] = (),
 ) -> str:
     """A SUMO route file of what is driven, in the order of insertion; a vehicle without a route is not in it.
 
@@ -108,8 +115,10 @@ def driven_routes_text(
     Args:
         routes: edge ids by agent number.
         others: edge ids by the id of the background vehicle.
+        types: vType elements to begin with, so that the file can be driven by itself.
     """
     root = Element("routes")
+    root.extend(types)
     for trip in in_order(scenario):
         if isinstance(trip, AgentTrip):
             edges, kind = routes.get(trip.agent), trip.type

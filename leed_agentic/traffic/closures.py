@@ -23,7 +23,8 @@ _YES, _NO = {"", "yes", "true", "1"}, {"no", "false", "0"}
 class Closure:
     """Edges that nobody may enter from `begin` to `end`, in seconds, or only drive at `speed` metres per second.
 
-    Whoever knows of a closure plans around it until it is over; one that is not known is met when it begins.
+    Whoever knows of a closure plans around it until it is over; one that is not known is met when it begins. Who is on
+    the street then drives on.
     """
 
     edges: tuple[str, ...]
@@ -67,7 +68,7 @@ def _closure(row: Mapping[str, str | None], network: RoadNetwork, where: str) ->
         raise UsageError(f"{where}: speed {speed:g} must be above 0 metres per second; leave it empty to close.")
     if (known := cells["known"].lower()) not in _YES | _NO:
         raise UsageError(f"{where}: known is {known[:40]!r}; write yes or no.")
-    return Closure(_edges(cells["street"], network, where), begin, end, speed, known in _YES)
+    return Closure(edges_of(cells["street"], network, where), begin, end, speed, known in _YES)
 
 
 def _seconds(text: str, name: str, where: str) -> float:
@@ -82,7 +83,8 @@ def _seconds(text: str, name: str, where: str) -> float:
     return value
 
 
-def _edges(street: str, network: RoadNetwork, where: str) -> tuple[str, ...]:
+def edges_of(street: str, network: RoadNetwork, where: str) -> tuple[str, ...]:
+    """The edge of this id, or all of the street of this name. Raises UsageError, which begins with `where`."""
     if network.has_edge(street):
         return (street,)
     named = tuple(edge.id for edge in network.edges if edge.street and edge.street.casefold() == street.casefold())
@@ -122,7 +124,7 @@ class OpenStreets:
         return any(not set(closure.edges).isdisjoint(route) for closure in shut)
 
     def closed(self, now: float) -> frozenset[str]:
-        """Edges that nobody may choose at `now`."""
+        """Edges that nobody may choose at `now`: those closed, and those known to be closed in AHEAD seconds."""
         if not self.closures:
             return frozenset()
         shut = [c for c in self.closures if c.speed is None and c.begin - AHEAD * c.known <= now < c.end]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from leed_agentic.errors import UsageError
+from leed_agentic.runs.folder import check_links
 from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path
 from leed_agentic.traffic.measures import FleetMeasures, measure
 from leed_agentic.traffic.reproduction import ROUTES, write_reproduction
@@ -117,6 +118,7 @@ def route_file(name: str) -> Path | None:
         return None
     path = Path(name)
     if path.is_dir():
+        check_links(path)
         if not (path / ROUTES).is_file():
             raise UsageError(f"The folder {name} holds no {ROUTES}; give a run folder or a route file.")
         return path / ROUTES

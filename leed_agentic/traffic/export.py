@@ -15,6 +15,7 @@ from xml.etree.ElementTree import ParseError
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
+from leed_agentic.roads.markup import check_markup
 from leed_agentic.roads.programs import run_program
 from leed_agentic.runs.files import copy_file, whole_file, write_text
 from leed_agentic.runs.folder import check_links
@@ -104,6 +105,8 @@ def _drive_again(run: Path, config: dict[str, str], place: Path, words: list[str
     for option, value in config.items():
         if option in _FILES:
             files = [_inside(run, part.strip()) for part in value.split(",")]
+            for file in files:
+                check_markup(file, "a file of SUMO's", "give a run folder as `leed drive --out` writes it")
             if option == "additional-files":
                 for file in files:
                     _check_additional(file)

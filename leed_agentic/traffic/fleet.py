@@ -82,6 +82,10 @@ class Counters:
     collisions: int = 0
     missed: int = 0
     illegal_actions: int = 0
+    never_inserted: int = 0
+    """Agents for which their first street had no room until the episode was cut off."""
+    closed_in: int = 0
+    """Times that a vehicle was sent through a closed street because no open one led to its goal."""
 
 
 @dataclass
@@ -164,6 +168,13 @@ class Fleet:
         except UsageError:
             return vehicle.last.successors[0]
 
+    def waiting_to_depart(self) -> int:
+        """How many agents have been sent off and are not on the streets for want of room."""
+        departure = self.simulation.api.vehicle.getDeparture
+        under_way = [v for v in self.vehicles.values() if v.inserted and v.arrived_at is None]
+        # SUMO gives a large negative number to a vehicle that has not departed.
+        return sum(departure(vehicle.name) < 0 for vehicle in under_way)
+
     def whole_route(self, agent: int) -> list[str]:
         """Edge ids of the agent's choices and of what SUMO has behind them."""
         vehicle = self.vehicles[agent]
@@ -226,6 +237,7 @@ class Fleet:
         try:
             return self.streets.path(trip.start_edge, goal, now)
         except UsageError:
+            self.counters.closed_in += 1
             return list(trip.route) or self.network.shortest_path(trip.start_edge, goal)
 
     def _plan_tail(self, vehicle: Vehicle) -> None:
@@ -235,7 +247,8 @@ class Fleet:
         try:
             vehicle.tail = self.streets.path(vehicle.last.id, vehicle.trip.goal, self.now)[1:]
         except UsageError:
-            # Closed in; it drives on as if the streets were open, and waits where they are not.
+            # Closed in: it drives through, as if the streets were open.
+            self.counters.closed_in += 1
             vehicle.tail = self.network.shortest_path(vehicle.last.id, vehicle.trip.goal)[1:]
 
     def _reroute(self, vehicle: Vehicle, now: float) -> None:
@@ -243,8 +256,8 @@ class Fleet:
         self._look(vehicle, now)
         # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
         first = vehicle.position + vehicle.in_junction
-        self.simulation.api.vehicle.setRoute(vehicle.name, [e.id for e in vehicle.chosen[first:]] + vehicle.tail)
-        vehicle.rerouted = True
+        route = [e.id for e in vehicle.chosen[first:]] + vehicle.tail
+        vehicle.rerouted = self.simulation.set_route(vehicle.name, route)
 
     def _divert(self, now: float) -> None:
         """Everybody whose way a closure has just cut looks for another."""
@@ -282,8 +295,8 @@ class Fleet:
                 path = self.streets.path(route[first], Goal(last.to_junction, last.id), now)
             except UsageError:
                 continue
-            api.setRoute(name, path)
-            self.others[name] = [*route[:first], *path]
+            if self.simulation.set_route(name, path):
+                self.others[name] = [*route[:first], *path]
 
     def _seconds_left(self, vehicle: Vehicle, now: float) -> float:
         """Least seconds in which the vehicle can reach the end of its chosen edges, at the speed limit."""

@@ -7,43 +7,31 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from leed_agentic.runs.record import Versions, record
+from leed_agentic.traffic.closures import Closure
+from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, VehicleType
 
 Routes = dict[str, list[str]]
 """Agent number to edge ids, the start edge first."""
 
 
-class TripRecord(TypedDict):
-    """One agent's trip."""
-
-    agent: int
-    """Number, from 0, in order."""
-    start_edge: str
-    """Edge it departs on."""
-    destination: str
-    """Junction it wants to reach."""
-    departure: float
-    """Simulated seconds."""
-
-
-class BackgroundRecord(TypedDict):
-    """A vehicle that nobody controls."""
-
-    start_edge: str
-    destination: str
-    departure: float
-
-
 class ScenarioFile(TypedDict):
-    """Who drives from where to where, and when."""
+    """Who drives from where to where, and when; times in seconds. What has its default is left out."""
 
     format: Literal["leed-scenario"]
-    version: Literal[1]
+    version: Literal[2]
     map: str
     """Name of the map."""
     seed: int
     """What the trips were drawn from."""
-    agents: list[TripRecord]
-    background: list[BackgroundRecord]
+    agents: list[AgentTrip]
+    """Numbered from 0, in order."""
+    background: list[BackgroundTrip]
+    types: NotRequired[list[VehicleType]]
+    closures: NotRequired[list[Closure]]
+    begin: NotRequired[float]
+    """When the clock starts: a whole second, before every departure."""
+    rerouting: NotRequired[bool]
+    """Whether the others look for a faster way as they drive (SUMO's rerouting device)."""
 
 
 class FindingRecord(TypedDict):
@@ -53,7 +41,7 @@ class FindingRecord(TypedDict):
     """None: it concerns the whole reply."""
     kind: str
     message: str
-    """A sentence, as the model is told it."""
+    """A sentence, as the model reads it."""
     edge: str | None
     position: int | None
     """Of the edge in the route, from 0."""
@@ -137,10 +125,12 @@ class TrajectoryRecord(TypedDict):
     arrived: bool
     travel_seconds: float | None
     """From planned departure to arrival."""
+    arrival: float | None
+    """The second of the scenario's clock that SUMO gives as its arrival."""
     actions: list[int]
     """T: which legal next edge."""
     rewards: list[float]
-    """T: paid from a decision until the next."""
+    """T: earned from a decision until the next."""
     times: list[float]
     """T: simulated seconds."""
     positions: list[list[float]]

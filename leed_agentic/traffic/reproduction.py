@@ -54,14 +54,20 @@ def write_reproduction(
     words = [
         *options,
         *files_and_clock(
-            net, [folder / ROUTES], additional, begin=begin, end=end, seed=seed, teleport_seconds=teleport_seconds
+            net,
+            [folder / ROUTES],
+            additional,
+            begin=begin,
+            end=end,
+            seed=seed,
+            teleport_seconds=teleport_seconds,
+            # Beside the configuration, so that the folder can be moved.
+            name=lambda file: file.name,
         ),
         *outputs(),
         *("--no-step-log", "true", "--no-warnings", "true", "--gui-settings-file", VIEW),
     ]
-    # Beside the configuration, so that the folder can be moved.
-    home = f"{folder.absolute()}/"
-    write_config(folder / CONFIG, [word.replace(home, "") for word in words])
+    write_config(folder / CONFIG, words)
     write_text(folder / VIEW, _VIEW)
     return folder / CONFIG
 
@@ -85,6 +91,8 @@ def read_config(file: Path) -> dict[str, str]:
     from defusedxml.ElementTree import parse
 
     try:
+        if file.stat().st_size > LONGEST_CONFIG:
+            raise UsageError(f"{file} is larger than {LONGEST_CONFIG} bytes and no configuration; give another folder.")
         root = parse(file).getroot()
     except (OSError, ParseError, ValueError) as error:
         raise UsageError(f"{file} cannot be read as a SUMO configuration ({error}).") from error
@@ -124,6 +132,8 @@ def _copy_routes(source: Path, file: Path, fleet: Collection[str] | None) -> Non
         copy.write("</routes>\n")
 
 
+LONGEST_CONFIG = 1_000_000
+"""Bytes; a configuration needs a thousandth."""
 _VIEW = """<viewsettings>
     <scheme name="fleet">
         <vehicles vehicleMode="0" vehicleQuality="0" vehicle_minSize="2" vehicle_exaggeration="3"/>

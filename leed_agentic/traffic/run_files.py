@@ -6,6 +6,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import tostring
+
+from defusedxml.ElementTree import fromstring
 
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
@@ -44,9 +47,13 @@ def write_sumo_run(
         additional = additional_text(replace(scenario, closures=()), settings.driver_noise, {}, {})
         drive = Drive(scenario, routes, others, additional, scenario.begin + settings.planned_seconds, 0)
     with tempfile.TemporaryDirectory(prefix="leed-run-") as name:
-        routes_file, types_file = Path(name) / "routes.rou.xml", Path(name) / "additional.add.xml"
-        routes_file.write_text(driven_routes_text(drive.scenario, drive.routes, drive.others), encoding="utf-8")
-        types_file.write_text(drive.additional, encoding="utf-8")
+        routes_file, rest_file = Path(name) / "routes.rou.xml", Path(name) / "additional.add.xml"
+        rest = fromstring(drive.additional)
+        types = rest.findall("vType")
+        for kind in types:
+            rest.remove(kind)
+        routes_file.write_text(driven_routes_text(drive.scenario, drive.routes, drive.others, types), encoding="utf-8")
+        rest_file.write_text(tostring(rest, encoding="unicode") + "\n", encoding="utf-8")
         write_reproduction(
             folder,
             network.net_file,
@@ -55,7 +62,7 @@ def write_sumo_run(
             end=drive.end,
             seed=drive.seed % SUMO_SEEDS,
             teleport_seconds=settings.teleport_seconds,
-            additional_files=[types_file],
+            additional_files=[rest_file] if len(rest) else [],
             options=options_of(scenario, settings),
             fleet=[scenario.agents[agent].id for agent in drive.routes],
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import math
+import signal
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +63,7 @@ class Simulation:
         if settings.reset == "fast" and not self.fast_reset:
             self.close()
             raise UsageError(
-                "The fast reset is not exact with driver noise, closures, rerouting vehicles, random places, or lights "
+                "The fast reset is not exact with driver noise, slowed streets, rerouting, random places, or lights "
                 f"of a common cycle above {LONGEST_CYCLE} s (here {self.cycle} s); set environment.reset=load."
             )
 
@@ -89,13 +91,13 @@ class Simulation:
             if self.settings.backend == "libsumo":
                 import libsumo
 
-                if _held():
+                if libsumo_is_held():
                     # An environment dropped by an error may only wait to be collected, held by the error's traceback.
                     gc.collect()
-                if _held():
+                if libsumo_is_held():
                     raise UsageError(
                         "libsumo holds one simulation per process: close() the other environment first, "
-                        "or set environment.backend=traci."
+                        "or set environment.backend=process."
                     )
                 if libsumo.isLoaded():
                     # Left behind by an environment that was dropped without close().
@@ -109,13 +111,14 @@ class Simulation:
 
                 label = f"leed-{id(self)}"
                 binary = f"{sumo.SUMO_HOME}/bin/sumo"
-                traci.start([binary, *self._arguments()], label=label, stdout=None)
+                with _without_ctrl_c():
+                    traci.start([binary, *self._arguments()], label=label, stdout=None)
                 self.api = traci.getConnection(label)
         except (ImportError, OSError, RuntimeError) as error:
             raise UnavailableError(f"SUMO does not start ({error}); run `leed doctor`.") from error
         except Exception as error:
             # traci's and libsumo's errors share no base class of their own.
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UnavailableError(f"SUMO does not start: {error}; run `leed doctor`.") from error
             raise
         self._prepare()
@@ -137,7 +140,7 @@ class Simulation:
         try:
             self.api.load(self._arguments())
         except Exception as error:
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UsageError(f"SUMO refuses the vehicle types or closures: {error}.") from error
             raise
         self._shift = 0.0
@@ -184,11 +187,12 @@ class Simulation:
 
     def close(self) -> None:
         global _libsumo_owner
-        if self.api is not None:
-            self.api.close()
-            self.api = None
-            if self.settings.backend == "libsumo":
-                _libsumo_owner = None
+        api, self.api = self.api, None
+        if api is not None and self.settings.backend == "libsumo":
+            api.close()
+            _libsumo_owner = None
+        elif api is not None:
+            _end(api)
         self._folder.cleanup()
 
     # -- driving -------------------------------------------------------------------------------------------------------
@@ -221,10 +225,29 @@ class Simulation:
             self.api.route.add(name, list(route))
             self.api.vehicle.add(vehicle, name, typeID=kind, depart=str(self._shift + departure), **words)
         except Exception as error:
-            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+            if type(error).__name__ in _TRACI_ERRORS:
                 raise UsageError(f"SUMO refuses vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
             raise
         self._vehicles.add(vehicle)
+
+    def set_route(self, vehicle: str, route: Sequence[str]) -> bool:
+        """Send a vehicle on another way; it begins with the edge it is on, or inside a junction with the next.
+
+        Returns:
+            False where SUMO refuses it because of a closure: it also looks at the streets behind the vehicle.
+
+        Raises:
+            UsageError: SUMO refuses the route otherwise, with SUMO's own message.
+        """
+        try:
+            self.api.vehicle.setRoute(vehicle, list(route))
+            return True
+        except Exception as error:
+            if type(error).__name__ in {"TraCIException", "FatalTraCIError"}:
+                if self._scenario.closures and self._scenario.rerouting:
+                    return False
+                raise UsageError(f"SUMO refuses a route of vehicle {vehicle!r}: {str(error).rstrip('.')}.") from error
+            raise
 
     def advance(self, until: float) -> list[str]:
         """Step to `until` seconds; returns the vehicles that reached the end of their route."""
@@ -247,11 +270,39 @@ def options_of(scenario: Scenario, settings: EnvironmentSettings) -> list[str]:
     ]
 
 
-def _held() -> bool:
+def libsumo_is_held() -> bool:
+    """Whether this process has an open simulation in libsumo, which can hold no second one."""
     owner = _libsumo_owner() if _libsumo_owner else None
     return owner is not None and owner.api is not None
 
 
+def _end(connection: Any) -> None:
+    """Close a SUMO behind a socket. One that Ctrl-C cut off in mid-sentence does not understand the farewell."""
+    process = connection._process
+    try:
+        connection.close(wait=False)
+        process.wait(timeout=_FAREWELL)
+    except Exception:  # noqa: BLE001 - whatever its client makes of half an answer
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """A program that is started in here does not hear Ctrl-C: whoever started it ends it. It is not lost here."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_TRACI_ERRORS = {"TraCIException", "FatalTraCIError"}
+_FAREWELL = 10.0
+"""Seconds that a SUMO has to end when it is told to."""
 _RAIL = (1, 2)
 """SUMO's TrafficLightType: rail signal, rail crossing; without trains they never change."""
 _ACTUATED = (3, 4, 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,8 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from leed_agentic.errors import UnavailableError, UsageError
-from leed_agentic.roads.programs import run_program
+from leed_agentic.roads.markup import Stream
+from leed_agentic.roads.programs import plain_name, run_program
 
 TRIPINFO = "tripinfo.xml"
 VEHICLE_ROUTES = "vehroutes.xml"
@@ -138,11 +139,17 @@ def files_and_clock(
     end: float,
     seed: int,
     teleport_seconds: float,
+    name: Callable[[Path], str] = lambda file: plain_name(file.absolute()),
 ) -> list[str]:
-    """Option and value by turns: all that decides how SUMO drives, but for further options of the caller's."""
+    """Option and value by turns: all that decides how SUMO drives, but for further options of the caller's.
+
+    Args:
+        name: what a file is called; its whole path, unless SUMO runs in its folder.
+    """
+    routes, additional = (",".join(map(name, files)) for files in (route_files, additional_files))
     return [
-        *("--net-file", str(net_file.absolute()), "--route-files", _joined(route_files)),
-        *(("--additional-files", _joined(additional_files)) if additional_files else ()),
+        *("--net-file", name(net_file), "--route-files", routes),
+        *(("--additional-files", additional) if additional else ()),
         *("--begin", f"{begin:.10g}", "--end", f"{end:.10g}", "--seed", str(seed), "--step-length", "1"),
         *("--time-to-teleport", f"{teleport_seconds:g}", "--collision.action", "warn", "--junction-taz", "true"),
         *("--xml-validation", "never"),
@@ -186,28 +193,27 @@ def elements(file: Path, *tags: str) -> Iterator[Element]:
     """The elements of these tags of an XML file, plain or gzipped, one after the other; the file is never held whole.
 
     Raises:
-        OSError, ParseError: the file cannot be read or is not well-formed; DefusedXmlException (a ValueError) when it
-            declares entities.
+        UsageError: the file cannot be read or unpacked.
+        ParseError, ValueError: it is not well-formed, includes another file, or declares entities.
     """
-    import gzip
-
     from defusedxml.ElementTree import iterparse
 
-    with gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb") as stream:
-        depth = 0
-        ancestors: list[Any] = []
-        for event, element in iterparse(stream, events=("start", "end")):
-            if event == "start":
-                ancestors.append(element)
-                depth += element.tag in tags
-                continue
-            ancestors.pop()
-            if element.tag in tags:
-                depth -= 1
-                yield element
-            if not depth and ancestors:
-                # Else its parent would hold it to the end of the file; whoever was given it may keep it.
-                ancestors[-1].remove(element)
+    depth = 0
+    ancestors: list[Any] = []
+    for event, element in iterparse(Stream(file, "give a whole one"), events=("start", "end")):
+        if event == "start":
+            if element.tag == "include":
+                raise ValueError("it includes another file")
+            ancestors.append(element)
+            depth += element.tag in tags
+            continue
+        ancestors.pop()
+        if element.tag in tags:
+            depth -= 1
+            yield element
+        if not depth and ancestors:
+            # Else its parent would hold it to the end of the file; whoever was given it may keep it.
+            ancestors[-1].remove(element)
 
 
 def _route(vehicle: Element) -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -246,13 +252,6 @@ def edge_data_request(folder: Path, seconds: float) -> Path:
     request = f'<edgeData id="edges" freq="{seconds:g}" file="{EDGE_DATA}" excludeEmpty="true"/>'
     file.write_text(f"<additional>{request}</additional>\n", encoding="utf-8")
     return file
-
-
-def _joined(files: Iterable[Path]) -> str:
-    paths = [str(file.absolute()) for file in files]
-    if odd := [path for path in paths if "," in path]:
-        raise UsageError(f"SUMO separates files by commas, and {odd[0]} holds one; rename it.")
-    return ",".join(paths)
 
 
 @contextmanager

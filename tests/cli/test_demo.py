@@ -119,7 +119,7 @@ def test_settings_from_file_variable_and_option(leed, monkeypatch):
 
 
 def test_a_reward_of_ones_own_from_the_current_folder(leed):
-    Path("own_rewards_of_a_test.py").write_text("def flat(change, settings):\n    return 1.5 * change.arrived\n")
+    Path("own_rewards_of_a_test.py").write_text("def flat(env, agent, change):\n    return 1.5 * change.arrived\n")
     words = ("-s", "environment.reward=own_rewards_of_a_test.flat", "--out", "run", "--json")
     result = leed("demo", "generate", *STAND_IN, *words)
     assert result.code == 0, result.err

@@ -127,7 +127,7 @@ def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
 
 def test_any_algorithm_that_chooses_can_be_evaluated(leed, follower):
     assert leed("train", *SHORT, "--algorithm", follower, "--out", "run").code == 0
-    result = leed("evaluate", "run", "--episodes", "2", "--json")
+    result = leed("evaluate", "run", "--episodes", "2", "--trust", "--json")
     assert result.code == 0
     assert rows(result)["follower.First (sampled)"]["reward_std"] == 0.0
 

@@ -34,6 +34,8 @@ from tests.roads.cities import grid_osm
 SESSIONS = (
     "baselines.md",
     "getting-started.md",
+    "my-own-trips.md",
+    "python.md",
     "your-own-city.md",
     "your-own-model-and-prompt.md",
     "your-own-reward-or-observation.md",

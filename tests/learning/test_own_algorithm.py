@@ -40,14 +40,15 @@ def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
     words = ("train", "--algorithm", "my_module.Reinforce", *small, *own, "--json", "--out")
     told = json.loads(leed(tmp_path, *words, "whole", "--episodes", "4"))
     assert (told["algorithm"], told["source"]) == ("my_module.Reinforce", "none")
+    named = ("-s", "learning.algorithm=my_module.Reinforce")
     leed(tmp_path, *words, "parts", "--episodes", "2")
     run = tmp_path / "parts" / "run.json"
     run.write_text(run.read_text().replace('"episodes": 2', '"episodes": 4'))
-    leed(tmp_path, "train", "--resume", "parts", "--trust")
+    leed(tmp_path, "train", "--resume", "parts", "--algorithm", "my_module.Reinforce")
     assert (tmp_path / "parts" / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
-    first = json.loads(leed(tmp_path, "evaluate", "whole", "--episodes", "1", "--trust", "--json"))["drivers"][0]
+    first = json.loads(leed(tmp_path, "evaluate", "whole", "--episodes", "1", *named, "--json"))["drivers"][0]
     assert first["driver"] == "my_module.Reinforce (sampled)"
-    assert json.loads(leed(tmp_path, "policy", "export", "whole", "--agent", "1", "--trust", "--json"))["agent"] == 1
+    assert json.loads(leed(tmp_path, "policy", "export", "whole", "--agent", "1", *named, "--json"))["agent"] == 1
     rows = read_csv(tmp_path / "whole" / "metrics.csv")
     assert all(np.isfinite(float(row["gain"])) for row in rows)
     data = json.loads((tmp_path / "whole" / "run.json").read_text())

@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
     load_checkpoint(latest(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("wrong", ["learning.q=0", "learning.gamma=2", "scenario.agents=-1", "learning.source=oracle"])
+@pytest.mark.parametrize("wrong", ["learning.q=0", "learning.gamma=2", "scenario.agents=-1"])
 def test_settings_out_of_range(wrong):
     with pytest.raises(UsageError, match=wrong.split("=")[0]):
         load_settings(assignments=[wrong], environment={})

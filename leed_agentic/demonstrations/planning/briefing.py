@@ -61,10 +61,11 @@ def example_block(
     """The shape of the answer, as JSON, with the agents' own numbers and the first and last edges of their routes."""
     names = names or Names(network)
     ends = {edge.to_junction: names.edge(edge.id) for edge in edges}
-    routes = {
-        str(trip.agent): [names.edge(trip.start_edge), "next edge", "next edge", ends[trip.destination]]
-        for trip in trips
-    }
+
+    def last_of(trip: AgentTrip) -> str:
+        return names.edge(trip.destination_edge) if trip.destination_edge else ends[trip.destination]
+
+    routes = {str(trip.agent): [names.edge(trip.start_edge), "next edge", "next edge", last_of(trip)] for trip in trips}
     return json.dumps(routes)
 
 
@@ -83,7 +84,8 @@ def agents_block(
     lines = []
     for agent in agents:
         trip = scenario.agents[agent]
-        last = " or ".join(ends[trip.destination])
+        only = trip.destination_edge
+        last = names.edge(only) if only else " or ".join(ends[trip.destination])
         lines.append(
             f"agent {agent}: start edge {names.edge(trip.start_edge)}, destination junction "
             f"{names.junction(trip.destination)} (last edge {last}), departs at {trip.departure:.0f} s"

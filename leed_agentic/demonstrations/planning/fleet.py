@@ -127,5 +127,5 @@ def _agent_tokens(request: PlanRequest, agent: int) -> int:
 
 def _reply_tokens(request: PlanRequest, agent: int) -> int:
     trip, names = request.scenario.agents[agent], request.names
-    route = [names.edge(e) for e in request.network.shortest_path(trip.start_edge, trip.destination)]
+    route = [names.edge(e) for e in request.network.shortest_path(trip.start_edge, trip.goal)]
     return estimated_tokens(json.dumps({str(agent): route}))

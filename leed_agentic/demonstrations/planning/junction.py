@@ -116,7 +116,7 @@ def walk(request: PlanRequest, trip: AgentTrip, memory: JunctionMemory) -> tuple
             return _ended(memory, trip, route, "unreadable", f"the reply holds no number of a street{chosen}")
         route.append(chosen.edge)
         used.add(chosen.edge.id)
-        if chosen.edge.to_junction == trip.destination:
+        if trip.ends_at(chosen.edge):
             memory.last = [edge.id for edge in route]
             return memory.last, None
     return _ended(memory, trip, route, "too_long", f"no arrival within {settings.max_route_edges} choices")

@@ -1,0 +1,233 @@
+"""Trips of the user's own become a scenario: every kind of file, who the agents are, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+
+from leed_agentic.errors import UsageError
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.settings import MapSettings, load_settings
+from leed_agentic.traffic.closures import Closure, read_closures
+from leed_agentic.traffic.demand import scenario_for
+from leed_agentic.traffic.scenario import Scenario
+
+NETWORK = open_map("braunschweig", MapSettings())
+FAR = NETWORK.shortest_path(NETWORK.edges[0].id, NETWORK.edges[90].to_junction)
+START, END = FAR[0], FAR[-1]
+
+
+def scenario(*files: Path, network: RoadNetwork = NETWORK, seed: int = 0, **settings: object) -> Scenario:
+    tree = {f"scenario.{name}": value for name, value in settings.items()}
+    wanted = load_settings(overrides={"scenario.demand": [str(f) for f in files], **tree}, environment={})
+    return scenario_for(network, wanted, seed)
+
+
+def written(folder: Path, text: str, name: str = "demand.rou.xml") -> Path:
+    file = folder / name
+    file.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return file
+
+
+def trips(folder: Path, count: int, name: str = "demand.trips.xml", prefix: str = "car") -> Path:
+    rows = [f'<trip id="{prefix}{k}" depart="{3 * k}" from="{START}" to="{END}"/>' for k in range(count)]
+    return written(folder, f"<routes>{''.join(rows)}</routes>", name)
+
+
+EVERYTHING = f"""<routes>
+<vType id="slow" maxSpeed="8" sigma="0.3"><param key="mine" value="1"/></vType>
+<vType id="bus" vClass="bus"/>
+<route id="known" edges="{" ".join(FAR)}"/>
+<trip id="late" depart="0:01:00" from="{START}" to="{END}" departLane="best" departSpeed="max" arrivalPos="5"/>
+<trip id="junction" type="slow" depart="2" from="{START}" toJunction="{NETWORK.edge(END).to_junction}"/>
+<vehicle id="routed" depart="5" route="known"/>
+<vehicle id="bus" type="bus" depart="6"><route edges="{" ".join(FAR)}"/></vehicle>
+<flow id="flow" begin="0" end="30" number="3" from="{START}" to="{END}"/>
+</routes>"""
+
+
+@pytest.mark.parametrize("name", ["a.rou.xml", "with, comma.rou.xml.gz"])
+def test_sumo_files_keep_ids_types_attributes_and_goals(tmp_path, name):
+    found = scenario(written(tmp_path, EVERYTHING, name), fleet="6")
+    everybody = {trip.id: trip for trip in found.vehicles}
+    assert set(everybody) == {"late", "junction", "routed", "bus", "flow.0", "flow.1", "flow.2"}
+    assert [trip.departure for trip in found.agents] == sorted(trip.departure for trip in found.agents)
+    late, to_junction = everybody["late"], everybody["junction"]
+    assert late.departure == 60
+    assert late.destination_edge == END
+    assert late.attributes == {"departLane": "best", "departSpeed": "max", "arrivalPos": "5.00"}
+    assert to_junction.destination_edge is None
+    assert to_junction.destination == NETWORK.edge(END).to_junction
+    kinds = {kind.id: kind for kind in found.types}
+    assert float(kinds["slow"].attributes["maxSpeed"]) == 8
+    assert kinds["slow"].parameters == {"mine": "1"}
+    assert Scenario.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_a_bus_drives_in_the_background(tmp_path):
+    found = scenario(written(tmp_path, EVERYTHING))
+    barred = not all(NETWORK.allows(edge.id, "bus") for edge in NETWORK.edges)
+    assert ("bus" in {trip.id for trip in found.background}) == barred
+
+
+def test_routes_of_the_file_are_kept_and_may_be_replaced(tmp_path):
+    file = written(tmp_path, EVERYTHING)
+    kept = {trip.id: trip.route for trip in scenario(file, fleet="slow").background}
+    assert kept["routed"] == tuple(FAR)
+    assert kept["late"] == ()
+    fastest = {trip.id: trip.route for trip in scenario(file, fleet="slow", background_routes="fastest").background}
+    assert fastest["routed"] == ()
+
+
+def test_csv_and_matrix_make_the_same_kind_of_run(tmp_path):
+    junctions = [j for j in NETWORK.junctions if j.lon is not None]
+    a, b = junctions[0], junctions[-1]
+    place = f'"{a.lon:.6f},{a.lat:.6f}"'
+    table = f"id,from,to,depart\nmine,{place},{b.id},0:00:30\nother,{START},{END},12\n"
+    found = scenario(written(tmp_path, table, "trips.csv"))
+    assert [trip.id for trip in found.agents] == ["other", "mine"]
+    assert found.agents[1].destination == b.id
+    assert found.agents[0].destination_edge == END
+    start = NETWORK.edge(found.agents[1].start_edge)
+    assert a.id in (start.from_junction, start.to_junction)
+
+    zones = f'<additional><taz id="w" edges="{START}"/><taz id="e" edges="{END}"/></additional>'
+    matrix = "$OR;D2\n* hours\n0.00 0.10\n1.00\nw e 4\n"
+    files = written(tmp_path, zones, "taz.xml"), written(tmp_path, matrix, "matrix.od")
+    found = scenario(*files)
+    assert len(found.agents) == 4
+    assert {trip.destination_edge for trip in found.agents} == {END}
+    assert scenario(*files) == found
+
+    found.save(tmp_path / "scenario.json")
+    assert scenario(tmp_path / "scenario.json") == found
+
+
+def test_a_clock_that_starts_late(tmp_path):
+    text = f'<routes><trip id="a" depart="57601.5" from="{START}" to="{END}"/></routes>'
+    assert scenario(written(tmp_path, text)).begin == 57601
+
+
+@pytest.mark.parametrize(("fleet", "count"), [("3", 3), ("50%", 5), (None, 10), ("ids", 2)])
+def test_who_the_agents_are(tmp_path, fleet, count):
+    file = trips(tmp_path, 10)
+    (tmp_path / "ids").write_text("car7\ncar2\n")
+    chosen = str(tmp_path / "ids") if fleet == "ids" else fleet
+    found = scenario(file, **({} if fleet is None else {"fleet": chosen}))
+    assert len(found.agents) == count
+    assert len(found.background) == 10 - count
+    if fleet == "ids":
+        assert [trip.id for trip in found.agents] == ["car2", "car7"]
+    if fleet == "3":
+        assert scenario(file, fleet="3") == found != scenario(file, fleet="3", seed=1)
+
+
+def test_more_vehicles_in_the_background(tmp_path):
+    more = trips(tmp_path, 4, "more.xml", "other")
+    found = scenario(trips(tmp_path, 3), background_demand=str(more), background_routes="rerouting")
+    assert len(found.background) == 4
+    assert found.rerouting
+    with pytest.raises(UsageError, match="in demand and background both, such as 'car0'"):
+        scenario(trips(tmp_path, 3), background_demand=str(trips(tmp_path, 1, "same.xml")))
+
+
+def test_closures_by_street_name_and_what_they_cut_off(tmp_path):
+    named = replace(NETWORK.edges[5], street="High Street")
+    network = copy(NETWORK)
+    network.edges = tuple(named if edge.id == named.id else edge for edge in NETWORK.edges)
+    file = written(tmp_path, f"street,begin,end,speed,known\nhigh street,0,600,,yes\n{END},10,20,3,no\n", "c.csv")
+    assert read_closures(file, network) == (
+        Closure((named.id,), 0, 600),
+        Closure((END,), 10, 20, speed=3, known=False),
+    )
+    cut = written(tmp_path, f"street,begin,end\n{START},0,5\n", "cut.csv")
+    with pytest.raises(UsageError, match="leave no way for 2 of 3 trips, such as 'car0'"):
+        scenario(trips(tmp_path, 3), closures=str(cut))
+    left = scenario(trips(tmp_path, 3), closures=str(cut), drop_unreachable=True)
+    assert [(trip.agent, trip.id) for trip in left.agents] == [(0, "car2")]
+
+
+WRONG = {
+    "unknown edge": (
+        f'<routes><trip id="a" depart="0" from="{START}x" to="{END}"/>'
+        f'<trip id="b" depart="0" from="{START}" to="{END}"/></routes>',
+        "first 'a': Map .* has no edge",
+    ),
+    "another map": ('<routes><trip id="a" depart="0" from="nowhere" to="here"/></routes>', "is it for another map"),
+    "duplicate": (
+        f'<routes><trip id="a" depart="0" from="{START}" to="{END}"/>'
+        f'<trip id="a" depart="0" from="{START}" to="{END}"/></routes>',
+        "'a' a second time",
+    ),
+    "endless flow": (f'<routes><flow id="f" begin="0" period="3" from="{START}" to="{END}"/></routes>', "has no end"),
+    "negative time": (f'<routes><trip id="a" depart="-1" from="{START}" to="{END}"/></routes>', "departs at '-1'"),
+    "no time": (f'<routes><trip id="a" from="{START}" to="{END}"/></routes>', "departs at ''"),
+    "empty": ("<routes></routes>", "no trip, vehicle or flow"),
+    "zones alone": ('<additional><taz id="a" edges="b"/></additional>', "zones alone"),
+    "doctype": ('<!DOCTYPE x [<!ENTITY a "b">]><routes/>', "document type or entities"),
+    "broken": ("<routes><trip", "truncated"),
+    "nothing": ("", "is empty"),
+    "matrix alone": ("$OR;D2\n0.00 0.10\n1.00\nw e 4\n", "give the file of its zones"),
+    "negative cell": ("$OR;D2\n0.00 0.10\n1.00\nw e -4\n", "from w to e are -4"),
+    "columns": ("id,from,to\n", "write id,from,to,depart"),
+    "short row": ("id,from,to,depart\na,b\n", "line 2: a trip needs"),
+    "place": (
+        f"id,from,to,depart\na,{START},nowhere,1\n",
+        "line 2: map braunschweig has no edge or junction 'nowhere'",
+    ),
+    "far away": (f'id,from,to,depart\na,"0.0,51.5",{END},1\n', "lies outside map braunschweig"),
+    "csv time": (f"id,from,to,depart\na,{START},{END},soon\n", "depart is 'soon'"),
+    "scenario": ('{"format": "leed-scenario", "version": 2}', "scenario is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_driven_is_refused_in_a_sentence(tmp_path, case):
+    text, message = WRONG[case]
+    with pytest.raises(UsageError, match=message) as refused:
+        scenario(written(tmp_path, text, "demand"))
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [("11", "is 11 of the 10 vehicles"), ("0", "is 0 of"), ("0%", "is 0 of"), ("lorry", "no number, share, file")],
+)
+def test_a_fleet_that_is_none(tmp_path, fleet, message):
+    with pytest.raises(UsageError, match=message):
+        scenario(trips(tmp_path, 10), fleet=fleet)
+
+
+CLOSURES = {
+    "street,begin\n": "write street,begin,end",
+    f"street,begin,end\n{END},9,3\n": "line 2: the closure ends",
+    f"street,begin,end\n{END},x,3\n": "begin is 'x'",
+    f"street,begin,end,speed\n{END},1,3,-2\n": "speed is '-2'",
+    f"street,begin,end,speed,known\n{END},1,3,,maybe\n": "known is 'maybe'",
+    "street,begin,end\nNo Such Street,1,3\n": "no edge or street 'No Such Street'",
+}
+
+
+@pytest.mark.parametrize("text", CLOSURES)
+def test_closures_that_are_none(tmp_path, text):
+    with pytest.raises(UsageError, match=CLOSURES[text]):
+        scenario(trips(tmp_path, 2), closures=str(written(tmp_path, text, "c.csv")))
+
+
+@budget(max_examples=30, deadline=None)
+@given(st.text(max_size=200) | st.binary(max_size=200))
+def test_any_file_is_read_or_refused(tmp_path_factory, content):
+    file = tmp_path_factory.mktemp("any") / "demand"
+    file.write_bytes(content.encode("utf-8", "replace") if isinstance(content, str) else content)
+    with pytest.raises(UsageError):
+        scenario(file)
