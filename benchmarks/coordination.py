@@ -30,6 +30,7 @@ from leed_agentic.traffic.alternatives import CHOOSERS
 from leed_agentic.traffic.baselines import Task, make_plan
 from leed_agentic.traffic.coordinate import CoordinationSettings, Round, coordinate
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
+from leed_agentic.traffic.limits import Limits
 from leed_agentic.traffic.paths import Costs, fastest_path
 from leed_agentic.traffic.signals import read_signals
 from leed_agentic.traffic.starts import Routes, shortest_paths
@@ -128,7 +129,11 @@ class Case:
         options = self.options
         starts = tuple(s for s in options.starts.split(",") if signals != "off" or s != "lights")
         settings = CoordinationSettings(
-            rounds=options.rounds, starts=starts, share=options.share, signals=signals, max_detour=options.max_detour
+            rounds=options.rounds,
+            starts=starts,
+            share=options.share,
+            signals=signals,
+            limits=Limits(max_detour=options.max_detour),
         )
         for draw in range(draws):
             # Other seeds than those that judge the chosen plan.

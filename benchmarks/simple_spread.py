@@ -28,8 +28,8 @@ from mpe2 import simple_spread_v3
 from scipy.optimize import linear_sum_assignment
 
 from leed_agentic.learning.algorithms import algorithm_class
-from leed_agentic.learning.rollout import ParallelWorld
-from leed_agentic.learning.trainer import SEED_STRIDE, Trainer
+from leed_agentic.learning.rollout import SEED_STRIDE, ParallelWorld
+from leed_agentic.learning.trainer import Trainer
 from leed_agentic.settings import LearningSettings
 
 AGENTS, STEPS, TESTED = 3, 25, 100

@@ -12,7 +12,7 @@ import typer
 from pydantic import TypeAdapter
 
 from leed_agentic.cli.main import app
-from leed_agentic.demonstrations.records import DemonstrationSummary
+from leed_agentic.demonstrations.records import DemonstrationSummary, TrafficRecord
 from leed_agentic.experiments.report import Manifest
 from leed_agentic.learning.algorithms import algorithms, group_of
 from leed_agentic.learning.records import (
@@ -35,6 +35,7 @@ FILES: dict[str, tuple[str, Any]] = {
     "settings": ("settings.json", Settings),
     "demonstrations": ("demonstrations.json", DemonstrationsFile),
     "trajectories": ("trajectories.json", TrajectoriesFile),
+    "traffic": ("traffic.json", TrafficRecord),
     "demonstration_summary": ("summary.json of leed demo generate", DemonstrationSummary),
     "calls_header": ("calls.jsonl, first line", CallsHeader),
     "call": ("calls.jsonl, every further line", Call),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from leed_agentic.settings import load_settings as load_settings
     from leed_agentic.traffic.route_v0 import parallel_env as make_env
     from leed_agentic.traffic.scenario import Scenario as Scenario
+    from leed_agentic.traffic.vector import vector_env as vector_env
 
 # Loaded on first use: importing the package takes no time, and one half of it needs no language model, the other no
 # torch.
@@ -38,6 +39,7 @@ _HOMES = {
     "load_settings": "settings",
     "make_env": "traffic.route_v0:parallel_env",
     "train": "learning.session",
+    "vector_env": "traffic.vector",
 }
 __all__ = [
     "Policy",
@@ -50,6 +52,7 @@ __all__ = [
     "load_settings",
     "make_env",
     "train",
+    "vector_env",
 ]
 
 

@@ -94,7 +94,10 @@ class EnvironmentSettings(_Group):
     preset: Literal["paper"] | None = Field(
         None, description="paper: sets max_steps to the paper's 200 and score to sumo_travel_time, where not given."
     )
-    backend: Literal["libsumo", "traci"] = Field("libsumo", description="In-process library, or a socket (10x slower).")
+    backend: Literal["libsumo", "process", "traci"] = Field(
+        "libsumo",
+        description="SUMO in this process (one at a time), in a process of its own, or behind a socket (10x slower).",
+    )
     reset: Literal["auto", "fast", "load"] = Field(
         "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
     )
@@ -120,6 +123,10 @@ class EnvironmentSettings(_Group):
     time_penalty: float = Field(0.1, ge=0, description="Reward lost per simulated second on the way.")
     progress_weight: float = Field(0.1, ge=0, description="Reward per metre (or second) of distance gained.")
     arrival_bonus: float = Field(100.0, ge=0, description="Reward on arrival.")
+    arrived: Literal["leave", "keep"] = Field(
+        "leave",
+        description="keep: whoever arrived stays with its last observation, one action and reward 0; all end together.",
+    )
     mask_in_observation: bool = Field(False, description="Give {'observation', 'action_mask'} instead of an array.")
     driver_noise: float | None = Field(
         0.0,
@@ -218,8 +225,8 @@ class DemonstrationSettings(_Group):
 
     planning: Annotated[str | None, Named()] = Field(
         None,
-        description="fleet (one prompt for all), agent (one each), junction, or the dotted path of your own; unset: as "
-        "recorded, else fleet.",
+        description="fleet (one prompt for all), agent (one each), junction, alternatives, instructions, or the dotted "
+        "path of your own; unset: as recorded, else alternatives where there is traffic, else fleet.",
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
     prompts: Path | None = Field(
@@ -241,6 +248,37 @@ class DemonstrationSettings(_Group):
     )
     prompt_tokens: int = Field(
         16_000, ge=1, description="Most tokens of one prompt, by an estimate that is rather too large."
+    )
+    objective: Literal["fleet", "everybody", "reward"] | None = Field(
+        None,
+        description="What is best in the best plan: mean travel time of the fleet or of everybody, or mean reward; "
+        "unset: fleet where there is traffic (a demand, a background, 50 agents), else reward.",
+    )
+    max_detour: float | None = Field(
+        None, ge=1, description="In traffic no agent is sent on more than this many times its fastest way's seconds."
+    )
+    noise_seeds: int | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Drives in driver noise that judge each plan in traffic; 0: one calm drive; unset: 2 where the "
+        "best baseline jams, else 0.",
+    )
+    signals: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether street costs in traffic know the static lights; auto: where drives show that it pays.",
+    )
+    share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description="Of all vehicles, asked at most in the first refinement in traffic; it adapts.",
+    )
+    rules: Path | None = Field(
+        None, description="JSON file of rules that routes and drives are held to, by hand or as --brief wrote them."
+    )
+    questions: Literal["one", "group"] = Field(
+        "one", description="Alternatives: a question per agent, or one for several after the model has shown it can."
     )
     edge_names: Literal["ids", "aliases"] = Field(
         "ids", description="Streets and junctions in fleet and agent prompts by id, or as short aliases e17 and j5."

@@ -15,7 +15,7 @@ from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
-from leed_agentic.cli.review import Reviewer
+from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
 
@@ -55,12 +55,14 @@ def generate(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
+    brief: str | None = typer.Option(None, help="Wishes in words, a text file of them, or a .json file of rules."),
+    yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
 
     A run that was stopped (Ctrl-C, a kill, a server that went away) goes on with --resume RUN.
 
-    Exit code 1: it ran, but not every agent has a valid route.
+    Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
     given = {
         "map.name": map,
@@ -81,6 +83,7 @@ def generate(
         raise UsageError("--resume takes folder and settings from the run; leave out --out, --settings and --dry-run.")
     if dry_run and review:
         raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
+    words = _brief(brief, given)
     stopped = Stopped(resume)
     with stopped.told(), err.status("reading settings") as status:
 
@@ -98,7 +101,7 @@ def generate(
             settings = settings_of_run(resume, given_settings(assignments or (), given), trust)
             result = finished(resume)
         else:
-            settings = settings_for_run(settings_file, assignments or (), given, trust)
+            settings = settings_for_run(settings_file, assignments or (), given, trust, wishes=words is not None)
         stopped.address = settings.model.base_url
         _warn_of_unused_templates(settings)
         if dry_run:
@@ -116,9 +119,12 @@ def generate(
                 reviewer=Reviewer(status) if review else None,
                 resume=resume is not None,
                 on_folder=stopped.began,
+                brief=words,
+                accept=RulesReviewer(status, review, yes),
             )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
-    if result.demonstrations.validity < 1.0:
+    traffic = result.summary["traffic"] or {"rules": []}
+    if result.demonstrations.validity < 1.0 or not all(rule["met"] for rule in traffic["rules"]):
         raise typer.Exit(1)
 
 
@@ -193,6 +199,28 @@ def show(
     print_json(summary) if as_json else _show_run(run, demonstrations, summary)
 
 
+def _brief(brief: str | None, given: dict[str, Any]) -> str | None:
+    """The words; a file of rules becomes a setting."""
+    if brief is None:
+        return None
+    try:
+        is_file = Path(brief).is_file()
+    except OSError:
+        # Words that are too long for a file's name.
+        is_file = False
+    if not is_file:
+        if brief.endswith(".json"):
+            raise UsageError(f"There is no file {brief}; give rules as JSON, or wishes in words.")
+        return brief
+    if brief.endswith(".json"):
+        given["demonstration.rules"] = brief
+        return None
+    try:
+        return Path(brief).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the brief {brief} as UTF-8 text: {error}.") from error
+
+
 def _warn_of_unused_templates(settings: Any) -> None:
     if settings.demonstration.prompts is None:
         return
@@ -234,6 +262,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             "replayed" if summary.get("replayed_calls") else f"{r.input_tokens}/{r.output_tokens}",
         )
     out.print(table)
+    _show_traffic(demonstrations, summary.get("traffic"))
     if summary.get("stopped"):
         out.print(f"Stopped early: {summary['stopped']}", markup=False, highlight=False)
     valid, agents = len(demonstrations.routes), summary["agents"]
@@ -251,6 +280,35 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
     out.print(f"Look at it: leed report {shlex.quote(str(folder))}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
+
+
+def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
+    """What the plans took beside the baselines, and what became of a person's rules."""
+    if not traffic:
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    judged = f", judged by {traffic['noise_seeds']} drives in noise" if traffic["noise_seeds"] else ""
+    table = Table(title=f"Mean seconds from planned departure to arrival{judged}; {traffic['sumo_runs']} SUMO runs")
+    for column in ("plan", "fleet", "others", "asked", "moved", "not read", ""):
+        table.add_column(column, justify="left" if column in ("plan", "") else "right")
+    kept = "kept"
+    for name, seconds in traffic["baselines"].items():
+        table.add_row(name, f"{seconds:.1f}", "", "", "", "", kept if name == traffic["kept"] else "")
+    for r in demonstrations.rounds:
+        if r.fleet_time is not None and r.moved:
+            name = f"round {r.round}"
+            figures = (f"{r.fleet_time:.1f}", _number(r.others_time, 1), str(len(r.asked)), str(r.moved), str(r.unread))
+            table.add_row(name, *figures, kept if name == traffic["kept"] else "")
+    out.print(table)
+    if traffic.get("rules"):
+        rules = Table(title="Rules")
+        for column in ("rule", "met", "found"):
+            rules.add_column(column)
+        for rule in traffic["rules"]:
+            rules.add_row(Text(rule["rule"]), "yes" if rule["met"] else "no", Text(rule["found"]))
+        out.print(rules)
 
 
 def _cost(summary: dict[str, Any]) -> str:

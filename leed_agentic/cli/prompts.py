@@ -37,6 +37,7 @@ def list_prompts(folder: Path | None = Folder, as_json: bool = AsJson) -> None:
     from rich.table import Table
 
     table = Table("name", "used by", "variables (* required)", "sha256", "from", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for name, (required, allowed) in TEMPLATES.items():
         variables = " ".join([f"${v}*" for v in sorted(required)] + [f"${v}" for v in sorted(allowed)])
         home = prompts.files[name].parent

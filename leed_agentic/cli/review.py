@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from leed_agentic.errors import UsageError
 if TYPE_CHECKING:
     from leed_agentic.demonstrations.parts import Parts
     from leed_agentic.demonstrations.review import Decision, Proposal
+    from leed_agentic.demonstrations.rules import Reading
 
 QUESTION = "accept, edit AGENT, remark [AGENTS] or quit? "
 
@@ -49,6 +51,32 @@ class Reviewer:
         except EOFError:
             err.print()
             return Decision("quit")
+        finally:
+            self.status.start()
+
+
+class RulesReviewer:
+    """Shows what a brief came to, and asks whether the fleet is to drive by it unless that was said before."""
+
+    def __init__(self, status: Status, review: bool, yes: bool) -> None:
+        self.status, self.review, self.yes = status, review, yes
+
+    def __call__(self, reading: Reading) -> bool:
+        from leed_agentic.demonstrations.rules.brief import rules_json
+
+        self.status.stop()
+        _tell("The brief as rules:")
+        for rule in reading.rules:
+            _tell(f"- {rule}")
+        _tell(json.dumps(rules_json(reading.rules), ensure_ascii=False))
+        for doubt in reading.not_understood:
+            _tell(f"Not understood: {doubt}")
+        if not (self.review or self.yes):
+            raise UsageError("Nothing is driven by rules that nobody accepted: say --yes, or --review to be asked.")
+        try:
+            return self.yes or _answer("Drive by these rules (yes or no)? ").strip().casefold() in ("y", "yes")
+        except EOFError:
+            return False
         finally:
             self.status.start()
 

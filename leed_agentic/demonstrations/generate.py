@@ -17,6 +17,8 @@ from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved
 from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
+from leed_agentic.demonstrations.rules import Reading, Rules, read_brief
+from leed_agentic.demonstrations.rules.brief import rules_json
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
@@ -41,6 +43,10 @@ SETTINGS = "settings.json"
 AGENTS = "agents_trajectories.json"
 """How the agents of `policy` drove, whose trajectories the critique compares with."""
 Line = Callable[[str], Any]
+Accept = Callable[[Reading], bool]
+"""Asks a person whether the fleet is to drive by the rules that a brief came to."""
+RULES = "rules.json"
+TRAFFIC = "traffic.json"
 Reviewer = Callable[[Proposal, Parts, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""
 
@@ -70,6 +76,8 @@ def generate(
     callbacks: Sequence[BaseCallbackHandler] = (),
     resume: bool = False,
     on_folder: Callable[[Path], Any] = lambda folder: None,
+    brief: str | None = None,
+    accept: Accept | None = None,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -84,13 +92,16 @@ def generate(
         resume: `out` is a run that was stopped, with these settings (see `settings_of_run`): what it has asked is on
             its record, and only the rest is asked.
         on_folder: called with the run folder as soon as there is one.
+        brief: a person's wishes in words, which the model turns into rules.
+        accept: is shown what was understood and says whether the fleet is to drive by it; None: it is.
 
     Raises:
-        UsageError: a wrong setting, map, model, recording, prompt or folder, or another process writes there.
+        UsageError: a wrong setting, map, model, recording, prompt or folder, another process writes there, or wishes
+            that were not understood, not accepted, or cannot be.
         UnavailableError: SUMO or the model cannot be used.
     """
     started = time.perf_counter()
-    out, settings = Path(out) if out else None, resolved(settings, replayed=model is None)
+    out, settings = Path(out) if out else None, resolved(settings, replayed=model is None, wishes=brief is not None)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_of(settings, network)
     if resume and out and policy is None and (out / AGENTS).is_file():
@@ -121,6 +132,8 @@ def generate(
         if not resume:
             opened.enter_context(alone(folder))
         on_folder(folder)
+        if brief is not None:
+            _follow(parts, brief, accept)
         return _run(parts, folder, trajectories, reviewer, callbacks, started)
 
 
@@ -142,6 +155,8 @@ def _run(
         if not (folder / SETTINGS).is_file():
             # That of a run that goes on stays: this call may vouch for less than the first one did.
             write_json(folder / SETTINGS, parts.settings.for_file())
+        if parts.rules is not None:
+            write_json(folder / RULES, rules_json(parts.rules.rules))
         for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
             state = reached
     except (LeedError, KeyboardInterrupt) as error:
@@ -153,6 +168,24 @@ def _run(
     if problem is not None:
         raise problem
     return result
+
+
+def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
+    """Put a brief's rules in force, after those of the settings. Raises UsageError as `generate`."""
+    parts.progress("reading the brief")
+    reading = read_brief(brief, parts.caller, parts.prompts)
+    if parts.folder is not None:
+        parts.prompts.save_one(parts.folder, "brief")
+    if not reading.rules:
+        doubts = "; ".join(reading.not_understood[:5])
+        raise UsageError(f"No rule was understood ({doubts}); say it in other words, or write rules as JSON.")
+    given = parts.rules.rules if parts.rules is not None else ()
+    # What cannot be is said before anybody is asked.
+    parts.rules = Rules((*given, *reading.rules), parts.network, parts.scenario)
+    if accept is not None and not accept(reading):
+        raise UsageError(
+            "The rules were not accepted; nothing was driven. Say it in other words, or write them as JSON."
+        )
 
 
 def settings_of_run(folder: Path, given: Mapping[str, Any] | None = None, trust: bool = False) -> Settings:
@@ -272,19 +305,29 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
 
 
 def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> Generated:
-    best, usage = state.get("best", Best()), parts.caller.usage
+    best = state.get("best", Best())
     demonstrations = DemonstrationSet(
         parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
     )
     if state.get("reviewed"):
         demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
     demonstrations.save(folder / "demonstrations.json")
+    if state.get("traffic") and parts.fleet is not None:
+        write_json(folder / TRAFFIC, parts.fleet.record())
     driven = best.episode.driven if best.episode else None
     write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    summary = {
+    summary = run_summary(parts, folder, state, seconds, stopped)
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)
+
+
+def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
+    """What summary.json holds."""
+    usage = parts.caller.usage
+    return {
         **summary_of(state, parts),
         "cost": parts.caller.cost,
         "price_as_of": parts.settings.model.price_as_of,
@@ -295,5 +338,3 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
         "stopped": stopped,
         "run": str(folder),
     }
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)

@@ -26,6 +26,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command, Overwrite, interrupt
 from pydantic import BaseModel, Field, create_model
 
+from leed_agentic.demonstrations.coordination import FleetInTraffic, objective_of
 from leed_agentic.demonstrations.critique import AgentCritique, Critique
 from leed_agentic.demonstrations.critique import critique as judge
 from leed_agentic.demonstrations.execute import execute as drive_routes
@@ -90,7 +91,9 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     """Check the reply edge by edge and keep what is valid; an agent's older valid route outlives a bad new one."""
     planned, asked, fleet = cast(Planned, state["planned"]), state["asked"], state["fleet"]
     most_edges = parts.settings.demonstration.max_route_edges
-    found = validate_routes(parts.network, parts.scenario, planned.routes, planned.problems, most_edges)
+    found = _by_the_rules(
+        parts, validate_routes(parts.network, parts.scenario, planned.routes, planned.problems, most_edges)
+    )
     routes = {**state["routes"], **found.valid}
     record = replace(
         state["history"][-1],
@@ -105,6 +108,17 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     return {"validation": found, "routes": routes, "best": best, "history": [record]}
 
 
+def _by_the_rules(parts: Parts, found: Validation) -> Validation:
+    """Routes that break a rule are no valid ones."""
+    broken = parts.fleet.broken_by(found.valid) if parts.rules is not None and parts.fleet is not None else []
+    if not broken:
+        return found
+    agents = {one.agent for one in broken}
+    findings = [Finding(one.agent, "rule", one.message) for one in broken]
+    kept = {agent: route for agent, route in found.valid.items() if agent not in agents}
+    return replace(found, valid=kept, findings=[*found.findings, *findings])
+
+
 def review(state: State, context: Context, parts: Parts) -> Command[Next]:
     """Wait for a person's decision before anything is driven."""
     # LangGraph runs the node from its start again when the decision comes, so nothing is written above this line.
@@ -115,16 +129,48 @@ def review(state: State, context: Context, parts: Parts) -> Command[Next]:
 
 def execute(state: State, context: Context, parts: Parts) -> State:
     """Drive the kept routes in SUMO."""
-    routes = state["routes"]
+    routes, fleet = state["routes"], parts.fleet
     tell(parts, "drive", f"round {state['round']}: driving {len(routes)} routes in SUMO", routes=len(routes))
+    if fleet is not None and len(routes) == len(state["fleet"]):
+        return _drive_in_traffic(state, parts, fleet)
     with parts.simulation() as env:
         return {"episode": drive_routes(env, parts.scenario, routes, parts.settings.seed)}
+
+
+def _drive_in_traffic(state: State, parts: Parts, fleet: FleetInTraffic) -> State:
+    """The plan among its baselines and those before it, in plain SUMO; what is best then is driven once more, for its
+    trajectories, where it is not the set that was best before."""
+    planned, best = state["planned"], state["best"]
+    problems = planned.problems if planned is not None else []
+    unread = sum(problem.kind == "unreadable" for problem in problems)
+    one = fleet.attempt(state["routes"], f"round {state['round']}", unread)
+    by_reward = objective_of(parts.settings) == "reward"
+    routes = state["routes"] if by_reward else fleet.routes()
+    episode = best.episode if best.routes == routes else None
+    if episode is None:
+        with parts.simulation() as env:
+            episode = drive_routes(env, parts.scenario, routes, parts.settings.seed)
+    figures = fleet.figures()
+    seen = one or fleet.best
+    said: dict[str, Any] = {
+        "fleet_time": round(seen.fleet, 2),
+        "others_time": seen.others,
+        "moved": seen.moved,
+        "unread": unread,
+    }
+    tell(parts, "traffic", f"{seen.fleet:.1f} s an agent, best {figures['fleet_time']:.1f} s", **said)
+    records = state["history"][-1:] if planned is not None else []
+    history = [replace(record, **said, kept=one is None or one.best) for record in records]
+    return {"episode": episode, "routes": routes, "traffic": figures, "history": history}
 
 
 def critique(state: State, context: Context, parts: Parts) -> State:
     """Judge the drive against the agents' own trajectories, or on its own where there are none; the better of this set
     and the best so far stays."""
     episode, alone = cast(Episode, state["episode"]), state["alone"]
+    fleet = parts.fleet if len(episode.trajectories) == len(state["fleet"]) else None
+    if fleet is not None:
+        return _criticise_in_traffic(state, context, parts, fleet)
     if unmeasured := [agent for agent in episode.trajectories if agent not in alone]:
         with parts.simulation() as env:
             alone = {**alone, **fastest_alone(env, parts.scenario, unmeasured)}
@@ -145,11 +191,38 @@ def critique(state: State, context: Context, parts: Parts) -> State:
     }
 
 
+def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: FleetInTraffic) -> State:
+    """Those with most to gain in the traffic that was driven are worth planning again."""
+    # Training goes on from a checkpoint: its fleet was not driven in this process.
+    driven = state if fleet.begun else {**state, **_drive_in_traffic({**state, "planned": None}, parts, fleet)}
+    episode, alone = cast(Episode, driven["episode"]), driven["alone"] or fleet.alone()
+    judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
+    going_on = state["round"] < state["refinements"] and not state["stopped"]
+    judged.slow = fleet.asked() if going_on else []
+    candidate = Best(driven["routes"], episode, judged)
+    by_reward = objective_of(parts.settings) == "reward"
+    best = candidate if not by_reward or candidate.rank >= state["best"].rank else state["best"]
+    figures: dict[str, Any] = {"reward_mean": episode.mean_reward, "arrival_rate": episode.arrival_rate}
+    figures |= {"travel_time_ratio": judged.mean("ratio"), "dtw_mean": judged.mean("dtw")}
+    records = driven["history"][-1:] if state["planned"] is not None else []
+    return {
+        "critique": judged,
+        "episode": episode,
+        "alone": alone,
+        "best": best,
+        "routes": best.routes,
+        "traffic": driven["traffic"],
+        "history": [replace(record, **figures) for record in records],
+    }
+
+
 def refine(state: State, context: Context, parts: Parts) -> State:
     """Write what the model is told next: d <- d with {tau^a, tau^e}."""
     judged = state["critique"]
     assessment = Assessment(state["validation"], judged, context.stationarity)
     remarks = remarks_of(parts.settings.demonstration.feedback, assessment)
+    if judged is not None and parts.fleet is not None and judged.slow:
+        remarks = {**remarks, **parts.fleet.remarks()}
     missing = [agent for agent in state["fleet"] if agent not in state["routes"]]
     asked = missing + (judged.slow if judged else [])
     following = state["round"] + (state["planned"] is not None)
@@ -321,6 +394,7 @@ def summary_of(state: State, parts: Parts) -> dict[str, Any]:
         "arrival_rate": driven.arrival_rate if driven else 0.0,
         "travel_time_ratio": judged.mean("ratio") if judged else None,
         "dtw_mean": judged.mean("dtw") if judged else None,
+        "traffic": state.get("traffic") or None,
         "input_tokens": parts.caller.usage.reported[0],
         "output_tokens": parts.caller.usage.reported[1],
         "calls": parts.caller.usage.calls,

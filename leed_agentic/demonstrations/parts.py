@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from leed_agentic.demonstrations.coordination import COORDINATES, FleetInTraffic, objective_of
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.planning import Planner, PlanRequest, planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved, settings_for_run
+from leed_agentic.demonstrations.rules import Rules, read_rules
 from leed_agentic.demonstrations.state import Context
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
@@ -62,8 +64,12 @@ class Parts:
     """Held open for the whole run where the process is the run's own; else opened for each drive."""
     folder: Path | None = None
     """Of the run; None: nothing is written."""
+    rules: Rules | None = None
+    """A person's, checked on this scenario; they are in force from before the first plan."""
     progress: Callable[[str], Any] = field(default=lambda line: None)
     _closing: ExitStack = field(default_factory=ExitStack, repr=False)
+    _fleet: list[FleetInTraffic] = field(default_factory=list, repr=False)
+    """The fleet in traffic, once it was asked for; copies of these parts share it."""
 
     @contextmanager
     def simulation(self) -> Iterator[RouteEnv]:
@@ -78,11 +84,27 @@ class Parts:
             finally:
                 env.close()
 
+    @property
+    def fleet(self) -> FleetInTraffic | None:
+        """Coordinates the agents in traffic; None where a plan is judged by its rewards alone."""
+        settings = self.settings
+        coordinates = settings.demonstration.planning in COORDINATES or self.rules is not None
+        if objective_of(settings) == "reward" and not coordinates:
+            return None
+        if not self._fleet:
+            with self.simulation() as env:
+                given = self.scenario, settings.demonstration, settings.seed, self.rules
+                made = FleetInTraffic(env, *given, progress=lambda line: self.progress(line))
+            self._closing.callback(made.close)
+            self._fleet.append(made)
+        return self._fleet[0]
+
     def request(self, agents: list[int], remarks: Mapping[int, str], memory: Mapping[str, Any]) -> PlanRequest:
         """What the planner gets to work with."""
         settings = self.settings.demonstration
         parts = self.caller, self.prompts, self.network, self.scenario, settings
-        return PlanRequest(*parts, agents, remarks, memory, self.progress)
+        traffic = self.fleet if settings.planning in COORDINATES else None
+        return PlanRequest(*parts, agents, remarks, memory, self.progress, traffic)
 
     def close(self) -> None:
         self._closing.close()
@@ -133,6 +155,7 @@ def open_parts(
     network = network or open_map(settings.map.name, settings.map)
     scenario = scenario or scenario_of(settings, network)
     check_budget(settings, prompts, network, scenario)
+    rules = Rules(read_rules(demonstration.rules).rules, network, scenario) if demonstration.rules else None
     with ExitStack() as closing:
         made = folder() if callable(folder) else folder
         if caller is None:
@@ -148,7 +171,7 @@ def open_parts(
         if made:
             prompts.save(made, demonstration.planning)
         kept = closing.pop_all()
-    return Parts(settings, network, scenario, prompts, planner, caller, env, made, progress, kept)
+    return Parts(settings, network, scenario, prompts, planner, caller, env, made, rules, progress, kept)
 
 
 def unasked(settings: Settings, prompts: PromptSet, network: RoadNetwork, scenario: Scenario) -> PlanRequest:

@@ -32,6 +32,11 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "refine": (frozenset({"remarks"}), frozenset({"agents", "count"})),
     "junction": (frozenset({"choices"}), frozenset({"agent"})),
     "junction_examples": (frozenset(), frozenset()),
+    "alternatives": (frozenset({"seconds"}), frozenset()),
+    "alternatives_examples": (frozenset(), frozenset()),
+    "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
+    "instructions": (frozenset({"digest"}), frozenset({"last"})),
+    "brief": (frozenset({"brief"}), frozenset()),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
 
@@ -42,6 +47,11 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "refine": ("fleet", "agent"),
     "junction": ("junction",),
     "junction_examples": ("junction",),
+    "alternatives": ("alternatives",),
+    "alternatives_examples": ("alternatives",),
+    "alternatives_group": ("alternatives",),
+    "instructions": ("instructions",),
+    "brief": ("--brief",),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""
 
@@ -97,6 +107,10 @@ class PromptSet:
             if file.exists() and file.read_text(encoding="utf-8") != text:
                 file = folder / f"{name}_{self.hashes[name][:8]}.md"
             write_text(file, text)
+
+    def save_one(self, run: Path, name: str) -> None:
+        """Keep the text of one template, likewise."""
+        write_text(run / PACKAGED / f"{name}.md", self.texts[name])
 
     def render(self, name: str, **values: object) -> str:
         """The template's text with its variables filled in; values are inserted as they are, never interpreted."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.demonstrations.coordination import in_traffic
 from leed_agentic.demonstrations.prompts import variants
 from leed_agentic.errors import UsageError
 from leed_agentic.models.recording import Recording, shipped_recording
@@ -20,24 +21,28 @@ def settings_for_run(
     assignments: Iterable[str] = (),
     overrides: Mapping[str, Any] | None = None,
     trust: bool = False,
+    wishes: bool = False,
 ) -> Settings:
     """Settings as `load_settings` reads them, `resolved`. Raises UsageError as these two."""
-    return resolved(load_settings(file, assignments, overrides, trust=trust), trust)
+    return resolved(load_settings(file, assignments, overrides, trust=trust), trust, wishes=wishes)
 
 
-def resolved(settings: Settings, trust: bool = False, replayed: bool = True) -> Settings:
+def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wishes: bool = False) -> Settings:
     """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
 
     Args:
         trust: whether the recording may name code to run that `settings` do not name.
         replayed: False where another model answers than the settings name.
+        wishes: whether a person has some; alternatives keep to these.
 
     Raises:
         UsageError: a setting was given that differs from the recording's, or the recording names code.
     """
     if settings.model.name != REPLAY or not replayed:
+        wishes = wishes or settings.demonstration.rules is not None
+        planning = "alternatives" if wishes or in_traffic(settings) else "fleet"
         unset = settings.demonstration.planning is None
-        return settings.changed({"demonstration.planning": "fleet"}) if unset else settings
+        return settings.changed({"demonstration.planning": planning}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():
         # A slip in the map's name is told as that, not as a change of the recording's map.
         open_map(settings.map.name, settings.map)

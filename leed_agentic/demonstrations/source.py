@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from leed_agentic.errors import LeedError
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory
 
 _COUNTED = ("calls", "input_tokens", "output_tokens", "seconds")
@@ -59,6 +60,9 @@ class GraphSource:
             UsageError: the model cannot be asked at all: unknown, its request refused; asking again would not help.
             LeedError: the model gave no valid route at all, or is out of reach just now; the memory is kept.
         """
+        if env.scenario != self.parts.scenario:
+            # What was learned of other trips' routes says nothing of these.
+            self.parts, self._state = replace(self.parts, scenario=env.scenario), State()
         earlier = again(self._state)
         self._state = earlier
         context = Context(
@@ -121,6 +125,7 @@ class GraphSource:
         """The refinement memory as JSON, for checkpoints. It holds prompts and routes, never keys."""
         return {
             "triggers": self.triggers,
+            "scenario": self.parts.scenario.to_json(),
             "routes": {str(agent): list(route) for agent, route in self.best.routes.items()},
             "memory": self._state.get("memory", {}),
             "stationarity": self.stationarity.to_json(),
@@ -134,6 +139,7 @@ class GraphSource:
         self.parts.caller.go_on(int(state["recorded"]), state["usage"])
         self._before = {name: state["usage"][name] for name in _COUNTED}
         self.stationarity = Stationarity.from_json(state["stationarity"])
+        self.parts = replace(self.parts, scenario=Scenario.from_json(state["scenario"]))
         self._state = State(memory=dict(state["memory"]))
         if routes := {int(agent): list(route) for agent, route in state["routes"].items()}:
             with self.parts.simulation() as env:

@@ -109,6 +109,8 @@ class State(Input, Output, total=False):
     """What the planner remembers."""
     alone: dict[int, float]
     """Seconds of each agent's fastest path driven alone."""
+    traffic: dict[str, Any]
+    """What the drives in traffic came to: objective, mean seconds, baselines (`FleetInTraffic.figures`); else empty."""
     edited: dict[int, list[str]]
     """The last legal route that a person gave each agent."""
     refused: str | None
@@ -150,6 +152,7 @@ RESULTS: State = {
     "best": Best(),
     "memory": {},
     "alone": {},
+    "traffic": {},
     "edited": {},
     "summary": {},
     "stopped": None,

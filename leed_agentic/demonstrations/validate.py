@@ -20,6 +20,7 @@ Kind = Literal[
     "unexpected_agent",
     "duplicate_agent",
     "unreadable",
+    "rule",
 ]
 MAX_FINDINGS = 4
 """Per agent. A route that goes wrong early is wrong all the way; the first findings are what a planner can act on."""

@@ -25,7 +25,10 @@ from leed_agentic.experiments.comparison_table import (
 )
 from leed_agentic.experiments.picture import Column, draw_dots
 from leed_agentic.experiments.runner import Progress, perform
+from leed_agentic.experiments.table import csv_text
 from leed_agentic.experiments.task import CALLS, Failure, Task, merged, read_stages
+from leed_agentic.experiments.verdict import Pair
+from leed_agentic.experiments.verdict_table import pairs_of, verdict_markdown, verdict_table
 from leed_agentic.runs.files import write_text
 from leed_agentic.runs.lock import alone
 from leed_agentic.versions import package_versions
@@ -40,6 +43,8 @@ class Compared:
     """What came of it."""
 
     rows: list[Row]
+    pairs: list[Pair]
+    """The verdict of every pair of arms."""
     failed: dict[str, str]
     """A trial in words, and why it failed."""
     files: list[Path]
@@ -78,28 +83,31 @@ def compare(
         if not trials:
             raise _nothing(list(failures.values()), "No trial is complete; the first failure: ")
         failed = {task.label: failures[task.folder].problem for task in tasks if task.folder in failures}
-        rows = rows_of(comparison, trials)
+        rows, pairs = rows_of(comparison, trials), pairs_of(comparison, trials)
         problems = [
             f"{task.label}: {problem}"
             for task in tasks
             if (problem := trials.get((task.folder, task.settings.seed), {}).get("problem"))
         ]
         texts = {
-            "table.md": markdown(comparison, rows, failed, problems),
+            "table.md": markdown(comparison, rows, verdict_markdown(pairs), failed, problems),
             "table.csv": table_csv(comparison, rows),
             "trials.csv": trials_csv(comparison, trials),
-            "manifest.json": json.dumps(_manifest(comparison, trials, failed, command), indent=1) + "\n",
+            "manifest.json": json.dumps(_manifest(comparison, trials, pairs, failed, command), indent=1) + "\n",
         }
+        if pairs:
+            header, lines = verdict_table(pairs)
+            texts["verdicts.csv"] = csv_text([header, *lines])
         for name, text in texts.items():
             write_text(out / name, without_keys(text))
         pictures = draw_dots(*_picture(comparison, rows), out / "figure")
-    return Compared(rows, failed, [*(out / name for name in texts), *pictures], _silent(comparison, failures))
+    return Compared(rows, pairs, failed, [*(out / name for name in texts), *pictures], _silent(comparison, failures))
 
 
 def _silent(comparison: Comparison, failures: Mapping[str, Failure]) -> LeedError | None:
     """The failure of the first combination of which every trial failed."""
     for combination in comparison.combinations:
-        folders = [comparison.task(combination, seed).folder for seed in comparison.seeds]
+        folders = [task.folder for seed in comparison.seeds for task in comparison.tasks_of(combination, seed)]
         if all(folder in failures for folder in folders):
             return _nothing([failures[folder] for folder in folders], f"No trial of {combination} is complete: ")
     return None
@@ -120,12 +128,17 @@ def _nothing(failures: Sequence[Failure], before: str) -> LeedError:
     return Failure(failures[0].problem, code).error(before)
 
 
-def _manifest(comparison: Comparison, trials: Trials, failed: Mapping[str, str], command: str) -> dict[str, Any]:
+def _manifest(
+    comparison: Comparison, trials: Trials, pairs: Sequence[Pair], failed: Mapping[str, str], command: str
+) -> dict[str, Any]:
     combinations = []
     for combination in comparison.combinations:
         settings = {group: tree for group, tree in combination.settings.for_file().items() if group != "learning"}
-        tasks = [(seed, comparison.task(combination, seed).folder) for seed in comparison.seeds]
-        made = [{"seed": s, "folder": folder, "done": (folder, s) in trials} for s, folder in tasks]
+        made = [
+            {"seed": seed, "sample": sample, "folder": task.folder, "done": (task.folder, seed) in trials}
+            for seed in comparison.seeds
+            for sample, task in enumerate(comparison.tasks_of(combination, seed))
+        ]
         combinations.append({**combination.labels, "settings": settings, "trials": made})
     prompts = {combination.labels["prompts"]: combination.prompts for combination in comparison.combinations}
     return {
@@ -135,6 +148,8 @@ def _manifest(comparison: Comparison, trials: Trials, failed: Mapping[str, str],
         "python": platform.python_version(),
         "rounds": list(comparison.rounds),
         "seeds": list(comparison.seeds),
+        "samples": comparison.samples,
+        "verdicts": [pair.sentence for pair in pairs],
         "record": comparison.record,
         "prompts": {label: {"sha256": p.hashes, "texts": dict(p.texts)} for label, p in prompts.items()},
         "combinations": combinations,
@@ -160,7 +175,8 @@ def _picture(comparison: Comparison, rows: Sequence[Row]) -> tuple[list[Column],
         values = {(row.label(axes), _stage(row.rounds)): row.figures[name] for row in rows}
         title = f"{FIGURES[name].title}{', %' if FIGURES[name].share else ''}"
         columns.append(Column(title, values, FIGURES[name].share, logarithmic=name == "input_tokens"))
-    title = f"Mean over {len(comparison.seeds)} trials, with 95 % intervals" if len(comparison.seeds) > 1 else "1 trial"
+    count = len(comparison.seeds)
+    title = f"Mean over {count} scenarios, with 95 % intervals" if count > 1 else "1 scenario"
     stages = [_stage(rounds) for rounds in comparison.rounds]
     return columns, list(dict.fromkeys(row.label(axes) for row in rows)), stages, title
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +31,14 @@ from leed_agentic.settings import Settings, load_settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import load_trajectories
 
+_log = logging.getLogger(__name__)
+
 AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
+SCENARIO = ("map", "agents")
+"""Axes that change the scenarios; what differs on the others is compared on the same ones."""
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
+FIGURES_VERSION = 2
+"""Of what a trial leaves; trials of another are made again, from their recorded calls."""
 _CAPS = {"max_calls", "max_tokens", "max_cost"}
 
 
@@ -49,7 +56,9 @@ class Wanted:
     feedbacks: tuple[str, ...] = ()
     rounds: tuple[int, ...] = ()
     """Numbers of refinements after which to measure; empty: none, and as many as the settings allow."""
-    trials: int = 10
+    trials: int = 30
+    samples: int = 1
+    """Replies drawn per scenario."""
     policies: tuple[Path, ...] = ()
     """Training runs; each is compared with in the trial whose scenario is its own."""
     base_url: str | None = None
@@ -70,9 +79,21 @@ class Combination:
     """Of the first trial."""
     prompts: PromptSet
 
-    def of(self, seed: int) -> Settings:
-        """The settings of the trial with this seed."""
-        return self.settings.model_copy(update={"seed": seed})
+    @property
+    def arm(self) -> tuple[str, ...]:
+        """What is compared with others."""
+        return tuple(self.labels[axis] for axis in AXES if axis not in SCENARIO)
+
+    @property
+    def place(self) -> str:
+        """What its scenarios have in common."""
+        return ", ".join([self.labels["map"], f"{self.labels['agents']} agents"])
+
+    def of(self, seed: int, sample: int = 0) -> Settings:
+        """The settings of the trial with this seed of the scenario; each further sample is drawn with another sampling
+        seed."""
+        settings = self.settings.model_copy(update={"seed": seed})
+        return settings.changed({"model.seed": (settings.model.seed or 0) + sample}) if sample else settings
 
     def __str__(self) -> str:
         return ", ".join(self.labels.values())
@@ -86,21 +107,32 @@ class Comparison:
     rounds: tuple[int, ...]
     seeds: Sequence[int]
     record: RecordMode
+    samples: int = 1
     policies: Mapping[str, Path] = field(default_factory=dict)
     """World (`_world`) to the training run that knows it."""
 
     def tasks(self) -> list[Task]:
         """Trials first, so that all combinations have their first result early."""
-        return [self.task(combination, seed) for seed in self.seeds for combination in self.combinations]
+        return [
+            self.task(combination, seed, sample)
+            for seed in self.seeds
+            for sample in range(self.samples)
+            for combination in self.combinations
+        ]
 
-    def task(self, combination: Combination, seed: int) -> Task:
+    def tasks_of(self, combination: Combination, seed: int) -> list[Task]:
+        """The samples of one scenario."""
+        return [self.task(combination, seed, sample) for sample in range(self.samples)]
+
+    def task(self, combination: Combination, seed: int, sample: int = 0) -> Task:
         """The trial of a combination with this seed. Equal folders are the same trial."""
-        settings = combination.of(seed)
+        settings = combination.of(seed, sample)
         policy = self.policies.get(_world(settings))
         model = model_content(settings)
         asked = {name: value for name, value in model.items() if name not in _CAPS}
         content = {
             "version": __version__,
+            "figures": FIGURES_VERSION,
             "model": model,
             "demonstration": demonstration_content(settings, "rounds", "prompts"),
             "templates": combination.prompts.hashes,
@@ -117,7 +149,8 @@ class Comparison:
             "twins": f"*_{twins}_*",
             "policy": str(policy) if policy else None,
         }
-        return Task(f"{combination}, seed {seed}", f"{words}_{twins}_{digest(content)}", REFINEMENT, settings, extras)
+        label = f"{combination}, seed {seed}" + (f", sample {sample}" if self.samples > 1 else "")
+        return Task(label, f"{words}_{twins}_{digest(content)}", REFINEMENT, settings, extras)
 
 
 def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: None) -> Comparison:
@@ -138,11 +171,23 @@ def plan_comparison(wanted: Wanted, note: Callable[[str], Any] = lambda line: No
     note("opening the maps")
     worlds = _worlds(combinations, seeds)
     policies = dict(_matched(policy, worlds) for policy in wanted.policies)
+    if wanted.samples > 1:
+        still = sorted({label for label, _, s in models if s.model.temperature == 0 and s.model.name != STAND_IN})
+        if still:
+            _log.warning(
+                "--samples draws much the same replies from %s at temperature 0; set -s model.temperature=0.7.",
+                ", ".join(still),
+            )
     record: Any = wanted.record
     if record != "only":
         for _, _, settings in models:
             ModelCaller(settings.model, None, {}).close()
-    return Comparison(combinations, rounds, seeds, record, policies)
+    arms = {combination.arm for combination in combinations}
+    if len(arms) > 1 and len(worlds) < 2:
+        raise UsageError(
+            "One scenario cannot tell two apart: give --trials 2 or more (30 as a rule), or compare one thing alone."
+        )
+    return Comparison(combinations, rounds, seeds, record, wanted.samples, policies)
 
 
 def _check_words(wanted: Wanted) -> None:
@@ -163,6 +208,8 @@ def _check_words(wanted: Wanted) -> None:
             raise UsageError(f"{option} names {twice} twice; name each once.")
     if wanted.trials < 1:
         raise UsageError(f"--trials must be 1 or more, not {wanted.trials}.")
+    if wanted.samples < 1:
+        raise UsageError(f"--samples must be 1 or more, not {wanted.samples}.")
     if any(later <= before for before, later in itertools.pairwise(wanted.rounds)) or min(wanted.rounds, default=0) < 0:
         raise UsageError(f"--rounds must rise from 0 or more, such as 0,5,10, not {','.join(map(str, wanted.rounds))}.")
     if wanted.record not in get_args(RecordMode):

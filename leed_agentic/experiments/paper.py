@@ -30,6 +30,13 @@ def _leed(label: str, settings: Mapping[str, Any]) -> Arm:
     return Arm(label, {**LEED.settings, **settings})
 
 
+# -- what else learns from demonstrations ------------------------------------------------------------------------------
+DEMONSTRATED = (
+    *(Arm(name, {"learning.algorithm": name}) for name in ("bc", "bc-then-ppo", "dapg", "sil")),
+    Arm("qmix with demonstrations", {"learning.algorithm": "qmix", "learning.qmix.demonstrations": 0.25}),
+)
+"""They get the demonstrations that LEED gets: against arms without any, having them is compared, not the method."""
+
 # -- the paper's -------------------------------------------------------------------------------------------------------
 BASELINES = (LEED, *(without_demonstrations(name) for name in ("ippo", "mappo", "qmix")))
 
@@ -37,7 +44,7 @@ register(
     Experiment(
         name="fig3",
         question="Reward against steps and against time, LEED and baselines",
-        arms=BASELINES,
+        arms=(*BASELINES, *DEMONSTRATED),
         common=LONG_TRIPS,
         references=True,
         panels=lambda results: steps_panels(results) + time_panels(results),
@@ -68,6 +75,7 @@ register(
             ),
             _leed("logit-ppo", {"learning.source": "logit"}),
             without_demonstrations("ippo"),
+            *DEMONSTRATED[:3],
         ),
         maps=TWO_MAPS[:1],
         common=LONG_TRIPS,
@@ -112,15 +120,17 @@ register(Collection("paper", "Every figure and table of the paper", ("fig3", "fi
 
 
 # -- what the paper leaves open ----------------------------------------------------------------------------------------
-def _choice(name: str, question: str, *arms: Arm) -> None:
-    register(Experiment(name, question, arms, common=LONG_TRIPS))
+def _choice(name: str, question: str, *arms: Arm, references: bool = False) -> None:
+    register(Experiment(name, question, arms, common=LONG_TRIPS, references=references))
 
 
 _choice(
     "demonstrations",
-    "LEED against the same trainer without demonstrations (independent PPO)",
+    "LEED against other ways to learn from the same demonstrations, their plan driven as it is, and none of them",
     LEED,
+    *DEMONSTRATED,
     without_demonstrations("ippo"),
+    references=True,
 )
 _choice(
     "advantage",
@@ -141,6 +151,19 @@ _choice(
         )
         for name in ("filtered", "constant", "agent-critic")
     ),
+    _leed(
+        "fixed alpha 0.5",
+        {
+            "learning.leed.alpha": "fixed",
+            "learning.source": "logit",
+            "learning.logit_temperature": 60.0,
+        },
+    ),
+    *(
+        Arm(arm.label, {**arm.settings, "learning.source": "logit", "learning.logit_temperature": 60.0})
+        for arm in DEMONSTRATED[:4]
+    ),
+    references=True,
 )
 _choice(
     "alpha",

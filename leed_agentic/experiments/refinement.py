@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.generate import own_trajectories
+from leed_agentic.demonstrations.generate import own_trajectories, provenance_of, run_summary
 from leed_agentic.demonstrations.graph import onward_steps
 from leed_agentic.demonstrations.parts import made_with, open_parts, scenario_of
 from leed_agentic.demonstrations.state import Best, Context, State
@@ -18,9 +19,11 @@ from leed_agentic.models.failure import RefusedError
 from leed_agentic.models.recording import ReplyCache
 from leed_agentic.models.usage import Totals
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import Trajectory
+from leed_agentic.traffic.trajectory import Trajectory, save_trajectories
 
 
 def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
     cannot be used gives no route, so it counts as invalid.
 
     Args:
-        folder: its record of calls goes there.
+        folder: its record of calls goes there, and what a report of the one trial shows.
         extras: `rounds` (rising numbers of refinements), `record` (a RecordMode), `twins` (pattern of the folders
             beside it whose model may have been asked the same; none without it), and whose trajectories the critique
             compares with: `policy` (a training run of this scenario), or `policy_episodes` (agents that independent
@@ -40,9 +43,10 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
         UnavailableError: SUMO or the model cannot be used; what the model said so far is recorded.
         UsageError: a reply is not recorded but may not be asked for, or the model refuses the very first request.
     """
+    began = time.perf_counter()
     stages: list[dict[str, Any]] = []
     with _opened(settings, folder, extras) as context:
-        caller, agents = context.parts.caller, len(context.parts.scenario.agents)
+        caller, scenario = context.parts.caller, context.parts.scenario
         state, plans = State(), 0
         problem: str | None = None
         before: int | None = 0
@@ -64,14 +68,28 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
                 plans = made
             before = so_far
             if rounds in extras["rounds"]:
-                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(state, agents, caller.totals)})
+                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(state, scenario, caller.totals)})
+        _leave(context, state, folder, problem, time.perf_counter() - began)
         return {
             "model": caller.label,
-            "agents": agents,
+            "agents": len(scenario.agents),
             "policy_episodes": extras.get("policy_episodes"),
             "stages": stages,
             "problem": problem or state.get("stopped"),
         }
+
+
+def _leave(context: Context, state: State, folder: Path, problem: str | None, seconds: float) -> None:
+    """What `leed report` and `leed demo show` read."""
+    parts, best = context.parts, state.get("best", Best())
+    provenance = {**provenance_of(parts), "stopped": problem or state.get("stopped")}
+    DemonstrationSet(parts.scenario, best.routes, state.get("history", []), provenance).save(
+        folder / "demonstrations.json"
+    )
+    if best.episode:
+        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
+    write_json(folder / "settings.json", parts.settings.for_file())
+    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"]))
 
 
 @contextmanager
@@ -107,15 +125,16 @@ def _agents_trajectories(
         session.close()
 
 
-def _figures(state: State, agents: int, totals: Totals) -> dict[str, Any]:
+def _figures(state: State, scenario: Scenario, totals: Totals) -> dict[str, Any]:
     best, plans = state.get("best", Best()), state.get("history", [])
     judged, episode = best.critique, best.episode
     return {
         "plans": len(plans),
         "validity_before": plans[0].validity if plans else 0.0,
-        "validity": len(best.routes) / agents,
+        "validity": len(best.routes) / len(scenario.agents),
         "validity_reply": plans[-1].validity_reply if plans else 0.0,
         "travel_time_ratio": judged.mean("ratio") if judged else None,
+        "ratios": _ratios(state, scenario),
         "reward": episode.mean_reward if episode else None,
         "arrival_rate": episode.arrival_rate if episode else None,
         "dtw": judged.mean("dtw") if judged else None,
@@ -123,8 +142,21 @@ def _figures(state: State, agents: int, totals: Totals) -> dict[str, Any]:
         "input_tokens": totals.input_tokens,
         "output_tokens": totals.output_tokens,
         "seconds": round(totals.seconds, 3),
+        "reply_seconds": [round(seconds, 3) for seconds in totals.each],
         "errors": errors_of(plans),
     }
+
+
+def _ratios(state: State, scenario: Scenario) -> dict[int, float]:
+    """Agent with a valid route to its time against its fastest path alone; to the end of the drive where it did not
+    arrive, which is less than it would have taken."""
+    episode, alone = state.get("best", Best()).episode, state.get("alone", {})
+    found = {}
+    for agent, driven in (episode.trajectories if episode else {}).items():
+        if agent in alone and episode:
+            so_far = scenario.begin + episode.seconds - scenario.agents[agent].departure
+            found[agent] = (so_far if driven.travel_seconds is None else driven.travel_seconds) / alone[agent]
+    return found
 
 
 def errors_of(plans: Sequence[Any]) -> dict[str, int]:

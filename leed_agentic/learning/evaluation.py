@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from leed_agentic.errors import UsageError
+from leed_agentic.learning.rollout import SEED_STRIDE, scenario_seed
 from leed_agentic.learning.session import Session, take_up
 from leed_agentic.learning.sources import load_routes
-from leed_agentic.learning.trainer import SEED_STRIDE
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import (
     Choose,
     Episode,
@@ -31,6 +34,7 @@ from leed_agentic.versions import package_versions
 FORMAT = "leed-evaluation"
 FORMAT_VERSION = 1
 FILE = "evaluation.json"
+HELD_OUT = "held-out.json"
 RANDOM = "random"
 SHORTEST_PATH = "shortest path"
 REPLANNED = "shortest path, re-planned"
@@ -92,15 +96,24 @@ def plan_driver(plan: Plan) -> Driver:
 
 
 def drive_all(
-    env: RouteEnv, drivers: Sequence[Driver], seeds: Sequence[int], progress: Callable[[str], Any] = lambda line: None
+    env: RouteEnv,
+    drivers: Sequence[Driver],
+    seeds: Sequence[int],
+    progress: Callable[[str], Any] = lambda line: None,
+    draw: Callable[[int], Scenario] | None = None,
 ) -> list[dict[str, Any]]:
-    """Every driver's figures on the same seeds. Travel time ratios are to SHORTEST_PATH, where it is one of them."""
+    """Every driver's figures on the same seeds. Travel time ratios are to SHORTEST_PATH, where it is one of them.
+
+    Args:
+        draw: the trips of an episode, from its seed; None: the environment's.
+    """
+    trips = {seed: {"scenario": draw(seed)} for seed in seeds} if draw else {}
     driven: dict[str, list[Episode]] = {}
     for driver in drivers:
         driven[driver.name] = []
         for done, seed in enumerate(seeds):
             progress(f"{driver.name}: episode {done + 1} of {len(seeds)}")
-            driven[driver.name].append(drive(env, driver.policy(seed), seed=seed))
+            driven[driver.name].append(drive(env, driver.policy(seed), seed, trips.get(seed)))
     return [_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers]
 
 
@@ -118,11 +131,59 @@ def evaluate(
     """
     if episodes < 1:
         raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
-    env = session.world.env
     drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
     if plan:
         drivers.append(plan_driver(plan))
     seeds = evaluation_seeds(session.settings.seed, episodes)
+    return _evaluated(session, seeds, deterministic, drive_all(session.world.env, drivers, seeds, progress))
+
+
+def evaluate_held_out(
+    session: Session,
+    scenarios: int,
+    first_seed: int | None = None,
+    deterministic: bool = False,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> dict[str, Any]:
+    """Figures on trips that training never drew, one episode each; every row has its intervals over these scenarios.
+
+    Args:
+        first_seed: of the scenarios, from which it is counted up; None: `evaluation_seeds`.
+
+    Raises:
+        UsageError: no scenario, a seed that training drew trips from, or trips that are not drawn.
+    """
+    if scenarios < 1:
+        raise UsageError(f"--held-out must be 1 or more, not {scenarios}.")
+    settings = session.settings
+    if settings.scenario.demand:
+        raise UsageError("The run has a demand of its own, from which no other trips are drawn; leave --held-out out.")
+    seeds = evaluation_seeds(settings.seed, scenarios)
+    if first_seed is not None:
+        seeds = list(range(first_seed, first_seed + scenarios))
+    if trained := sorted(_training_seeds(session) & set(seeds)):
+        raise UsageError(
+            f"Training drew trips from seed {trained[0]}, so they are not held out; choose another --first-seed, or "
+            "leave it out."
+        )
+    drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
+    env = session.world.env
+    rows = drive_all(env, drivers, seeds, progress, partial(scenario_for, env.network, settings))
+    return {**_evaluated(session, seeds, deterministic, rows), "held_out": True}
+
+
+def _training_seeds(session: Session) -> set[int]:
+    seed, redraw = session.settings.seed, session.settings.scenario.redraw
+    if redraw == "never":
+        return {seed}
+    every, episodes = 1 if redraw == "episode" else redraw, max(session.trainer.episode, 1)
+    return {scenario_seed(SEED_STRIDE * seed + k, every) for k in range(episodes)}
+
+
+def _evaluated(
+    session: Session, seeds: Sequence[int], deterministic: bool, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    env = session.world.env
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -133,9 +194,10 @@ def evaluate(
         "map": env.network.name,
         "agents": session.world.agents,
         "driver_noise": env.settings.driver_noise,
-        "episodes": episodes,
-        "seeds": seeds,
-        "drivers": drive_all(env, drivers, seeds, progress),
+        "episodes": len(seeds),
+        "seeds": list(seeds),
+        "held_out": False,
+        "drivers": list(rows),
         "versions": package_versions(),
     }
 
@@ -149,6 +211,8 @@ def evaluate_run(
     progress: Callable[[str], Any] = lambda line: None,
     others: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
+    held_out: int | None = None,
+    first_seed: int | None = None,
 ) -> dict[str, Any]:
     """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
@@ -160,11 +224,15 @@ def evaluate_run(
         others: settings of the trips to drive where they are not the run's own, such as {"scenario.demand": FILE};
             entries without a value are left out.
         given: settings of the run named again, to vouch for them (see `settings_of`).
+        held_out: so many scenarios that training never drew, one episode each, in place of the run's own.
+        first_seed: of these; None: the run's own.
 
     Raises:
         UsageError: no such run, fewer than one episode, a plan of another scenario.
     """
     with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
+        if held_out is not None:
+            return evaluate_held_out(session, held_out, first_seed, deterministic, progress)
         changed = {name: value for name, value in (others or {}).items() if value}
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))
@@ -190,6 +258,7 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
+    arrivals = [float(np.mean([e.trajectories[a].arrived for a in driver.agents])) for e in episodes]
     seconds = [taken for taken, _ in pairs if taken is not None]
     ratios = [taken / reference for taken, reference in pairs if taken is not None and reference]
     return {
@@ -200,10 +269,21 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         "arrival_rate": len(seconds) / len(pairs),
         "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
         "travel_time_ratio": float(np.mean(ratios)) if ratios else None,
+        "reward_interval": _interval(rewards),
+        "arrival_interval": [min(max(x, 0.0), 1.0) for x in _interval(arrivals) or ()] or None,
         "teleports": sum(e.counters.teleports for e in episodes),
         "collisions": sum(e.counters.collisions for e in episodes),
         "rewards": rewards,
     }
+
+
+def _interval(figures: Sequence[float]) -> list[float] | None:
+    """Student's 95 % interval of the mean of independent episodes; None for less than two."""
+    if len(figures) < 2:
+        return None
+    mean, error = float(np.mean(figures)), float(np.std(figures, ddof=1) / np.sqrt(len(figures)))
+    reach = float(student.ppf(0.975, len(figures) - 1)) * error
+    return [mean - reach, mean + reach]
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ import torch
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.rollout import check
 from leed_agentic.traffic.trajectory import Trajectory
+
+Clock = Literal["time", "decisions"]
+"""What makes decisions one joint step: their moment, or being their agents' k-th ones."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class JointEpisode:
     """Shape (n,), int64: decisions per agent. Of several episodes joined one behind the other, (n times episodes,)."""
 
     @property
+    def lives(self) -> np.ndarray:
+        """Who is under way with a decision, shape (S, n): `active` but for those that stand with o_T."""
+        last = np.zeros(len(self.actions), dtype=bool)
+        last[self.first + self.lengths] = True
+        return self.active & ~last[self.row]
+
+    @property
     def first(self) -> np.ndarray:
         """Row of each agent's first decision, shaped as `lengths`."""
         return np.cumsum(self.lengths + 1) - (self.lengths + 1)
@@ -71,12 +82,19 @@ class JointEpisode:
 
 
 def joint_episode(
-    experiences: Mapping[int, Trajectory], agents: int, actions: int, columns: int, reward_scale: float = 1.0
+    experiences: Mapping[int, Trajectory],
+    agents: int,
+    actions: int,
+    columns: int,
+    reward_scale: float = 1.0,
+    clock: Clock = "time",
 ) -> JointEpisode:
     """Put the agents' experiences on one clock.
 
     Args:
         columns: size d of an observation.
+        clock: time; or each agent's own count of decisions, so that the k-th ones of all are one joint step, in which
+            everybody under way decides.
 
     Raises:
         UsageError: NaN or infinite rewards or observations, an action outside its mask, an agent that does not exist.
@@ -100,11 +118,12 @@ def joint_episode(
         masks[rows_of], taken[rows_of], earned[rows_of] = e.masks, e.actions, e.rewards * reward_scale
         if e.last_mask is not None:
             masks[end] = e.last_mask
-    times = np.concatenate([experiences[a].times for a in present]) if present else np.zeros(0)
+    by = {a: experiences[a].times if clock == "time" else np.arange(lengths[a]) for a in present}
+    times = np.concatenate([by[a] for a in present]) if present else np.zeros(0)
     moments, step = _moments(times, who)
     steps = np.full(rows, len(moments), dtype=np.int64)
     steps[decisions] = step
-    return on_one_clock(observations, masks, taken, earned.astype(np.float32), steps, terminated, lengths)
+    return on_one_clock(observations, masks, taken, earned.astype(np.float32), steps, terminated, lengths, clock)
 
 
 def on_one_clock(
@@ -115,6 +134,7 @@ def on_one_clock(
     step: np.ndarray,
     terminated: np.ndarray,
     lengths: np.ndarray,
+    clock: Clock = "time",
 ) -> JointEpisode:
     """A joint episode from its rows: what follows from them, joint step by joint step, is worked out."""
     agents, end = len(lengths), int(step.max())
@@ -137,6 +157,13 @@ def on_one_clock(
     following = np.append(taken_at[1:] - 1, end - 1)[: len(taken_at)]
     is_last = np.append(who[1:] != who[:-1], True)[: len(who)]
     counted_at = np.where(is_last, np.where(terminated[who], taken_at, end - 1), following)
+    if clock == "decisions":
+        counted_at = taken_at
+        cut_off = np.flatnonzero(~terminated & (lengths > 0) & (lengths < end))
+        for agent in cut_off:
+            last = lengths[agent]
+            row[last:, agent], decides[last:, agent], active[last:, agent] = last_row[agent], False, False
+            decides[last, agent] = active[last, agent] = True
     rewards = np.zeros((end + 1, agents))
     np.add.at(rewards, (counted_at, who), earned[decisions])
     rewards32 = rewards.astype(np.float32)
@@ -173,9 +200,10 @@ def central_inputs(inputs: torch.Tensor, row: torch.Tensor, active: torch.Tensor
 
 # -- episodes to learn from again --------------------------------------------------------------------------------------
 class Replay:
-    """The last `capacity` episodes."""
+    """The last `capacity` episodes, all on one kind of clock."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, clock: Clock = "time") -> None:
+        self._clock: Clock = clock
         self._episodes: deque[JointEpisode] = deque(maxlen=capacity)
 
     def __len__(self) -> int:
@@ -183,6 +211,10 @@ class Replay:
 
     def add(self, episode: JointEpisode) -> None:
         self._episodes.append(episode)
+
+    @property
+    def last(self) -> JointEpisode | None:
+        return self._episodes[-1] if self._episodes else None
 
     def clear(self) -> None:
         self._episodes.clear()
@@ -237,7 +269,7 @@ class Replay:
         rows = (np.split(x, ends) for x in (observations, masks, taken, stored["earned"], step))
         terminated = stored["terminated"].reshape(lengths.shape)
         for episode in zip(*rows, terminated, lengths, strict=True):
-            self._episodes.append(on_one_clock(*episode))
+            self._episodes.append(on_one_clock(*episode, self._clock))
 
 
 _STORED = ("observations", "masks", "actions", "earned", "step", "terminated")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch import nn
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.policy import NORM_EPS, layer_norm
 
 WEIGHTS = ("weight0", "bias0", "weight1", "bias1", "weight2", "bias2")
+NORMS = ("scale0", "shift0", "scale1", "shift1")
 GATHER = 8
 """What copying one network's weights for one more piece costs, in rows computed (measured with two layers of 128)."""
 SIZES = (16, 32, 64, 128)
@@ -29,6 +31,9 @@ class StackedNetworks(nn.Module):
 
     Weights start orthogonal, biases at zero, the last layer scaled by `last_gain` (0.01 makes a first policy uniform).
     Network i's weights come from the generator alone and in order, so that fewer networks are a prefix of more.
+
+    Args:
+        layer_norm: normalise both hidden layers' units (Ba et al. 2016), behind the activation as Yu et al. 2022 do.
     """
 
     def __init__(
@@ -40,9 +45,10 @@ class StackedNetworks(nn.Module):
         generator: torch.Generator,
         last_gain: float = 1.0,
         activation: str = "relu",
+        layer_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.layer_norm = activation, layer_norm
         sizes = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
         gains = [math.sqrt(2.0), math.sqrt(2.0), last_gain]
         layers: list[list[torch.Tensor]] = [[], [], []]
@@ -53,6 +59,14 @@ class StackedNetworks(nn.Module):
                 layer.append(weight)
         self.weight0, self.weight1, self.weight2 = (nn.Parameter(torch.stack(layer)) for layer in layers)
         self.bias0, self.bias1, self.bias2 = (nn.Parameter(torch.zeros(count, 1, outputs_)) for _, outputs_ in sizes)
+        if layer_norm:
+            self.scale0, self.scale1 = (nn.Parameter(torch.ones(count, 1, hidden)) for _ in range(2))
+            self.shift0, self.shift1 = (nn.Parameter(torch.zeros(count, 1, hidden)) for _ in range(2))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parameters that make up one network."""
+        return WEIGHTS + NORMS * self.layer_norm
 
     def forward(self, inputs: torch.Tensor, owner: torch.Tensor | None = None) -> torch.Tensor:
         """Outputs of shape (n, T, outputs) for inputs of shape (n, T, inputs).
@@ -60,13 +74,87 @@ class StackedNetworks(nn.Module):
         Args:
             owner: shape (p,), the network that computes each of p inputs of shape (p, T, inputs); None: one each.
         """
-        w0, b0, w1, b1, w2, b2 = (getattr(self, name) for name in WEIGHTS)
+        weights = {name: getattr(self, name) for name in self.names}
         if owner is not None:
-            w0, b0, w1, b1, w2, b2 = (x.index_select(0, owner) for x in (w0, b0, w1, b1, w2, b2))
-        act = torch.relu if self.activation == "relu" else torch.tanh
-        x = act(torch.baddbmm(b0, inputs, w0))
-        x = act(torch.baddbmm(b1, x, w1))
-        return torch.baddbmm(b2, x, w2)
+            weights = {name: x.index_select(0, owner) for name, x in weights.items()}
+        x = self._hidden(torch.baddbmm(weights["bias0"], inputs, weights["weight0"]), weights, 0)
+        x = self._hidden(torch.baddbmm(weights["bias1"], x, weights["weight1"]), weights, 1)
+        return torch.baddbmm(weights["bias2"], x, weights["weight2"])
+
+    def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
+        """Outputs of shape (R, outputs) for R rows of inputs and whose each is."""
+        counts = np.bincount(owner, minlength=len(self.weight0))
+        order = np.argsort(owner, kind="stable")
+        place = np.empty(len(owner), np.int64)
+        place[order] = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        longest = max(int(counts.max(initial=0)), 1)
+        where = torch.from_numpy(owner * longest + place).to(inputs.device)
+        padded = inputs.new_zeros(len(counts) * longest, inputs.shape[1]).index_copy(0, where, inputs)
+        return self(padded.view(len(counts), longest, -1)).flatten(0, 1).index_select(0, where)
+
+    def each(self) -> list[dict[str, np.ndarray]]:
+        """The weights that each agent acts by, shapes (inputs, hidden) ... and (units,)."""
+        arrays = {name: getattr(self, name).detach().cpu().numpy() for name in self.names}
+        return [
+            {name: x[i] if name.startswith("weight") else x[i, 0] for name, x in arrays.items()}
+            for i in range(len(self.weight0))
+        ]
+
+    def _hidden(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
+        x = torch.relu(x) if self.activation == "relu" else torch.tanh(x)
+        if not self.layer_norm:
+            return x
+        return (
+            nn.functional.layer_norm(x, x.shape[-1:], eps=NORM_EPS) * weights[f"scale{layer}"]
+            + weights[f"shift{layer}"]
+        )
+
+
+class SharedNetwork(StackedNetworks):
+    """One network for n agents; with `identity` it is told by a one-hot behind the inputs whose they are."""
+
+    def __init__(self, agents: int, inputs: int, *shape: Any, identity: bool = True, **options: Any) -> None:
+        super().__init__(1, inputs + agents * identity, *shape, **options)
+        self.agents, self.inputs, self.identity = agents, inputs, identity
+
+    def forward(self, inputs: torch.Tensor, owner: torch.Tensor | None = None) -> torch.Tensor:
+        """As of n networks: outputs of shape (p, T, outputs), `owner` being the agent of each of p inputs."""
+        weights = {name: getattr(self, name)[0] for name in self.names}
+        bias = weights["bias0"]
+        if self.identity:
+            # A one-hot picks a row of weights.
+            told = weights["weight0"][self.inputs :]
+            bias = bias + (told if owner is None else told.index_select(0, owner))[:, None]
+        x = self._hidden(inputs @ weights["weight0"][: self.inputs] + bias, weights, 0)
+        x = self._hidden(x @ weights["weight1"] + weights["bias1"], weights, 1)
+        return x @ weights["weight2"] + weights["bias2"]
+
+    def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
+        if self.identity:
+            one_hot = torch.eye(self.agents, device=inputs.device)[torch.from_numpy(owner)]
+            inputs = torch.cat([inputs, one_hot], dim=1)
+        return super().forward(inputs[None])[0]
+
+    def each(self) -> list[dict[str, np.ndarray]]:
+        """A one-hot only adds a row of weights to the first bias, so that what an agent acts by needs none."""
+        whole = super().each()[0]
+        first, told = whole["weight0"][: self.inputs], whole["weight0"][self.inputs :]
+        return [
+            {**whole, "weight0": first, "bias0": whole["bias0"] + told[i] if self.identity else whole["bias0"]}
+            for i in range(self.agents)
+        ]
+
+
+def clip_gradients(networks: nn.Module, norm: float) -> None:
+    """Shorten the gradient of each network of a stack, or of any other module as a whole, to `norm`."""
+    if not isinstance(networks, StackedNetworks) or len(networks.weight0) == 1:
+        nn.utils.clip_grad_norm_(networks.parameters(), norm)
+        return
+    gradients = [p.grad for p in networks.parameters() if p.grad is not None]
+    if gradients:
+        length = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+        for gradient in gradients:
+            gradient.mul_((norm / (length + 1e-6)).clamp(max=1.0)[:, None, None])
 
 
 class Folding:
@@ -149,13 +237,11 @@ class Actor:
 
     def refresh(self) -> None:
         """Take up the weights as they are now."""
-        arrays = {name: getattr(self._networks, name).detach().cpu().numpy() for name in WEIGHTS}
-        self._layers = [
-            tuple(arrays[name][i] if name.startswith("weight") else arrays[name][i, 0] for name in WEIGHTS)
-            for i in range(len(arrays["weight0"]))
-        ]
+        each = self._networks.each()
+        self._layers = [tuple(weights[name] for name in WEIGHTS) for weights in each]
+        self._norms = [tuple(weights[name] for name in NORMS) for weights in each] if self._networks.layer_norm else []
         self._relu = self._networks.activation == "relu"
-        size = arrays["weight1"].shape[-1]
+        size = each[0]["weight1"].shape[-1]
         self._hidden = np.empty(size, np.float32), np.empty(size, np.float32)
         self._zeros = np.zeros(size, np.float32)
         self._known: dict[tuple[int, bytes, bytes], _Odds] = {}
@@ -168,9 +254,13 @@ class Actor:
         np.dot(inputs, w0, out=x)
         np.add(x, b0, out=x)
         self._activate(x)
+        if self._norms:
+            x[:] = layer_norm(x, *self._norms[agent][:2])
         np.dot(x, w1, out=y)
         np.add(y, b1, out=y)
         self._activate(y)
+        if self._norms:
+            y[:] = layer_norm(y, *self._norms[agent][2:])
         return np.dot(y, w2) + b2
 
     def _activate(self, x: np.ndarray) -> None:
@@ -229,30 +319,6 @@ class Actor:
         highest = max(listed)
         cumulative = np.add.accumulate(np.exp(logits - highest))
         return _Odds(legal, legal[listed.index(highest)], cumulative.tolist(), cumulative[-1])
-
-
-# -- all agents share one network --------------------------------------------------------------------------------------
-def with_identity(inputs: torch.Tensor, agents_of: np.ndarray, agents: int, identity: bool) -> torch.Tensor:
-    """Rows of network inputs with their agent's one-hot behind them, where it is wanted."""
-    if not identity:
-        return inputs
-    return torch.cat([inputs, torch.eye(agents, device=inputs.device)[torch.from_numpy(agents_of)]], dim=1)
-
-
-def spread(shared: StackedNetworks, copies: StackedNetworks) -> None:
-    """Give every agent a copy of the shared network that sees the agent's observation alone.
-
-    A one-hot input only adds a row of weights to the first bias, so the copies need none: they act faster, and one of
-    them is a policy like any other.
-    """
-    size = copies.weight0.shape[1]
-    with torch.no_grad():
-        for name in WEIGHTS:
-            target, source = getattr(copies, name), getattr(shared, name)
-            target.copy_(source[:, :size] if name == "weight0" else source)
-        identity = shared.weight0[0, size:]
-        if len(identity):
-            copies.bias0.add_(identity[:, None, :].to(copies.bias0.device))
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------------

@@ -46,6 +46,15 @@ def normalised(advantages: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (advantages - mean) / (variance.sqrt() + 1e-8)
 
 
+def normalised_over_all(advantages: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The same over the decisions of all agents at once."""
+    counted = weights > 0
+    together = advantages[counted][None]
+    found = torch.zeros_like(advantages)
+    found[counted] = normalised(together, torch.full_like(together, 1.0 / max(together.numel(), 1)))[0]
+    return found
+
+
 # -- returns -----------------------------------------------------------------------------------------------------------
 def discounted_returns(
     rewards: torch.Tensor, lengths: torch.Tensor, last_values: torch.Tensor, gamma: float

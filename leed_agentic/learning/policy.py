@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 
 FORMAT = "leed-policy"
 FORMAT_VERSION = 1
+NORM_EPS = 1e-5
+
+
+def layer_norm(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Units of shape (..., k) over their deviation (Ba et al. 2016), scaled and shifted."""
+    apart = x - x.mean(-1, keepdims=True)
+    return apart / np.sqrt((apart**2).mean(-1, keepdims=True) + NORM_EPS) * scale + shift
 
 
 class Policy:
     """pi^i of one agent.
 
     Args:
-        tensors: weight0, bias0, ... weight2, bias2 of the network, and `table`, the code of each junction number.
+        tensors: weight0, bias0, ... weight2, bias2 of the network, scale0 ... shift1 of its layer norms if it has them,
+            and `table`, the code of each junction number.
         facts: where it comes from and how its observations are read; `Session.policy` lists them.
 
     Raises:
@@ -81,9 +89,11 @@ class Policy:
             raise UsageError(
                 f"The observation names a junction that map {self.facts['map']} lacks; the policy was trained there."
             ) from None
-        for weight, bias in self._layers[:2]:
+        for layer, (weight, bias) in enumerate(self._layers[:2]):
             x = x @ weight + bias
             x = np.maximum(x, 0.0) if self._relu else np.tanh(x)
+            if f"scale{layer}" in self.tensors:
+                x = layer_norm(x, self.tensors[f"scale{layer}"], self.tensors[f"shift{layer}"])
         weight, bias = self._layers[2]
         return legal, (x @ weight + bias)[legal]
 

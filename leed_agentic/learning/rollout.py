@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,12 +11,18 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.networks import Folding
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, drive
 
 Choose = Callable[[int, np.ndarray, np.ndarray], int]
 """(agent, observation, action mask) -> action: `Algorithm.choose`."""
+
+
+SEED_STRIDE = 1_000_003
+"""Episode k of seed s resets the world with seed 1000003 s + k."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +48,21 @@ class World(Protocol):
 
 
 class RouteWorld:
-    """Route choice in SUMO."""
+    """Route choice in SUMO.
 
-    def __init__(self, env: RouteEnv) -> None:
+    Args:
+        draw: trips from a seed, for training on ever new ones; None: those that the environment was made for.
+        every: episodes for which drawn trips stay the same.
+    """
+
+    def __init__(self, env: RouteEnv, draw: Callable[[int], Scenario] | None = None, every: int = 1) -> None:
         self.env = env
+        self.scenario = env.scenario
+        """The first one."""
         self.agents = len(env.possible_agents)
         self.actions = env.network.max_successors
+        self._draw, self._every = draw, every
+        self._drawn: tuple[int, Scenario] | None = None
 
     def encoding(self, settings: LearningSettings) -> Encoding:
         size, numbers = self.env.observation_size, self.env.junction_columns
@@ -55,10 +70,23 @@ class RouteWorld:
         return Encoding(size, numbers, count, settings.encoding, settings.code_size, plain=not numbers)
 
     def episode(self, choose: Choose, seed: int) -> Driven:
-        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed=seed)
+        options = {"scenario": self._scenario_at(seed)} if self._draw else None
+        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed, options)
         counters = driven.counters
         counts = {"teleports": counters.teleports, "collisions": counters.collisions, "missed": counters.missed}
         return Driven(driven.trajectories, driven.seconds, counts)
+
+    def _scenario_at(self, seed: int) -> Scenario:
+        assert self._draw is not None  # noqa: S101 - asked only then
+        first = scenario_seed(seed, self._every)
+        if self._drawn is None or self._drawn[0] != first:
+            self._drawn = first, self._draw(first)
+        return self._drawn[1]
+
+
+def scenario_seed(seed: int, every: int) -> int:
+    """Seed of the trips of an episode: that of the first episode that has them."""
+    return seed - seed % SEED_STRIDE % every
 
 
 class ParallelWorld:
@@ -159,6 +187,59 @@ class Batch:
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """Mean of values of shape (n, longest) over each agent's own decisions, shape (n,)."""
+        return (values * self.weights).sum(1)
+
+    def arrays(self) -> dict[str, Any]:
+        """For a checkpoint: everything by name, the rows one agent behind the other."""
+        return {"rows": np.concatenate(self.rows), **{name: getattr(self, name) for name in _TENSORS}}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, torch.Tensor], device: str) -> Batch:
+        """What `arrays` gave. Raises UsageError when something is missing or does not fit."""
+        try:
+            ends = np.cumsum(arrays["lengths"].numpy() + 1)[:-1]
+            rows = np.split(arrays["rows"].numpy(), ends)
+            return cls(rows, *(arrays[name].to(device) for name in _TENSORS))
+        except KeyError as error:
+            raise UsageError(f"The checkpoint does not fit: {error.args[0]} is missing.") from error
+
+
+_TENSORS = ("masks", "actions", "rewards", "lengths", "weights", "terminated")
+
+
+class Rollout:
+    """n agents' decisions of one or more episodes, those of the second behind those of the first.
+
+    Args:
+        parts: the episodes.
+    """
+
+    def __init__(self, parts: Sequence[Batch]) -> None:
+        self.parts = tuple(parts)
+        self.rows = [
+            np.concatenate(rows) if len(rows) > 1 else rows[0] for rows in zip(*(p.rows for p in parts), strict=True)
+        ]
+        self.masks, self.actions = (torch.cat([getattr(p, name) for p in parts], 1) for name in ("masks", "actions"))
+        total = torch.stack([p.lengths for p in parts]).sum(0).clamp(min=1)
+        self.weights = torch.cat([p.weights * (p.lengths / total)[:, None] for p in parts], 1)
+        """Weights of a mean over each agent's own decisions, shape (n, T) as the others."""
+        counts = [p.lengths.cpu().numpy() for p in parts]
+        self._counts = counts
+        self._first = np.cumsum([np.zeros_like(counts[0]), *(count + 1 for count in counts)], axis=0)
+
+    @property
+    def row_counts(self) -> np.ndarray:
+        """Rows per agent, shape (n,)."""
+        return np.array(self._first[-1])
+
+    def places(self, folding: Folding, with_last: bool = False) -> list[torch.Tensor]:
+        """Where each episode's decisions lie in a folding that begins with these rows; `with_last`: and its o_T."""
+        return [
+            folding.places(first, count + with_last) for first, count in zip(self._first, self._counts, strict=False)
+        ]
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """Mean of values of shape (n, T) over each agent's own decisions, shape (n,)."""
         return (values * self.weights).sum(1)
 
 

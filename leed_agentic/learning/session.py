@@ -17,9 +17,8 @@ import torch
 from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithm_class, with_options
-from leed_agentic.learning.networks import WEIGHTS
 from leed_agentic.learning.policy import Policy
-from leed_agentic.learning.rollout import RouteWorld
+from leed_agentic.learning.rollout import SEED_STRIDE, RouteWorld
 from leed_agentic.learning.run import SUMMARY, read_run_file, summary_of, write_run_file
 from leed_agentic.learning.sources import MakeSource, check_source_name, sources
 from leed_agentic.learning.trainer import NoDemonstrationError, Trainer, one_thread
@@ -79,14 +78,16 @@ class Session:
         if not 0 <= agent < world.agents:
             raise UsageError(f"There is no agent {agent}; {self.folder} has agents 0 to {world.agents - 1}.")
         encoding, network = world.encoding(settings.learning), world.env.network
-        networks, fitting = algorithm.policy, ((world.agents, encoding.size), world.actions)
-        if networks is None or (tuple(networks.weight0.shape[:2]), networks.weight2.shape[2]) != fitting:
+        networks = algorithm.policy
+        each = networks.each() if networks is not None else []
+        fitting = (encoding.size, world.actions)
+        shapes = {(len(weights["weight0"]), len(weights["bias2"])) for weights in each}
+        if networks is None or len(each) != world.agents or shapes != {fitting}:
             raise UsageError(
                 f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
                 "observation alone; export a run of another one, such as leed or ippo."
             )
-        tensors = {name: getattr(networks, name).detach().cpu().numpy()[agent] for name in WEIGHTS}
-        tensors = {name: array[0] if name.startswith("bias") else array for name, array in tensors.items()}
+        tensors = {name: np.ascontiguousarray(array) for name, array in each[agent].items()}
         trip = world.env.scenario.agents[agent]
         facts = {
             "map": network.name,
@@ -121,6 +122,11 @@ def check_learning(settings: Settings) -> Settings:
     learning = with_options(settings.learning)
     check_source_name(learning.source)
     dtw_methods.get(learning.dtw)
+    if learning.source == "file" and settings.scenario.redraw != "never":
+        raise UsageError(
+            "Source file holds demonstrations of one scenario, and scenario.redraw draws others; choose another source "
+            "than that, or leave scenario.redraw out."
+        )
     try:
         torch.zeros(1, device=learning.device).item()
     except (RuntimeError, AssertionError) as error:
@@ -132,17 +138,18 @@ def check_learning(settings: Settings) -> Settings:
 
 
 def make_world(settings: Settings, scenario: Scenario | None = None) -> RouteWorld:
-    """The environment of the settings' map and scenario; the scenario is drawn from the seed when None is given."""
+    """The environment of the settings' map and scenario, the first one where training draws others (scenario.redraw);
+    drawn from the seed when None is given."""
     network = open_map(settings.map.name, settings.map)
+    # A demand of the user's own is the same trips every time.
+    redraw = "never" if settings.scenario.demand else settings.scenario.redraw
+    draw = partial(scenario_for, network, settings)
     if scenario is None:
-        scenario = scenario_for(network, settings)
+        scenario = draw() if redraw == "never" else draw(SEED_STRIDE * settings.seed)
     if scenario.map != network.name:
         raise UsageError(f"The scenario was made for map {scenario.map}, not for {network.name}.")
-    if settings.scenario.redraw != "never" and not settings.scenario.demand:
-        every = 1 if settings.scenario.redraw == "episode" else settings.scenario.redraw
-        draw = partial(scenario_for, network, settings)
-        return RouteWorld(RouteEnv(network, draw, settings.environment, every, settings.seed))
-    return RouteWorld(RouteEnv(network, scenario, settings.environment))
+    env = RouteEnv(network, scenario, settings.environment)
+    return RouteWorld(env) if redraw == "never" else RouteWorld(env, draw, 1 if redraw == "episode" else redraw)
 
 
 def begin(

@@ -18,19 +18,17 @@ from leed_agentic.errors import LeedError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
-from leed_agentic.learning.rollout import Driven, RouteWorld, World
+from leed_agentic.learning.rollout import SEED_STRIDE, Driven, RouteWorld, World
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.similarity import dtw_distance
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
 
 log = logging.getLogger(__name__)
-
-SEED_STRIDE = 1_000_003
-"""Episode k of seed s resets the world with seed 1000003 s + k."""
 
 
 class NoDemonstrationError(LeedError):
@@ -73,6 +71,8 @@ class Trainer:
         self.metrics = (*METRICS, *algorithm.metrics)
         self.episode = 0
         self.experts: dict[int, Trajectory] = {}
+        self._demonstrated = world.scenario if isinstance(world, RouteWorld) else None
+        """The scenario that the experts are of."""
         self.triggers = 0
         self.failures = 0
         self._trouble = ""
@@ -99,7 +99,7 @@ class Trainer:
     @property
     def lack(self) -> str | None:
         """Why what was learned is not the algorithm's, once there was a question to the source; None where it is."""
-        if self.source is None or self.experts or not self.triggers:
+        if self.source is None or self.failures < self.triggers or not self.triggers:
             return None
         last = f" The last answer: {self._trouble}" if self._trouble else ""
         return (
@@ -137,7 +137,7 @@ class Trainer:
         clock = [time.perf_counter()]
         driven = self.world.episode(self.algorithm.choose, SEED_STRIDE * self.seed + self.episode)
         clock.append(time.perf_counter())
-        if self.source is not None and self.episode % self.settings.q == 0:
+        if self.source is not None and (self._is_new_scenario() or self.episode % self.settings.q == 0):
             self._ask(self.source, driven)
         clock.append(time.perf_counter())
         learnt = self.algorithm.update(driven.experiences, self.experts, self.episode)
@@ -151,6 +151,14 @@ class Trainer:
         return self._row(driven, learnt), seconds, driven
 
     # -- demonstrations ------------------------------------------------------------------------------------------------
+    def _is_new_scenario(self) -> bool:
+        """Whether the trips are others than those that the demonstrations at hand are of; these are dropped then."""
+        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
+        if self.world.env.scenario == self._demonstrated:
+            return False
+        self._demonstrated, self.experts = self.world.env.scenario, {}
+        return True
+
     def _ask(self, source: DemonstrationSource, driven: Driven) -> None:
         """Ask the source; when it has nothing this time, the last good demonstrations stay."""
         assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
@@ -238,11 +246,11 @@ class Trainer:
         if self.folder is None:
             return
         files = {}
-        if isinstance(self.world, RouteWorld):
-            scenario = self.world.env.scenario.to_json()
+        if isinstance(self.world, RouteWorld) and self._demonstrated:
             if driven is not None:
                 with whole_file(self.folder / "trajectories.json") as file:
-                    save_trajectories(file, driven.experiences, scenario)
+                    save_trajectories(file, driven.experiences, self.world.env.scenario.to_json())
+            scenario = self._demonstrated.to_json()
             files["experts.json"] = partial(save_trajectories, trajectories=self.experts, scenario=scenario)
         state = {
             **self._identity(),
@@ -258,7 +266,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
-        scenario = self.world.env.scenario.to_json() if isinstance(self.world, RouteWorld) else None
+        scenario = self.world.scenario.to_json() if isinstance(self.world, RouteWorld) else None
         # Through JSON, as it comes back from a file: tuples are lists there.
         return json.loads(json.dumps({"algorithm": self.settings.algorithm, "seed": self.seed, "scenario": scenario}))
 
@@ -288,7 +296,8 @@ class Trainer:
             self._trouble = str(state["trouble"])
             self._usage_before = {name: int(state["usage"][name]) for name in USAGE}
             if isinstance(self.world, RouteWorld):
-                self.experts = dict(load_trajectories(known[-1] / "experts.json")[0])
+                experts, scenario = load_trajectories(known[-1] / "experts.json")
+                self.experts, self._demonstrated = dict(experts), Scenario.from_json(scenario)
             if self.source is not None:
                 if state["source"] != self.source.name:
                     raise UsageError(f"The checkpoint {known[-1]} was written with another source of demonstrations.")

@@ -158,12 +158,15 @@ class ModelCaller:
         self._admit(messages)
         return self._answer(messages, purpose, schema, max_output_tokens)
 
-    def ask_all(self, questions: Sequence[Question]) -> Iterator[Reply]:
+    def ask_all(self, questions: Sequence[Question], max_output_tokens: int | None = None) -> Iterator[Reply]:
         """Replies to (messages, purpose, schema), in order, `concurrent_calls` of them asked at the same time.
 
         The next few begin when the last few have all ended, so that caps stop at the same question whichever reply
         comes first. The record has them in the order in which they came. What was asked together is answered and on
         record before the first error among it is raised.
+
+        Args:
+            max_output_tokens: a tighter limit for these calls; the settings' own when None.
 
         Raises:
             CapReached, UnavailableError, UsageError: as `ask`, in the place of the reply that is missing.
@@ -178,7 +181,7 @@ class ModelCaller:
                 except CapReached as reached:
                     refused = reached
                     break
-                admitted.append(partial(self._answer, messages, purpose, schema, None))
+                admitted.append(partial(self._answer, messages, purpose, schema, max_output_tokens))
             # Nothing is waited for where the answer is computed or looked up.
             if self.settings.name in NEEDS_NO_KEY:
                 yield from (work() for work in admitted)

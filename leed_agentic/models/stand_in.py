@@ -18,6 +18,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from leed_agentic.models.stand_in_brief import BRIEF, rules_of
+
 NOTICE = "stand-in, no LLM was called"
 CHARACTERS_PER_TOKEN = 4
 DETOUR = 0.3
@@ -26,6 +28,11 @@ DETOUR = 0.3
 _EDGE = re.compile(r"^(\S+) \((\d+) m, to (\S+)\): ?(.*)$", re.MULTILINE)
 _LINK = re.compile(r"^(\S+) -> (.*)$", re.MULTILINE)
 _AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+) \(last edge ([^)]*)\)", re.MULTILINE)
+_GROUP = re.compile(r"^(g\d+): \d+ agents on (\S+): \d+ s lost", re.MULTILINE)
+_ROW = re.compile(r"^(\d+): (\d+(?: \([^)]*\))?(?:, \d+(?: \([^)]*\))?)+)$", re.MULTILINE)
+_NOTE = re.compile(r"\([^)]*\)")
+_SECONDS = re.compile(r"\d+(?:, \d+)+\s*$")
+_NUMBERS = re.compile(r"\d+")
 _CHOICE = re.compile(r"(\d+\.\d+) \((?:left|right|straight|back), \d+ m\)")
 
 
@@ -71,10 +78,24 @@ class StandIn(BaseChatModel):
                     route = _spoil(route, chance)
                 routes[agent] = route
             return json.dumps(routes)
+        if brief := BRIEF.search(texts[-1]):
+            return rules_of(json.loads(brief[1]))
+        if groups := _GROUP.findall(texts[-1]):
+            worst = groups if chance.random() > self.error_rate else groups[::-1]
+            return json.dumps({"commands": [["avoid", street, f"20% of {group}"] for group, street in worst[:4]]})
+        if rows := _ROW.findall(texts[-1]):
+            return json.dumps(
+                {agent: int(self._least(_NUMBERS.findall(_NOTE.sub("", r)), chance)) for agent, r in rows}
+            )
+        if seconds := _SECONDS.search(texts[-1]):
+            return self._least(_NUMBERS.findall(seconds[0]), chance)
         choices = _CHOICE.findall(texts[-1])
         if choices:
             return chance.choice(choices) if chance.random() < self.error_rate / 10 else min(choices, key=float)
         return f"This prompt holds neither agents nor streets to choose from ({NOTICE})."
+
+    def _least(self, numbers: list[str], chance: random.Random) -> str:
+        return chance.choice(numbers) if chance.random() < self.error_rate / 10 else min(numbers, key=int)
 
 
 class _Streets:

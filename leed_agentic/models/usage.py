@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.providers import STAND_IN
@@ -82,6 +82,8 @@ class Totals:
     output_tokens: int | None = 0
     seconds: float = 0.0
     """Of the model, one reply after the other, however many were asked for at a time."""
+    each: list[float] = field(default_factory=list)
+    """Seconds of every reply."""
 
     def add(self, input_tokens: int | None, output_tokens: int | None, seconds: float) -> None:
         """Count one more reply; seconds as the record holds them."""
@@ -89,6 +91,7 @@ class Totals:
         self.input_tokens = _sum(self.input_tokens, input_tokens)
         self.output_tokens = _sum(self.output_tokens, output_tokens)
         self.seconds += seconds
+        self.each.append(seconds)
 
 
 def _sum(so_far: int | None, more: int | None) -> int | None:

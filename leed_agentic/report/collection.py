@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ CURVES = {
     "expert_probability": ("Probability of the demonstrated action", "probability"),
     "expert_advantage": ("Size of the demonstrations' advantage", "advantage"),
 }
+_ELSEWHERE = ("trials.csv", "verdicts.csv")
+"""Tables that the report shows in their own way."""
 _SHARES = {"arrival_rate", "alpha_mean", "expert_probability"}
 
 
@@ -53,7 +56,9 @@ def tables_html(folder: RunFolder) -> str:
     parts = []
     for file in sorted(folder.path.glob("*.md")):
         try:
-            tokens = reader.parse(file.read_text(encoding="utf-8", errors="replace"))
+            text = file.read_text(encoding="utf-8", errors="replace")
+            # The verdicts that a comparison's table begins with stand at the top of the report.
+            tokens = reader.parse(re.sub(r"\A(?:- .*\n)+\n", "", text))
         except OSError as error:
             folder.note(f"{file.name} cannot be read ({error.strerror}).")
             continue
@@ -69,7 +74,11 @@ def tables(folder: RunFolder) -> list[Table]:
     """CSV files that are neither curves nor the figures of a picture, nor shown by a Markdown file of the same name."""
     found = []
     for file in sorted(folder.path.glob("*.csv")):
-        if file.name == "figure.csv" or file.name.startswith("curves_") or file.with_suffix(".md").is_file():
+        if (
+            file.name in ("figure.csv", *_ELSEWHERE)
+            or file.name.startswith("curves_")
+            or file.with_suffix(".md").is_file()
+        ):
             continue
         rows = folder.table(file.name)
         if rows:

@@ -41,6 +41,10 @@ class Content:
     evaluation: dict[str, Any] | None = None
     tables_html: str = ""
     tables: Sequence[collection.Table] = ()
+    verdicts: Sequence[str] = ()
+    """What a comparison came to, a sentence each."""
+    trials: Any = None
+    """`TrialTable` of a comparison."""
     pictures: Sequence[collection.Picture] = ()
 
     def data(self) -> dict[str, Any]:
@@ -104,6 +108,7 @@ def _evaluation(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _collection(folder: RunFolder) -> Content:
+    verdicts = folder.json("manifest.json").get("verdicts")
     made = manifest_of_collection(folder)
     named = {name: value for name, value, _ in made.settings}
     title = named.get("question") or named.get("experiment") or folder.path.resolve().name
@@ -114,6 +119,7 @@ def _collection(folder: RunFolder) -> Content:
         tiles=[],
         manifest=made,
         charts=collection.collection_charts(folder),
+        verdicts=[str(sentence) for sentence in verdicts] if isinstance(verdicts, list) else [],
         tables_html=collection.tables_html(folder),
         tables=collection.tables(folder),
         pictures=collection.pictures(folder),

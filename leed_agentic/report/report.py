@@ -11,6 +11,7 @@ from leed_agentic.report.content import gather
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.page import render
 from leed_agentic.report.pictures import draw_pictures
+from leed_agentic.report.trials import trial_table, write_pages
 from leed_agentic.runs.files import whole_file
 
 NAME = "report.html"
@@ -35,7 +36,8 @@ def write_report(
     pictures: bool = False,
     progress: Callable[[str], Any] = lambda line: None,
 ) -> Report:
-    """Write the report of a run, an experiment or a comparison, whatever of it there is.
+    """Write the report of a run, an experiment or a comparison, whatever of it there is; of a comparison also a page
+    in the folder of every trial.
 
     Args:
         out: the HTML file; report.html in the folder when None.
@@ -49,6 +51,13 @@ def write_report(
     progress("reading the run")
     content = gather(folder)
     file = out or run / NAME
+    table = (
+        folder.attempt("The table of trials", lambda: trial_table(folder), None)
+        if folder.kind == "collection"
+        else None
+    )
+    if table:
+        content.trials = write_pages(folder, table, file, progress)
     progress(f"writing {file}")
     # A reply may hold half a surrogate pair, which UTF-8 cannot.
     page = render(content).encode("utf-8", "replace")

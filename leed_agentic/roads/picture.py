@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from leed_agentic.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from leed_agentic.roads.network import RoadNetwork
 
@@ -56,10 +57,33 @@ def draw_map(
     Raises:
         UsageError: a route or trip is not on this map, or the file cannot be written.
     """
+    routes, trips = dict(routes or {}), dict(trips or {})
+    figure, axes, metres_per_point = _street_figure(network, title or network.title, _counts(network, routes), dpi)
+    if len(routes) > TOLD_APART:
+        _draw_volumes(axes, network, routes)
+    else:
+        _draw_routes(axes, network, routes, metres_per_point)
+        _draw_markers(axes, _markers(network, routes, trips), metres_per_point)
+    credit = network.attribution or NO_CREDIT
+    picture = io.BytesIO()
+    if Path(file).suffix == ".pdf":
+        figure.savefig(picture, format="pdf", metadata={"CreationDate": None, "Subject": credit})
+    else:
+        figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
+    try:
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_bytes(picture.getvalue())
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write the picture {file} ({error.strerror}); choose a file in a writable folder."
+        ) from error
+
+
+def _street_figure(network: RoadNetwork, title: str, counts: str, dpi: int) -> tuple[Figure, Axes, float]:
+    """The map without anybody on it: its figure, its axes, and how many metres a point is."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    routes, trips = dict(routes or {}), dict(trips or {})
     points = np.array([p for edge in network.edges for p in edge.shape])
     low, high = points.min(axis=0), points.max(axis=0)
     pad = 0.045 * max(*(high - low), 1.0)
@@ -78,33 +102,48 @@ def draw_map(
     metres_per_point = max((high[0] - low[0]) / width, (high[1] - low[1]) / height) / _POINTS
 
     _draw_streets(axes, network, metres_per_point)
-    if len(routes) > TOLD_APART:
-        _draw_volumes(axes, network, routes)
-    else:
-        _draw_routes(axes, network, routes, metres_per_point)
-        _draw_markers(axes, _markers(network, routes, trips), metres_per_point)
     _draw_scale(figure, whole_width, whole_height, metres_per_point)
 
     left, right = _MARGIN / whole_width, 1 - _MARGIN / whole_width
     top = 1 - 0.36 / whole_height
     text: dict[str, Any] = {"parse_math": False, "va": "center"}
-    figure.text(left, top, title or network.title, fontsize=14, fontweight="bold", color=_INK, **text)
-    figure.text(right, top, _counts(network, routes), fontsize=9, color=_QUIET, ha="right", **text)
+    figure.text(left, top, title, fontsize=14, fontweight="bold", color=_INK, **text)
+    figure.text(right, top, counts, fontsize=9, color=_QUIET, ha="right", **text)
     credit = network.attribution or NO_CREDIT
     figure.text(right, 0.25 / whole_height, credit, fontsize=8, color=_QUIET, ha="right", **text)
+    return figure, axes, metres_per_point
 
-    picture = io.BytesIO()
-    if Path(file).suffix == ".pdf":
-        figure.savefig(picture, format="pdf", metadata={"CreationDate": None, "Subject": credit})
-    else:
-        figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_bytes(picture.getvalue())
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write the picture {file} ({error.strerror}); choose a file in a writable folder."
-        ) from error
+
+class Canvas:
+    """A map that is drawn once, and cars on it as often as asked."""
+
+    def __init__(self, network: RoadNetwork, dpi: int = 80) -> None:
+        streets = f"{len(network.junctions)} junctions, {len(network.edges)} street edges"
+        self._figure, self._axes, _ = _street_figure(network, network.title, streets, dpi)
+        self._canvas = cast(Any, self._figure.canvas)
+        self._canvas.draw()
+        self._empty = self._canvas.copy_from_bbox(self._figure.bbox)
+
+    def with_cars(self, places: Mapping[int, tuple[float, float]]) -> np.ndarray:
+        """The map and on it a disc in its agent's colour for every car, uint8, shape (height, width, 3).
+
+        Args:
+            places: metres in the network's coordinates, by agent number.
+        """
+        self._canvas.restore_region(self._empty)
+        for agent, place in sorted(places.items()):
+            (car,) = self._axes.plot(
+                *place,
+                marker="o",
+                markersize=9,
+                markerfacecolor=COLOURS[agent % len(COLOURS)],
+                markeredgecolor="white",
+                animated=True,
+                zorder=5,
+            )
+            self._axes.draw_artist(car)
+            car.remove()
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
 
 def map_html(network: RoadNetwork, routes: Mapping[int, Sequence[str]] | None = None) -> str:

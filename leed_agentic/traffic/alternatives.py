@@ -10,6 +10,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.traffic.delays import StreetDelay
+from leed_agentic.traffic.limits import detour
 from leed_agentic.traffic.paths import Costs, Route, fastest_path, seconds_along
 from leed_agentic.traffic.trips import Trip
 
@@ -85,12 +86,6 @@ def alternatives(
     if max_detour is not None:
         offered = [one for one in offered if one.kind == "current" or detour(alone, trip, one.route) <= max_detour]
     return offered[:2] + sorted(offered[2:], key=lambda one: one.seconds)[: MOST - 2]
-
-
-def detour(alone: Costs, trip: Trip, route: Route) -> float:
-    """How many times the free-flow seconds of the trip's fastest way a route takes."""
-    fastest = fastest_path(alone, trip.start, trip.goal, trip.departure)
-    return seconds_along(alone, route, trip.departure) / fastest[1] if fastest else 1.0
 
 
 def ask(

@@ -99,7 +99,7 @@ def _closure(row: Mapping[str, str | None], network: Streets, where: str) -> Clo
         raise UsageError(f"{where}: speed {speed:g} must be above 0 metres per second; leave it empty to close.")
     if (known := cells["known"].lower()) not in _YES | _NO:
         raise UsageError(f"{where}: known is {known[:40]!r}; write yes or no.")
-    return Closure(_edges(cells["street"], network, where), begin, end, speed, known in _YES)
+    return Closure(edges_of(cells["street"], network, where), begin, end, speed, known in _YES)
 
 
 def _seconds(text: str, name: str, where: str) -> float:
@@ -114,7 +114,8 @@ def _seconds(text: str, name: str, where: str) -> float:
     return value
 
 
-def _edges(street: str, network: Streets, where: str) -> tuple[str, ...]:
+def edges_of(street: str, network: Streets, where: str) -> tuple[str, ...]:
+    """The edge of this id, or all of the street of this name. Raises UsageError, which begins with `where`."""
     if network.has_edge(street):
         return (street,)
     named = tuple(edge.id for edge in network.edges if edge.street and edge.street.casefold() == street.casefold())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,8 @@ from leed_agentic.errors import UsageError
 from leed_agentic.traffic.alternatives import Chooser, Question, argmin, check_answers
 from leed_agentic.traffic.delays import Delays
 from leed_agentic.traffic.judge import Judge, mean_time
-from leed_agentic.traffic.paths import Costs, Route
+from leed_agentic.traffic.limits import NO_LIMITS, Limits
+from leed_agentic.traffic.paths import Costs, Route, seconds_along
 from leed_agentic.traffic.questions import MOST_SHARE, questions_after
 from leed_agentic.traffic.starts import STARTS, Routes, shortest_paths, start_plans
 from leed_agentic.traffic.street_times import StreetTimes, Visits, mixed
@@ -41,10 +43,8 @@ class CoordinationSettings:
     """Whether street costs know the static lights; auto: as the drives show, changed after two misses."""
     objective: Literal["fleet", "everybody"] = "fleet"
     """Whose mean seconds, from planned departure to arrival, are to fall."""
-    max_detour: float | None = None
-    """No vehicle is given a route of more than this many times the free-flow seconds of its fastest."""
-    closed: frozenset[int] = frozenset()
-    """Streets that nobody of the fleet may enter."""
+    limits: Limits = NO_LIMITS
+    """What the fleet's routes must keep to."""
 
     def __post_init__(self) -> None:
         if unknown := [start for start in self.starts if start not in STARTS]:
@@ -55,8 +55,6 @@ class CoordinationSettings:
             raise UsageError(f"signals is auto, on or off, not {self.signals!r}.")
         if not self.starts or self.rounds < 0 or not 0 < self.share <= 1:
             raise UsageError("Coordination needs a start, 0 rounds or more and a share above 0 and at most 1.")
-        if self.max_detour is not None and self.max_detour < 1:
-            raise UsageError(f"max_detour is a factor of 1 or more, not {self.max_detour:g}.")
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,8 @@ class Round:
     """A run."""
     best: bool
     """Whether it was better than all before."""
+    broken: int = 0
+    """Wishes that it does not meet; a plan that meets more is better, whatever its score."""
     signals: bool | None = None
     """Whether the costs knew the lights; None for a start."""
     share: float | None = None
@@ -126,6 +126,7 @@ class Coordinator:
         fleet: ids of the vehicles that may be given other routes; None: all.
         others: the routes of the rest, which they keep; those left out drive the fastest path of empty streets.
         on_round: told of every drive.
+        broken: how many wishes a plan of the whole demand leaves unmet, seen in its drives.
 
     Raises:
         UsageError: an id that the trips do not have, an empty fleet, or a vehicle that departs after the end.
@@ -141,8 +142,9 @@ class Coordinator:
         others: Mapping[str, Route] | None = None,
         seed: int = 0,
         on_round: Callable[[Round], None] = lambda one: None,
+        broken: Callable[[Sequence[Driven]], int] = lambda driven: 0,
     ) -> None:
-        self.trips, self.judge, self.seed, self.on_round = trips, judge, seed, on_round
+        self.trips, self.judge, self.seed, self.on_round, self.broken = trips, judge, seed, on_round, broken
         self.settings = settings or CoordinationSettings()
         self.fleet = tuple(trips.vehicles) if fleet is None else tuple(dict.fromkeys(fleet))
         _check(trips, judge, self.fleet)
@@ -153,6 +155,8 @@ class Coordinator:
         self.fixed: Routes = {**given, **shortest_paths(trips, Costs(trips.graph), missing)}
         self.rounds: list[Round] = []
         self.best: DrivenPlan | None = None
+        self.last: DrivenPlan | None = None
+        """What was driven last."""
         self.memory: dict[bool, Costs] = {}
         """What is known of the streets so far, without (False) and with the lights (True)."""
         self.share, self.lights, self._misses = self.settings.share, False, 0
@@ -168,9 +172,7 @@ class Coordinator:
             UnavailableError: SUMO is missing.
         """
         settings = self.settings
-        plans = start_plans(
-            self.trips, self.judge, settings.starts, self.fleet, self.fixed, settings.closed, settings.max_detour
-        )
+        plans = start_plans(self.trips, self.judge, settings.starts, self.fleet, self.fixed, settings.limits)
         for name, routes in plans:
             self.drive(routes, name)
         # What happens on a plan that is not gone on from says little of the streets of the one that is.
@@ -197,31 +199,40 @@ class Coordinator:
         Raises:
             UsageError: another number of answers than questions, or SUMO refuses a route.
         """
-        questions, gainers, seconds = self._asked
-        before = self._best
-        routes, promised, moved, unread = dict(before.routes), 0.0, 0, 0
+        questions = self._asked[0]
+        routes, unread = dict(self._best.routes), 0
         for question, answer in zip(questions, check_answers(questions, answers), strict=True):
             if answer is None:
                 unread += 1
-                continue
-            current = question.alternatives[question.current]
-            routes[question.vehicle] = question.alternatives[answer].route
-            promised += (current.seconds - question.alternatives[answer].seconds) / len(self.fleet)
-            moved += answer != question.current
+            else:
+                routes[question.vehicle] = question.alternatives[answer].route
+        return self.attempt(routes, unread=unread)
+
+    def attempt(self, routes: Routes, name: str = "", *, unread: int = 0) -> Round:
+        """Drive a plan made of the best one, by the last questions or otherwise, learn from it, and keep it when it is
+        better.
+
+        Raises:
+            UsageError: SUMO refuses a route.
+        """
+        before, (questions, gainers, seconds) = self._best, self._asked
+        moved = [vehicle for vehicle in self.fleet if routes[vehicle] != before.routes[vehicle]]
+        promised = sum(self._promised(vehicle, before, routes[vehicle]) for vehicle in moved) / len(self.fleet)
         number = self._next_number
         plan = self.drive(
             routes,
-            f"round {number}",
+            name or f"round {number}",
             number,
             signals=self.lights,
             share=self.share,
             gainers=gainers,
             asked=len(questions),
-            moved=moved,
+            moved=len(moved),
             unread=unread,
             promised=promised,
             planning_seconds=seconds,
         )
+        self._asked = ([], 0, 0.0)
         self._learn(plan)
         self._misses = 0 if plan.round.best else self._misses + 1
         if self._misses:
@@ -235,7 +246,7 @@ class Coordinator:
     def drive(self, routes: Routes, name: str, number: int = 0, **planned: Any) -> DrivenPlan:
         """Drive any plan of the whole demand; it becomes the best when it is better."""
         driven = self.judge.drive(routes)
-        fleet = mean_time(driven, self.fleet)
+        fleet, broken = mean_time(driven, self.fleet), self.broken(driven)
         score = fleet if self.settings.objective == "fleet" else mean_time(driven)
         one = Round(
             number,
@@ -245,10 +256,12 @@ class Coordinator:
             mean_time(driven, self.others) if self.others else None,
             float(np.mean([run.unfinished for run in driven])),
             float(np.mean([run.teleports for run in driven])),
-            best=self.best is None or score < self.best.round.score,
+            best=self.best is None or (broken, score) < (self.best.round.broken, self.best.round.score),
+            broken=broken,
             **planned,
         )
         plan = DrivenPlan(routes, driven, [Visits.of(run, self.trips.graph) for run in driven], one)
+        self.last = plan
         if one.best:
             self.best = plan
         self.rounds.append(one)
@@ -261,6 +274,11 @@ class Coordinator:
     def delays(self) -> Delays:
         """Who lost time where on the best plan, in its first run; beyond the red lights where costs know them."""
         return Delays(self._best.driven[0], self._best.visits[0], self.trips.graph, self.lights)
+
+    def times(self) -> StreetTimes:
+        """Seconds, flow and queue per street and interval on the best plan, over all its runs."""
+        best = self._best
+        return StreetTimes.measure(list(zip(best.driven, best.visits, strict=True)), self.trips.graph)
 
     @property
     def _next_number(self) -> int:
@@ -282,13 +300,23 @@ class Coordinator:
             self.fleet,
             self.share,
             self.generator,
-            self.settings.max_detour,
+            self.settings.limits,
         )
+
+    def _promised(self, vehicle: str, before: DrivenPlan, route: Route) -> float:
+        """Seconds the vehicle would gain by another route had nobody else moved."""
+        departed = before.driven[0].vehicles[vehicle].departed
+        costs, second = (
+            self.memory[self.lights],
+            self.trips.vehicles[vehicle].departure if departed is None else departed,
+        )
+        gain = seconds_along(costs, before.routes[vehicle], second) - seconds_along(costs, route, second)
+        return gain if math.isfinite(gain) else 0.0
 
     def _learn(self, plan: DrivenPlan) -> None:
         times = StreetTimes.measure(list(zip(plan.driven, plan.visits, strict=True)), self.trips.graph)
         for lights in (False, True):
-            costs = times.costs(lights, self.settings.closed)
+            costs = times.costs(lights, self.settings.limits.closed)
             if lights in self.memory:
                 known = self.memory[lights].extra
                 costs = replace(costs, extra=mixed([(MEMORY, known), (1 - MEMORY, costs.extra)]))

@@ -33,6 +33,16 @@ class Round:
     arrival_rate: float | None = None
     travel_time_ratio: float | None = None
     dtw_mean: float | None = None
+    fleet_time: float | None = None
+    """In traffic: mean seconds of the agents from planned departure to arrival, of this very plan."""
+    others_time: float | None = None
+    """Of the other vehicles, likewise."""
+    moved: int | None = None
+    """Agents that changed their route."""
+    unread: int | None = None
+    """Replies that could not be read."""
+    kept: bool | None = None
+    """Whether this plan was better than all before, the baselines included."""
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0

@@ -37,6 +37,8 @@ class Judge:
     noise: DriverNoise | None = CALM
     additional_files: Sequence[Path] = ()
     teleport_seconds: float = TELEPORT_SECONDS
+    options: Sequence[str] = ()
+    """SUMO's further options, for every drive."""
     runs: int = field(default=0, init=False)
     """SUMO runs so far."""
     seconds: float = field(default=0.0, init=False)
@@ -62,7 +64,7 @@ class Judge:
                     seed=seed,
                     additional_files=self.additional_files,
                     teleport_seconds=self.teleport_seconds,
-                    options=options,
+                    options=(*self.options, *options),
                 )
                 for seed in self.seeds
             ]
@@ -85,6 +87,7 @@ class Judge:
             self.noise,
             self.additional_files,
             self.teleport_seconds,
+            self.options,
         )
         explicit = ",".join(sorted(fleet))
         options = REROUTING if fleet == set(routes) else ("--device.rerouting.explicit", explicit, *REROUTING[2:])

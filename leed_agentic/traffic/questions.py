@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from leed_agentic.traffic.alternatives import Question, alternatives, ask, detour
+from leed_agentic.traffic.alternatives import Question, alternatives, ask
 from leed_agentic.traffic.delays import Delays
+from leed_agentic.traffic.limits import NO_LIMITS, Limits
 from leed_agentic.traffic.paths import Costs, Route, fastest_path, seconds_along
 from leed_agentic.traffic.street_times import INTERVAL
 from leed_agentic.traffic.sumo_run import Driven
@@ -30,7 +31,7 @@ def questions_after(
     fleet: Sequence[str],
     share: float,
     generator: np.random.Generator,
-    max_detour: float | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[list[Question], int]:
     """The questions of a round, those with most to gain first, and how many vehicles would gain.
 
@@ -39,18 +40,20 @@ def questions_after(
         costs: what is known of the streets since.
         share: of all vehicles, asked at most: what moves in a traffic decides how much that traffic changes, so a small
             fleet may move half of those who would gain.
-        max_detour: no route of more than this many times the free-flow seconds of the fastest is offered.
+        limits: no route beyond them is offered, and who is held is not asked.
     """
-    alone = Costs(costs.graph, closed=costs.closed)
     gains = []
     for vehicle in fleet:
+        if vehicle in limits.held:
+            continue
         trip, drive = trips.vehicles[vehicle], driven.vehicles[vehicle]
         departure = trip.departure if drive.departed is None else drive.departed
-        path = fastest_path(costs, trip.start, trip.goal, departure)
+        own = limits.costs(costs, vehicle)
+        path = fastest_path(own, trip.start, trip.goal, departure)
         if path is None or path[0] == routes[vehicle]:
             continue
         gain = seconds_along(costs, routes[vehicle], departure) - path[1]
-        if gain >= LEAST_GAIN and (max_detour is None or detour(alone, trip, path[0]) <= max_detour):
+        if gain >= LEAST_GAIN and limits.allow(trips, vehicle, path[0]):
             gains.append((gain, vehicle, departure, path[0]))
     gains.sort(key=lambda row: -row[0])
     most = max(1, min(math.ceil(share * len(trips.vehicles)), math.ceil(MOST_SHARE * len(gains))))
@@ -59,7 +62,8 @@ def questions_after(
     for _, vehicle, departure, fastest in gains:
         if vehicle in asked:
             trip = trips.vehicles[vehicle]
-            offered = alternatives(trip, routes[vehicle], fastest, costs, departure, max_detour)
+            own, most_detour = limits.costs(costs, vehicle), limits.most_detour(vehicle)
+            offered = alternatives(trip, routes[vehicle], fastest, own, departure, most_detour)
             questions.append(ask(vehicle, offered, delays.of(vehicle), generator))
     return questions, len(gains)
 

@@ -40,6 +40,16 @@ def _free_flow(network: RoadNetwork, trip: AgentTrip) -> float:
     return edge.travel_time + float(network.times_to(trip.goal)[edge.index])
 
 
+def full_masks(network: RoadNetwork) -> list[np.ndarray]:
+    """For every edge, ones for its successors, shape (m,), int8."""
+    slots = np.arange(network.max_successors)
+    masks = [(slots < len(edge.successors)).astype(np.int8) for edge in network.edges]
+    for mask in masks:
+        # Handed to everyone.
+        mask.setflags(write=False)
+    return masks
+
+
 def agent_name(agent: int) -> str:
     """PettingZoo's name of agent 3: "agent_3"."""
     return f"agent_{agent}"
@@ -72,10 +82,7 @@ class RouteChoice:
         self.scenario = scenario(seed) if callable(scenario) else scenario
         self.scenario.check(network)
         self.agent_count = len(self.scenario.agents)
-        self.score = strategy(scores, self.settings.score, "env", "agent", "edge")
-        self._observe = strategy(observations, self.settings.observation, "env", "agent")
-        self._reward = strategy(rewards, self.settings.reward, "env", "agent", "change")
-        self._distance = strategy(distances, self.settings.distance, "env", "agent", "edge")
+        self.find_strategies()
         self.simulation = Simulation(network, self.settings, self.scenario)
         self.fleet = Fleet(network, self.simulation, self.settings)
         self.now = self.scenario.begin
@@ -90,15 +97,18 @@ class RouteChoice:
         """Agents that arrived in the last `advance`, and whose action in it was outside the mask."""
         self.observed: dict[int, np.ndarray] = {}
         """Every agent's observation at its last decision."""
-        slots = np.arange(network.max_successors)
-        self._masks = [(slots < len(edge.successors)).astype(np.int8) for edge in network.edges]
-        for mask in self._masks:
-            # Handed to everyone.
-            mask.setflags(write=False)
+        self._masks = full_masks(network)
         self._place(self.scenario, range(self.agent_count))
         self.observation_size = len(self.observe(0))
         self.junction_columns = junction_columns(self._observe, self.observation_size)
         """Columns of an observation that hold a junction's index; others hold sizes."""
+
+    def find_strategies(self) -> None:
+        """Look up the functions that the settings name. Raises UsageError when there is none, or of other arguments."""
+        self.score = strategy(scores, self.settings.score, "env", "agent", "edge")
+        self._observe = strategy(observations, self.settings.observation, "env", "agent")
+        self._reward = strategy(rewards, self.settings.reward, "env", "agent", "change")
+        self._distance = strategy(distances, self.settings.distance, "env", "agent", "edge")
 
     # -- an episode ----------------------------------------------------------------------------------------------------
     def begin(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
@@ -114,6 +124,7 @@ class RouteChoice:
         self.simulation.reset(scenario, seed)
         self._reset = True
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
+        self._too_long(scenario)
         self.deciding = self._asked(self.now)
         self.observed = {agent: self.observe(agent) for agent in self.under_way}
 
@@ -151,7 +162,6 @@ class RouteChoice:
         self.scenario = scenario
         self.max_steps = self.settings.max_steps or steps_needed(self.network, scenario, self.settings.step_seconds)
         """Steps until truncation."""
-        self._too_long(scenario)
         self.now = scenario.begin
         self.under_way = list(agents)
         self.arrived = []
@@ -301,6 +311,12 @@ class RouteChoice:
     def observe(self, agent: int) -> np.ndarray:
         """The agent's observation now, at the end of its last chosen edge, whether it decides or not."""
         return self._observe(self, agent)
+
+    def places(self) -> dict[int, tuple[float, float]]:
+        """Where the agents' cars are, in metres of the network's coordinates; without those not on a street."""
+        api = self.simulation.api.vehicle
+        cars = [(a, v.name) for a, v in self.fleet.vehicles.items() if v.inserted and v.arrived_at is None]
+        return {agent: tuple(api.getPosition(name)) for agent, name in cars if api.getRoadID(name)}
 
     def travel_seconds(self, agent: int) -> float | None:
         """Seconds from the agent's planned departure to its arrival; None while under way."""

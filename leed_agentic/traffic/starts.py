@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from leed_agentic.errors import UsageError
-from leed_agentic.traffic.alternatives import detour
 from leed_agentic.traffic.judge import Judge
+from leed_agentic.traffic.limits import NO_LIMITS, Limits
 from leed_agentic.traffic.paths import Costs, Route, fastest_path
 from leed_agentic.traffic.trips import Trips
 
@@ -16,7 +16,9 @@ STARTS = ("shortest", "lights", "rerouted")
 """Fastest paths of empty streets; the same with the static lights; where SUMO's rerouting drivers ended."""
 
 
-def shortest_paths(trips: Trips, costs: Costs, vehicles: Iterable[str] | None = None) -> Routes:
+def shortest_paths(
+    trips: Trips, costs: Costs, vehicles: Iterable[str] | None = None, limits: Limits = NO_LIMITS
+) -> Routes:
     """The fastest path of each vehicle (None: of all) under these costs, on departure as planned.
 
     Raises:
@@ -25,7 +27,7 @@ def shortest_paths(trips: Trips, costs: Costs, vehicles: Iterable[str] | None = 
     routes = {}
     for vehicle in trips.vehicles if vehicles is None else vehicles:
         trip = trips.vehicles[vehicle]
-        path = fastest_path(costs, trip.start, trip.goal, trip.departure)
+        path = fastest_path(limits.costs(costs, vehicle), trip.start, trip.goal, trip.departure)
         if path is None:
             start, goal = trips.graph.ids[trip.start], trips.graph.ids[trip.goal[0]]
             raise UsageError(
@@ -42,19 +44,19 @@ def start_plans(
     names: Iterable[str],
     fleet: tuple[str, ...],
     fixed: Mapping[str, Route],
-    closed: frozenset[int],
-    max_detour: float | None,
+    limits: Limits = NO_LIMITS,
 ) -> Iterator[tuple[str, Routes]]:
-    """The plans of these names for the whole demand, in which the fleet keeps off closed streets and long detours.
+    """The plans of these names for the whole demand, in which the fleet keeps to its limits.
 
-    "rerouted" takes a SUMO run to find. A vehicle whose route breaks a rule gets its shortest path in place of it.
+    "rerouted" takes a SUMO run to find. A vehicle whose route breaks a limit, or takes a street twice, gets its
+    shortest path in place of it.
     """
     graph = trips.graph
-    alone = Costs(graph, closed=closed)
-    shortest = shortest_paths(trips, alone, fleet)
+    alone = Costs(graph)
+    shortest = {**shortest_paths(trips, alone, fleet, limits), **limits.held}
     ways: dict[str, Callable[[], Routes]] = {
         "shortest": lambda: shortest,
-        "lights": partial(shortest_paths, trips, Costs(graph, True, closed=closed), fleet),
+        "lights": partial(shortest_paths, trips, Costs(graph, True), fleet, limits),
         "rerouted": lambda: judge.rerouted({**shortest, **fixed}, fleet),
     }
     for name in names:
@@ -62,6 +64,6 @@ def start_plans(
         kept = {}
         for vehicle in fleet:
             route = found[vehicle]
-            too_far = max_detour is not None and detour(alone, trips.vehicles[vehicle], route) > max_detour
-            kept[vehicle] = shortest[vehicle] if too_far or not closed.isdisjoint(route) else route
+            twice = len(set(route)) < len(route)
+            kept[vehicle] = route if not twice and limits.allow(trips, vehicle, route) else shortest[vehicle]
         yield name, {**kept, **fixed}

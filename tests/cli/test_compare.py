@@ -35,6 +35,10 @@ def rows(file: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "manifest.json").read_text())
+
+
 def keys(file: Path) -> list[str]:
     calls = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     return [call["key"] for call in calls if call["error"] is None]
@@ -75,12 +79,16 @@ def test_every_combination_is_measured_before_and_after_refinement(compare):
     assert all(0 <= s["low"] <= s["mean"] <= s["high"] <= 1 and s["low"] < s["high"] for s in shares)
     assert {row["cost"] for row in rows("table.csv")} == {""}
     assert {Path(file).name for file in found.told["files"]} == {
-        *("table.md", "table.csv", "trials.csv", "manifest.json", "figure.png", "figure.pdf")
+        *("table.md", "table.csv", "trials.csv", "verdicts.csv", "manifest.json", "figure.png", "figure.pdf")
     }
     assert all(Path(file).stat().st_size > 0 for file in found.told["files"])
     text = (OUT / "table.md").read_text()
     assert "| stand-in | fleet | 0 | 2 |" in text
     assert "unknown" in text
+    (verdict,) = found.told["verdicts"]
+    assert text.startswith(f"- {verdict['sentence']}\n")
+    assert manifest_of(OUT)["verdicts"] == [verdict["sentence"]]
+    assert {q["measure"] for q in verdict["questions"]} == {"validity_before", "validity", "travel_time_ratio"}
     assert "no LLM was called" in text
     assert len(rows("trials.csv")) == 8
     manifest = json.loads((OUT / "manifest.json").read_text())
@@ -93,10 +101,35 @@ def test_every_combination_is_measured_before_and_after_refinement(compare):
     again = compare(*words, *error, "--trials", "3")
     assert again.err.count(": done") == 2
     assert {file: file.read_bytes() for file in files} == files
-    one = compare(*words, *error, "--trials", "1")
+    one = compare("--model", "stand-in", "--planning", "fleet", "--rounds", "0,2", *error, "--trials", "1")
     assert one.err.count(": done") == 0
     assert all(row["validity"]["low"] is None and row["calls"]["high"] is None for row in one.told["rows"])
     assert {row["validity_low"] for row in rows("table.csv")} == {""}
+
+
+def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
+    words = ("--model", "stand-in", "--planning", "fleet", "--rounds", "0", "--trials", "3", "--samples", "2")
+    found = compare(*words, "-s", "model.stand_in_error_rate=0.5", "--require", "valid_first>=99%")
+    assert found.code == 1
+    (missed,) = found.told["missed"]
+    assert missed in found.err
+    (row,) = found.told["rows"]
+    assert (row["trials"], len(rows("trials.csv"))) == (3, 6)
+    assert 0.0 <= row["pass_at_k"]["mean"] <= 1.0
+    assert row["within"]["mean"] > 0.0
+    assert len({trial["folder"] for trial in rows("trials.csv")}) == 6
+    assert compare(*words, "-s", "model.stand_in_error_rate=0.5", "--require", "calls<=1").code == 0
+    # A trial is a run like any other.
+    shown = leed("demo", "show", OUT / "trials" / rows("trials.csv")[0]["folder"])
+    assert shown.code == 0
+
+
+def test_the_terminal_table_fits_80_columns(leed):
+    words = ("--model", "stand-in", "--planning", "fleet,junction", "--rounds", "0,1", "--trials", "2")
+    found = leed("demo", "compare", *words, *FEW)
+    tables = [line for line in found.out.splitlines() if line.startswith(("fleet  ", "junction  ", "planning  "))]
+    assert len(tables) == 8
+    assert max(map(len, tables)) <= 80
 
 
 def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare, served, model_server: ModelServer):
@@ -185,7 +218,7 @@ def test_two_servers_and_a_settings_file(compare, served, model_server: ModelSer
         other.default = planner
         with_password = other.url.replace("//", "//me:hidden-word@")
         words = ("--model", f"openai:tiny@{with_password}", "--model", "dear.yaml", *served)
-        found = compare(*words, "--planning", "junction", "--trials", "1", "--rounds", "0")
+        found = compare(*words, "--planning", "junction", "--trials", "2", "--rounds", "0")
         assert found.code == 0
         labels = [row["model"] for row in found.told["rows"]]
         assert labels == [f"openai:tiny@{other.url}", "dear", f"openai:tiny@{model_server.url}"]
@@ -247,6 +280,10 @@ MODEL = ("--model", "stand-in")
         ((*MODEL, "--maps", "berlim"), "did you mean 'berlin'"),
         ((*MODEL, "--feedback", "validty"), "did you mean 'validity'"),
         ((*MODEL, "--trials", "0"), "--trials must be 1 or more"),
+        ((*MODEL, "--samples", "0"), "--samples must be 1 or more"),
+        ((*MODEL, "--planning", "fleet,junction", "--trials", "1"), "One scenario cannot tell two apart"),
+        ((*MODEL, "--require", "valid_frist>=0.9"), "did you mean 'valid_first'"),
+        ((*MODEL, "--require", "valid"), "write it as valid_first>=0.95"),
         ((*MODEL, "--rounds", "5,0"), "--rounds must rise"),
         ((*MODEL, "--rounds", "5,5"), "--rounds must rise"),
         ((*MODEL, "--rounds", "-1"), "--rounds must rise"),

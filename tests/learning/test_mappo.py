@@ -22,7 +22,7 @@ PLAIN = {
     "agent_id": False,
     "value_norm": False,
     "value_clip": False,
-    "normalise_advantage": False,
+    "agent_advantage": "raw",
     "max_grad_norm": 1e9,
 }
 
@@ -122,7 +122,7 @@ def test_agents_share_everything_but_their_identity():
         learner.update(driven, {}, 0)
         odds = [learner.actor.probabilities(i, observation, mask) for i in range(3)]
         assert (odds[0] == pytest.approx(odds[1], abs=1e-7)) is not identity
-    assert learner.policy.weight1[0].equal(learner.policy.weight1[2])
+    assert len(learner.policy.weight1) == 1
 
 
 def test_the_critic_sees_the_others():

@@ -13,6 +13,7 @@ from leed_agentic.traffic.baselines import Task, drive_plan, make_plan
 from leed_agentic.traffic.coordinate import CoordinationSettings, Coordinator, coordinate
 from leed_agentic.traffic.delays import Delays
 from leed_agentic.traffic.judge import NOISY, Judge, mean_time
+from leed_agentic.traffic.limits import Limits
 from leed_agentic.traffic.paths import Costs, seconds_along
 from leed_agentic.traffic.signals import read_signals
 from leed_agentic.traffic.starts import shortest_paths
@@ -133,7 +134,7 @@ def test_answers_of_the_wrong_number():
 
 
 def test_no_detour_above_the_bound(grid, demand):
-    settings = CoordinationSettings(rounds=2, max_detour=1.2)
+    settings = CoordinationSettings(rounds=2, limits=Limits(max_detour=1.2))
     result = coordinate(demand, Judge(demand, grid[0], END), settings)
     alone = Costs(demand.graph)
     shortest = shortest_paths(demand, alone)
@@ -144,12 +145,12 @@ def test_no_detour_above_the_bound(grid, demand):
 def test_nobody_enters_a_closed_street(grid, demand):
     graph = demand.graph
     closed = frozenset({graph.street("C2D2"), graph.street("B1C1")})
-    settings = CoordinationSettings(rounds=2, closed=closed)
+    settings = CoordinationSettings(rounds=2, limits=Limits(closed=closed))
     result = coordinate(demand, Judge(demand, grid[0], END), settings)
     assert all(closed.isdisjoint(route) for route in result.routes.values())
     every = frozenset(graph.street(f"C{row}D{row}") for row in range(5))
     with pytest.raises(UsageError, match=r"Vehicle 'c\d+' cannot drive .* no open way"):
-        coordinate(demand, Judge(demand, grid[0], END), CoordinationSettings(closed=every))
+        coordinate(demand, Judge(demand, grid[0], END), CoordinationSettings(limits=Limits(closed=every)))
 
 
 @pytest.mark.parametrize(
@@ -159,12 +160,16 @@ def test_nobody_enters_a_closed_street(grid, demand):
         ({"starts": ("best",)}, "no start 'best'"),
         ({"signals": "maybe"}, "auto, on or off"),
         ({"share": 0.0}, "share above 0"),
-        ({"max_detour": 0.5}, "factor of 1 or more"),
     ],
 )
 def test_settings_that_make_no_sense(given, sentence):
     with pytest.raises(UsageError, match=sentence):
         CoordinationSettings(**given)
+
+
+def test_a_detour_that_makes_no_sense():
+    with pytest.raises(UsageError, match="factor of 1 or more"):
+        Limits(max_detour=0.5)
 
 
 def test_a_fleet_that_is_not_there(grid, demand):

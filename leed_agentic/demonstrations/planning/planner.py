@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from leed_agentic.demonstrations.coordination import FleetInTraffic
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.validate import Finding
@@ -51,6 +52,8 @@ class PlanRequest:
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the planner returned as its memory in the round before; empty at first."""
     progress: Callable[[str], object] = lambda line: None
+    traffic: FleetInTraffic | None = None
+    """The fleet and its drives, for ways of planning that begin with these (`COORDINATES`)."""
 
     @property
     def names(self) -> Names:

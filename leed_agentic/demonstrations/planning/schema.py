@@ -33,5 +33,32 @@ def choice_schema(numbers: Iterable[str]) -> dict[str, Any]:
     return _object({"number": {"type": "string", "enum": list(dict.fromkeys(numbers))}})
 
 
+def seconds_schema(seconds: Iterable[str]) -> dict[str, Any]:
+    """{"seconds": "187"}: the seconds of one of the routes."""
+    return _object({"seconds": {"type": "string", "enum": list(dict.fromkeys(seconds))}})
+
+
+def choices_schema(agents: Sequence[int], seconds: Sequence[int]) -> dict[str, Any]:
+    """{"choices": [{"agent": 7, "seconds": 187}]}: a row for each of the agents."""
+    row = _object(
+        {"agent": {"type": "integer", "enum": list(agents)}, "seconds": {"type": "integer", "enum": list(seconds)}}
+    )
+    rows = {"type": "array", "items": row, "minItems": len(agents), "maxItems": len(agents)}
+    return _object({"choices": rows})
+
+
+def commands_schema(streets: Sequence[str], groups: Sequence[str], most: int) -> dict[str, Any]:
+    """{"commands": [{"command": "avoid", "street": "e1", "who": "20% of g1"}]}: at most so many."""
+    who = [name for group in groups for name in (group, *(f"{share}% of {group}" for share in (10, 20, 30, 50)))]
+    row = _object(
+        {
+            "command": {"type": "string", "enum": ["avoid", "prefer", "move to", "give way"]},
+            "street": {"type": "string", "enum": ["", *streets]},
+            "who": {"type": "string", "enum": who or ["all"]},
+        }
+    )
+    return _object({"commands": {"type": "array", "items": row, "minItems": 1, "maxItems": most}})
+
+
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

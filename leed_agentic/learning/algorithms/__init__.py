@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +14,14 @@ from torch import nn
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.metrics import Metric
-from leed_agentic.learning.networks import Actor, StackedNetworks, load_named, named_tensors
+from leed_agentic.learning.networks import (
+    Actor,
+    SharedNetwork,
+    StackedNetworks,
+    clip_gradients,
+    load_named,
+    named_tensors,
+)
 from leed_agentic.registry import Registry, nearest
 from leed_agentic.settings import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
@@ -40,7 +47,7 @@ class Algorithm(ABC):
     """Name of that group; the class's in small letters when empty."""
     metrics: ClassVar[Sequence[Metric]] = ()
     """Figures of `update` that the table of metrics lacks; without an entry a figure is a column all the same."""
-    uses_demonstrations: ClassVar[bool] = False
+    uses_demonstrations: bool = False
     """Whether the trainer asks a source of demonstrations."""
     policy: StackedNetworks | None = None
     """One network per agent whose outputs are the logits of its actions, if that is how it acts."""
@@ -60,6 +67,18 @@ class Algorithm(ABC):
         s = self.settings
         return StackedNetworks(count, inputs, s.hidden, outputs, self.start, last_gain, s.activation)
 
+    def for_agents(
+        self, inputs: int, outputs: int, last_gain: float = 1.0, share: bool | None = None
+    ) -> StackedNetworks:
+        """A network per agent, or one for all as the algorithm's `share_policy` says (or `share`)."""
+        s, o = self.settings, self.options
+        shared = o.share_policy if share is None else share
+        kind = {"activation": s.activation, "layer_norm": o.layer_norm}
+        shape = (inputs, s.hidden, outputs, self.start, last_gain)
+        if shared:
+            return SharedNetwork(self.agents, *shape, identity=o.agent_id, **kind)
+        return StackedNetworks(self.agents, *shape, **kind)
+
     def learn_with(self, networks: Mapping[str, nn.Module], eps: float = 1e-8) -> None:
         """These learn, and are in the checkpoint under their names."""
         self.networks = dict(networks)
@@ -72,12 +91,19 @@ class Algorithm(ABC):
         """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
         self.actor = Actor(networks, self.encoding, self.generator)
 
-    def step(self, loss: torch.Tensor, clipped: Iterable[Iterable[nn.Parameter]] = (), norm: float = 0.0) -> None:
-        """One gradient step; the gradient of each of the `clipped` groups of parameters is shortened to `norm`."""
+    def step(self, loss: torch.Tensor, norm: float | None = None, together: bool = False) -> None:
+        """One gradient step.
+
+        Args:
+            norm: to which the gradient of each network is shortened, or `together` that of all; None: it is left.
+        """
         self.optimiser.zero_grad()
         loss.backward()
-        for parameters in clipped:
-            nn.utils.clip_grad_norm_(parameters, norm)
+        if norm is not None and together:
+            nn.utils.clip_grad_norm_(self.parameters, norm)
+        elif norm is not None:
+            for network in self.networks.values():
+                clip_gradients(network, norm)
         self.optimiser.step()
 
     # -- what the trainer asks -----------------------------------------------------------------------------------------
@@ -120,10 +146,14 @@ algorithms: Registry[type[Algorithm]] = Registry(
     {
         name: f"{__name__}.{place}"
         for name, place in {
-            "ippo": "leed.Ippo",
+            "bc": "imitation.Bc",
+            "bc-then-ppo": "imitation.BcThenPpo",
+            "dapg": "dapg.Dapg",
+            "ippo": "ppo.Ippo",
             "leed": "leed.Leed",
             "mappo": "mappo.Mappo",
             "qmix": "qmix.Qmix",
+            "sil": "sil.Sil",
         }.items()
     },
 )

@@ -12,44 +12,42 @@ from torch import nn
 from torch.nn.functional import huber_loss
 
 from leed_agentic.learning.algorithms import Algorithm
+from leed_agentic.learning.algorithms.ppo import PpoSettings, agent_advantages, beta_of, split
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
-from leed_agentic.learning.networks import StackedNetworks, fitting, spread, with_identity
+from leed_agentic.learning.networks import StackedNetworks, fitting
 from leed_agentic.learning.objectives import (
     chosen,
     entropy,
     generalised_advantages,
     log_probabilities,
-    normalised,
     surrogate,
 )
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 DECAY = 0.99999
 """Of the value norm's running means, as in the code of Yu et al. 2022."""
 
 
-class MappoSettings(AlgorithmSettings):
-    """Of algorithm mappo alone; its step size, clip, epochs, gamma and entropy weight are those of LearningSettings.
+class MappoSettings(PpoSettings):
+    """Of algorithm mappo: what every algorithm that learns by PPO takes, and its critic.
 
     Values follow Yu et al. 2022 (arXiv 2103.01955), appendix D, except where a field says otherwise.
     """
 
-    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared policy and critic see.")
+    agent_advantage: str = Field("batch", description="As of the other algorithms; Yu et al. take batch.")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="Lambda of generalised advantage estimation.")
+    max_grad_norm: float | None = Field(10.0, gt=0, description="Longest gradient of each network; unset: any.")
+    share_policy: bool = Field(True, description="One policy and critic for all agents, or one of each per agent.")
     value_norm: bool = Field(True, description="The critic learns returns over their running mean and deviation.")
     value_clip: bool = Field(True, description="Clip the value's change within an update by learning.clip.")
     huber_delta: float = Field(10.0, gt=0, description="From this error on the value loss grows linearly.")
-    normalise_advantage: bool = Field(True, description="Centre and scale advantages over the whole batch.")
-    max_grad_norm: float = Field(10.0, gt=0, description="Longest gradient, of policy and critic each.")
-    batch_episodes: int = Field(
-        1, ge=1, description="Episodes per update; 1 as in our other algorithms (Yu et al. drive many at a time)."
-    )
 
 
 class Mappo(Algorithm):
-    """n agents with one policy pi(. | o^i, i) and one critic V(s, i); each learns from its own reward.
+    """n agents with one policy pi(. | o^i, i) and one critic V(s, i), or with one of each per agent; everybody learns
+    from its own reward.
 
     s is the encoded `state()` at the moment of the agent's decision, with flags of who is under way. Where agents
     decide apart from each other (RouteEnv), an agent's steps are its own decisions and gamma counts those, as in ippo.
@@ -60,16 +58,13 @@ class Mappo(Algorithm):
 
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
         super().__init__(agents, actions, encoding, settings, seed)
-        identity = agents * self.options.agent_id
-        state = agents * encoding.size + agents
-        self._shared = self.stacked(1, encoding.size + identity, actions, last_gain=0.01)
-        self.critic = self.stacked(1, state + identity, 1)
-        self.policy = self.stacked(agents, encoding.size, actions, last_gain=0.01)
+        self._advantage = agent_advantages.get(self.options.agent_advantage)
+        self.policy = self.for_agents(encoding.size, actions, last_gain=0.01)
+        self.critic = self.for_agents(agents * encoding.size + agents, 1)
         self._norm = ValueNorm().to(settings.device)
         # Yu et al. use this eps; it keeps the first steps from being larger than the gradient says.
-        self.learn_with({"policy": self._shared, "critic": self.critic}, eps=1e-5)
+        self.learn_with({"policy": self.policy, "critic": self.critic}, eps=1e-5)
         self._pending = Replay(self.options.batch_episodes)
-        spread(self._shared, self.policy)
         self.act_by(self.policy)
 
     # -- learning ------------------------------------------------------------------------------------------------------
@@ -83,40 +78,39 @@ class Mappo(Algorithm):
             return {}
         data = self._pending.all()
         self._pending.clear()
-        return self._learn(data) if data.lengths.any() else {}
+        return self._learn(data, episode) if data.lengths.any() else {}
 
-    def _learn(self, data: JointEpisode) -> dict[str, Any]:
-        s, o = self.settings, self.options
+    def _learn(self, data: JointEpisode, episode: int) -> dict[str, Any]:
+        s, o, owner = self.settings, self.options, data.owner
         local, central = self._inputs(data)
         decisions, where, valid, rewards = self._by_agent(data)
         masks, actions = (torch.from_numpy(x).to(s.device)[decisions] for x in (data.masks, data.actions))
-        weights = torch.full((1, len(decisions)), 1.0 / len(decisions), device=s.device)
+        deciding = owner[decisions.cpu().numpy()]
+        whole = torch.full((1, len(decisions)), 1.0 / len(decisions), device=s.device)
         lengths = torch.from_numpy(data.lengths).to(s.device)
         terminated = torch.from_numpy(data.terminated).float().to(s.device)
         old: dict[str, torch.Tensor] = {}
-        for epoch in range(s.epochs):
-            log_all = log_probabilities(self._shared(local[None, decisions])[0], masks)
+        beta = beta_of(episode, s, o)
+        shares = [share for _ in range(s.epochs) for share in split(whole, o.minibatches, self.generator)]
+        for step, weights in enumerate(shares):
+            log_all = log_probabilities(self.policy.rows(local[decisions], deciding), masks)
             log_new = chosen(log_all, actions)
-            if epoch == 0:
+            if step == 0:
                 with torch.no_grad():
-                    raw = self.critic(central[None])[0, :, 0]
+                    raw = self.critic.rows(central, owner)[:, 0]
                     values = self._norm.restore(raw) if o.value_norm else raw
                     gained = generalised_advantages(values[where], rewards, lengths, terminated, s.gamma, o.gae_lambda)
                     returns = (gained + values[where[:, :-1]])[valid]
-                    advantage = gained[valid][None]
                     if o.value_norm:
                         self._norm.take(returns, self.critic)
                         returns, raw = self._norm.normalise(returns), self._norm.normalise(values)
-                    if o.normalise_advantage:
-                        advantage = normalised(advantage, weights)
-                old = {"log": log_new.detach(), "value": raw[decisions], "returns": returns, "advantage": advantage[0]}
+                    advantage = self._of_each(gained[valid], deciding)
+                old = {"log": log_new.detach(), "value": raw[decisions], "returns": returns, "advantage": advantage}
             gain = surrogate(log_new[None], old["log"][None], old["advantage"][None], weights, s.clip)
             entropies = entropy(log_all[None], weights)
-            value = self.critic(central[None, decisions])[0, :, 0]
-            loss = self._value_loss(value, old["value"], old["returns"])
-            each = [network.parameters() for network in self.networks.values()]
-            self.step(loss - gain.sum() - s.beta * entropies.sum(), each, o.max_grad_norm)
-        spread(self._shared, self.policy)
+            value = self.critic.rows(central[decisions], deciding)[:, 0]
+            loss = self._value_loss(value, old["value"], old["returns"], weights[0])
+            self.step(loss - gain.sum() - beta * entropies.sum(), o.max_grad_norm)
         self.actor.refresh()
         return {
             "policy_loss_agent": -float(gain.detach()),
@@ -126,15 +120,21 @@ class Mappo(Algorithm):
             "clip_agent": float(((log_new.detach() - old["log"]).exp() - 1.0).abs().gt(s.clip).float().mean()),
         }
 
+    def _of_each(self, gained: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
+        """Advantages as the setting says, shape (D,), for those as they are and whose each is."""
+        whose = torch.from_numpy(owner).to(gained.device)
+        mine = whose == torch.arange(self.agents, device=gained.device)[:, None]
+        weights = mine / mine.sum(1, keepdim=True).clamp(min=1)
+        found = self._advantage(gained.expand(self.agents, -1), weights)
+        return found.gather(0, whose[None])[0]
+
     def _inputs(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor]:
         """What the policy and what the critic sees of every row, shapes (R, inputs)."""
-        device, owner = self.settings.device, data.owner
+        device = self.settings.device
         encoded, row, active, step = (
             torch.from_numpy(x).to(device) for x in (self.encoding(data.observations), data.row, data.active, data.step)
         )
-        states = central_inputs(encoded, row, active)[step]
-        local, central = (with_identity(x, owner, self.agents, self.options.agent_id) for x in (encoded, states))
-        return local, central
+        return encoded, central_inputs(encoded, row, active)[step]
 
     def _by_agent(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rows of all decisions, (D,); per agent and episode its rows, (n, longest + 1), which of them are decisions,
@@ -147,14 +147,16 @@ class Mappo(Algorithm):
         decisions, rows, real, earned = (torch.from_numpy(x).to(self.settings.device) for x in arrays)
         return decisions, rows, real, earned
 
-    def _value_loss(self, value: torch.Tensor, old: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:
+    def _value_loss(
+        self, value: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         """The larger of the losses of the value and of the value held near what it was (Yu et al. 2022, appendix A)."""
         delta = self.options.huber_delta
         loss = huber_loss(value, returns, reduction="none", delta=delta)
         if self.options.value_clip:
             near = old + (value - old).clamp(-self.settings.clip, self.settings.clip)
             loss = torch.maximum(loss, huber_loss(near, returns, reduction="none", delta=delta))
-        return loss.mean()
+        return loss.mean() if self.options.minibatches == 1 else (weights * loss).sum()
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -166,8 +168,6 @@ class Mappo(Algorithm):
             value.copy_(fitting(tensors, f"norm.{name}", value))
         self._pending.load_tensors(tensors, self.actions)
         super().load_tensors(tensors)
-        spread(self._shared, self.policy)
-        self.actor.refresh()
 
 
 class ValueNorm(nn.Module):

@@ -14,8 +14,9 @@ from torch import nn
 
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
-from leed_agentic.learning.networks import fitting, named_parameters, spread, with_identity
+from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joined, joint_episode
+from leed_agentic.learning.metrics import Metric
+from leed_agentic.learning.networks import fitting, named_parameters
 from leed_agentic.learning.objectives import NEVER
 from leed_agentic.settings import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
@@ -31,8 +32,22 @@ class QmixSettings(AlgorithmSettings):
     mixer: Literal["qmix", "vdn", "none"] = Field(
         "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
     )
-    team_reward: Literal["sum", "mean"] = Field("sum", description="What the agents' rewards of a joint step become.")
-    agent_id: bool = Field(True, description="Append a one-hot of the agent to what the shared network sees.")
+    clock: Literal["decisions", "time"] = Field(
+        "decisions",
+        description="A joint step holds the k-th decision of every agent, or all that happens at one moment.",
+    )
+    team_reward: Literal["sum", "mean"] = Field(
+        "sum", description="What the agents' rewards of a joint step become; without a mixer each has its own."
+    )
+    standardise_reward: bool = Field(
+        False, description="Centre and scale the rewards of each gradient step's joint steps (EPyMARL)."
+    )
+    demonstrations: float = Field(
+        0.0, ge=0, le=1, description="Share of remembered episodes drawn that are demonstrations; 0: ask for none."
+    )
+    share_policy: bool = Field(True, description="One network of values for all agents, or one each.")
+    agent_id: bool = Field(True, description="Tell a shared network by a one-hot which agent it computes for.")
+    layer_norm: bool = Field(False, description="Layer norms behind both hidden layers.")
     double_q: bool = Field(True, description="The online network picks the action that the target network values.")
     mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
     hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
@@ -43,7 +58,7 @@ class QmixSettings(AlgorithmSettings):
     )
     updates: int = Field(32, ge=1, description="Gradient steps per episode (EPyMARL: 1, over far more episodes).")
     target_update: float = Field(
-        0.01,
+        200,
         gt=0,
         description="Below 1: share of the target network replaced per gradient step; else: gradient steps per copy.",
     )
@@ -53,7 +68,8 @@ class QmixSettings(AlgorithmSettings):
     epsilon_steps: int = Field(
         50_000,
         ge=1,
-        description="Joint steps over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to 200,000).",
+        description="Decisions of all agents over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to "
+        "200,000).",
     )
 
 
@@ -88,7 +104,7 @@ def _views(data: JointEpisode, now: np.ndarray) -> _Views:
 
 def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
     """gamma to the power of the share of active agents that decide, shape (k,); gamma itself where all do."""
-    active = data.active[now]
+    active = data.lives[now]
     share = (data.decides[now] & active).sum(1) / np.maximum(active.sum(1), 1)
     return (gamma**share).astype(np.float32)
 
@@ -96,26 +112,39 @@ def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
 class Qmix(Algorithm):
     """n agents with one network Q(o^i, u, i), whose values a mixing network makes one value of the team.
 
-    The steps of the team are the joint steps of `JointEpisode`: an agent in mid-edge contributes the value of the
-    action it is still carrying out, as in macro-action value methods (Xiao et al. 2020, arXiv 2004.08646), and cannot
-    choose anew there; agents that have arrived contribute nothing. A joint step discounts by gamma to the power of the
-    share of agents that decide in it, so that an agent's own decisions are about gamma apart, as everywhere else.
+    The steps of the team are the joint steps of `JointEpisode`. By default the k-th one holds every agent's k-th
+    decision, with what it earned until its next: agents decide at moments of their own (macro-actions), and on the
+    clock hardly anybody decides in a joint step. The central input is then what the agents saw at their k-th decisions,
+    which are not of one moment.
+
+    On the clock of time an agent in mid-edge contributes the value of the action it is still carrying out, as in
+    macro-action value methods (Xiao et al. 2020, arXiv 2004.08646), and cannot choose anew there, and a joint step
+    discounts by gamma to the power of the share of agents that decide in it, so that an agent's own decisions are about
+    gamma apart, as everywhere else. On both, agents that have arrived contribute nothing.
+
+    A share of the episodes drawn may be demonstrations, as in DQfD (Hester et al. 2018, arXiv 1704.03732) without its
+    margin loss and pre-training.
     """
 
     Settings = QmixSettings
+    metrics = (
+        Metric("first_value", "Value of the first joint step", "scaled reward of the team", chart="first_value"),
+        Metric("action_gap", "Value of the best action over the second best", "scaled reward", chart="action_gap"),
+    )
 
     def __init__(self, agents: int, actions: int, encoding: Encoding, settings: LearningSettings, seed: int) -> None:
         super().__init__(agents, actions, encoding, settings, seed)
         o, size = self.options, encoding.size
-        self.values = self.stacked(1, size + agents * o.agent_id, actions, last_gain=0.01)
+        self.values = self.for_agents(size, actions, last_gain=0.01)
         self.mixer = MonotonicMixer(agents, agents * (size + 1), o.mixing_embed, o.hypernet, self.start)
         self.learn_with({"values": self.values, **({"mixer": self.mixer} if o.mixer == "qmix" else {})})
-        self._targets = {name: copy.deepcopy(network) for name, network in self.networks.items()}
-        self._replay = Replay(o.buffer)
+        self._targets: dict[str, Any] = {name: copy.deepcopy(network) for name, network in self.networks.items()}
+        self._replay, self._shown = (Replay(o.buffer, o.clock) for _ in range(2))
+        """What the agents drove, and demonstrations."""
+        self.uses_demonstrations = o.demonstrations > 0
         self._counts = torch.zeros(2, dtype=torch.int64)
-        """Joint steps met and gradient steps made."""
-        self._copies = self.stacked(agents, size, actions, last_gain=0.01)
-        self.act_by(self._copies)
+        """Decisions made and gradient steps made."""
+        self.act_by(self.values)
         self._take_up_changes()
 
     # -- acting --------------------------------------------------------------------------------------------------------
@@ -128,7 +157,6 @@ class Qmix(Algorithm):
         """Act by the weights and by the share of random actions as they are now."""
         o, done = self.options, min(1.0, int(self._counts[0]) / self.options.epsilon_steps)
         self._epsilon = o.epsilon_start + done * (o.epsilon_end - o.epsilon_start)
-        spread(self.values, self._copies)
         self.actor.refresh()
 
     # -- learning ------------------------------------------------------------------------------------------------------
@@ -137,23 +165,69 @@ class Qmix(Algorithm):
     ) -> dict[str, Any]:
         """Remember the episode, then take gradient steps on joint steps of episodes drawn from memory."""
         o, epsilon = self.options, self._epsilon
-        columns, scale = self.encoding.columns, self.settings.reward_scale
-        lived = joint_episode(experiences, self.agents, self.actions, columns, scale)
+        lived = self._joint(experiences)
+        if experts and self.uses_demonstrations:
+            self._remember(self._joint(experts))
         losses = []
         if lived.lengths.any():
             self._replay.add(lived)
-            self._counts[0] += len(lived.row) - 1
+            self._counts[0] += int(lived.lengths.sum())
         for _ in range(o.updates if len(self._replay) else 0):
-            data = self._replay.sample(o.batch, self.generator)
+            data = self._drawn()
             steps = np.flatnonzero(~data.is_end)
             drawn = self.generator.choice(steps, size=min(o.steps, len(steps)), replace=False)
             loss = self.td_loss(data, drawn)
-            self.step(loss, [self.parameters], o.max_grad_norm)
+            self.step(loss, o.max_grad_norm, together=True)
             self._counts[1] += 1
             self._move_targets()
             losses.append(float(loss.detach()))
         self._take_up_changes()
-        return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan}
+        figures = self._greedy_values(lived) if lived.lengths.any() else {}
+        return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan, **figures}
+
+    def _joint(self, taus: Mapping[int, Trajectory]) -> JointEpisode:
+        columns, scale = self.encoding.columns, self.settings.reward_scale
+        return joint_episode(taus, self.agents, self.actions, columns, scale, self.options.clock)
+
+    def _remember(self, shown: JointEpisode) -> None:
+        """Demonstrations come again and again until the source has others."""
+        if not shown.lengths.any():
+            return
+        last = self._shown.last
+        if last is None or not (np.array_equal(last.actions, shown.actions) and np.array_equal(last.step, shown.step)):
+            self._shown.add(shown)
+
+    def _drawn(self) -> JointEpisode:
+        o, of_shown = self.options, 0
+        if len(self._shown):
+            of_shown = round(o.demonstrations * o.batch)
+        drawn = []
+        if of_shown < o.batch:
+            drawn.append(self._replay.sample(o.batch - of_shown, self.generator))
+        if of_shown:
+            drawn += [self._shown.sample(1, self.generator) for _ in range(of_shown)]
+        return joined(drawn)
+
+    def _greedy_values(self, lived: JointEpisode) -> dict[str, float]:
+        """What the networks expect of an episode from its first joint step on, and how clear its choices are."""
+        first = np.array([0])
+        rows = lived.row[first].ravel()
+        device = self.settings.device
+        with torch.no_grad():
+            encoded = torch.from_numpy(self.encoding(lived.observations)).to(device)
+            values = self.values.rows(encoded, lived.owner)
+            legal = torch.from_numpy(lived.masks).to(device)
+            two = values.masked_fill(~legal, NEVER).topk(min(2, self.actions), dim=1).values
+            active = torch.from_numpy(lived.lives[first]).to(device)
+            best = two[torch.from_numpy(rows).to(device), 0][None] * active
+            if self.options.mixer == "none":
+                begun = float(best.sum())
+            else:
+                row = torch.from_numpy(lived.row[first]).to(device)
+                begun = float(self._mixed(self.networks.get("mixer"), best, central_inputs(encoded, row, active)))
+        chosen_among = legal.sum(1) > 1
+        gaps = (two[:, 0] - two[:, -1])[chosen_among]
+        return {"first_value": begun, "action_gap": float(gaps.mean()) if len(gaps) else np.nan}
 
     def td_loss(self, data: JointEpisode, now: np.ndarray | None = None) -> torch.Tensor:
         """Mean squared error of r_t + gamma^d Q_tot'(s_{t+1}) over joint steps at which anybody is under way.
@@ -165,28 +239,58 @@ class Qmix(Algorithm):
         """
         device, o = self.settings.device, self.options
         now = np.flatnonzero(~data.is_end) if now is None else now
+        if o.mixer == "none":
+            return self._independent_loss(data, now)
         views = _views(data, now)
         encoded = torch.from_numpy(self.encoding(data.observations[views.rows])).to(device)
         active, active_next, rewards = (
-            torch.from_numpy(x).to(device) for x in (data.active[now], data.active[now + 1], data.rewards[now])
+            torch.from_numpy(x).to(device) for x in (data.lives[now], data.active[now + 1], data.rewards[now])
         )
         gamma = torch.from_numpy(_discounts(data, now, self.settings.gamma)).to(device)
         values = self._agents_values(data, views, encoded)
-        reward = rewards.sum(1) if o.team_reward == "sum" else rewards.mean(1)
-        if o.mixer == "none":
-            # Independent learners: each value of its o, the reward shared.
-            target = reward[:, None] + gamma[:, None] * values.target * active_next
-            error, counted = values.taken - target, active
-        else:
-            place, place_next = (torch.from_numpy(x).to(device) for x in (views.now, views.following))
-            with torch.no_grad():
-                states = central_inputs(encoded, place_next, active_next)
-                following = self._mixed(self._targets.get("mixer"), values.target * active_next, states)
-                target = reward + gamma * following * active_next.any(1)
-            states = central_inputs(encoded, place, active)
-            error = self._mixed(self.networks.get("mixer"), values.taken * active, states) - target
-            counted = active.any(1)
-        return (error[counted] ** 2).mean()
+        reward = self._standardised(rewards.mean(1) if o.team_reward == "mean" else rewards.sum(1))
+        place, place_next = (torch.from_numpy(x).to(device) for x in (views.now, views.following))
+        with torch.no_grad():
+            states = central_inputs(encoded, place_next, active_next)
+            following = self._mixed(self._targets.get("mixer"), values.target * active_next, states)
+            target = reward + gamma * following * active_next.any(1)
+        states = central_inputs(encoded, place, active)
+        error = self._mixed(self.networks.get("mixer"), values.taken * active, states) - target
+        return (error[active.any(1)] ** 2).mean()
+
+    def _independent_loss(self, data: JointEpisode, now: np.ndarray) -> torch.Tensor:
+        """Mean squared error of r^i + gamma Q_i'(o^i') over the decisions of these joint steps, of each agent alone."""
+        device = self.settings.device
+        chosen = np.zeros(len(data.row), dtype=bool)
+        chosen[now] = True
+        ends = data.first + data.lengths
+        leaves = np.zeros(len(data.actions), dtype=bool)
+        leaves[(ends - 1)[data.terminated & (data.lengths > 0)]] = True
+        decisions = np.flatnonzero(chosen[data.step] & ~np.isin(np.arange(len(data.step)), ends))
+        rows = np.concatenate([decisions, decisions + 1])
+        # Behind an agent's decision stands its next one, or o_T.
+        encoded = torch.from_numpy(self.encoding(data.observations[rows])).to(device)
+        masks, actions, earned, gone = (
+            torch.from_numpy(x).to(device)
+            for x in (
+                data.masks[decisions + 1],
+                data.actions[decisions],
+                data.earned[decisions],
+                leaves[decisions],
+            )
+        )
+        online, count = self.values.rows(encoded, data.owner[rows]), len(decisions)
+        with torch.no_grad():
+            old = self._targets["values"].rows(encoded[count:], data.owner[decisions + 1])
+            picks = (online[count:] if self.options.double_q else old).masked_fill(~masks, NEVER).argmax(1)
+            following = old.gather(1, picks[:, None])[:, 0] * ~gone
+            target = self._standardised(earned) + self.settings.gamma * following
+        return ((online[:count].gather(1, actions[:, None])[:, 0] - target) ** 2).mean()
+
+    def _standardised(self, rewards: torch.Tensor) -> torch.Tensor:
+        if not self.options.standardise_reward:
+            return rewards
+        return (rewards - rewards.mean()) / (rewards.std(correction=0) + 1e-5)
 
     def _agents_values(self, data: JointEpisode, views: _Views, encoded: torch.Tensor) -> _Values:
         """Every decision's network is computed once, however many joint steps the action then lasts."""
@@ -195,10 +299,10 @@ class Qmix(Algorithm):
             torch.from_numpy(x).to(device)
             for x in (data.masks[rows], data.actions[rows], views.now, views.following, data.decides[views.next_steps])
         )
-        inputs = with_identity(encoded, data.owner[rows], self.agents, self.options.agent_id)[None]
-        online = self.values(inputs)[0]
+        owner = data.owner[rows]
+        online = self.values.rows(encoded, owner)
         with torch.no_grad():
-            old = self._targets["values"](inputs)[0]
+            old = self._targets["values"].rows(encoded, owner)
             picks = (online if self.options.double_q else old).masked_fill(~masks, NEVER).argmax(1)
             best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
         return _Values(online.gather(1, actions[:, None])[:, 0][place], torch.where(decides, best, carried))
@@ -221,7 +325,8 @@ class Qmix(Algorithm):
     # -- checkpoints ---------------------------------------------------------------------------------------------------
     def tensors(self) -> dict[str, torch.Tensor]:
         targets = {f"target.{key}": p.detach() for key, p in named_parameters(self._targets)}
-        return {**super().tensors(), **targets, **self._replay.tensors(), "counts": self._counts}
+        shown = {f"shown.{name}": tensor for name, tensor in self._shown.tensors().items()}
+        return {**super().tensors(), **targets, **self._replay.tensors(), **shown, "counts": self._counts}
 
     def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
         super().load_tensors(tensors)
@@ -229,6 +334,8 @@ class Qmix(Algorithm):
             parameter.data.copy_(fitting(tensors, f"target.{key}", parameter))
         self._counts.copy_(fitting(tensors, "counts", self._counts))
         self._replay.load_tensors(tensors, self.actions)
+        shown = {name.removeprefix("shown."): x for name, x in tensors.items() if name.startswith("shown.")}
+        self._shown.load_tensors(shown, self.actions)
         self._take_up_changes()
 
 

@@ -1,0 +1,160 @@
+"""A person's words turned into rules by the model, and rules read from JSON. Nothing is guessed.
+
+A rule counts only with the words of the brief it comes from, and only if the agents and streets it names stand in these
+words. What no rule comes from is said to be not understood.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from leed_agentic.demonstrations.answer import Pairs, values, without_thoughts
+from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.rules.rule import MOST_RULES, RULE, Order, Rule
+from leed_agentic.demonstrations.validate import Finding
+from leed_agentic.errors import UsageError
+from leed_agentic.models.caller import Message, ModelCaller
+
+LONGEST_BRIEF = 2000
+LONGEST_FILE = 200_000
+_CLAUSES = re.compile(r"[;\n]|\.(?=\s|$)|[!?。；]")
+_FILLER = {"and", "please", "then", "also", "thanks", "thank", "you"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a brief came to."""
+
+    rules: tuple[Rule, ...]
+    not_understood: tuple[str, ...] = field(default=())
+    """Parts of the brief, or rules of the model that the brief does not bear out, and why."""
+
+
+def brief_question(prompts: PromptSet, brief: str) -> list[Message]:
+    """The messages that ask for rules; the brief is one JSON string in them."""
+    words = json.dumps(" ".join(brief.split()), ensure_ascii=False)
+    return [{"role": "user", "content": prompts.render("brief", brief=words)}]
+
+
+def read_brief(brief: str, caller: ModelCaller, prompts: PromptSet) -> Reading:
+    """Ask the model once.
+
+    Raises:
+        UsageError: the brief is empty or too long.
+        CapReached, UnavailableError, UsageError: as `ModelCaller.ask`.
+    """
+    if not brief.strip():
+        raise UsageError("The brief is empty; say what you wish, such as 'agent 3 must arrive by 120 s'.")
+    if len(brief) > LONGEST_BRIEF:
+        raise UsageError(
+            f"The brief has {len(brief)} characters; the most is {LONGEST_BRIEF}. Say less, or write rules as JSON."
+        )
+    reply = caller.ask(brief_question(prompts, brief), purpose="brief")
+    return understood(brief, reply.text)
+
+
+def understood(brief: str, reply: str) -> Reading:
+    """The rules in a reply that the brief bears out, and what is left of the brief."""
+    rules: list[Rule] = []
+    doubts: list[str] = []
+    said = [value[0] for value in values(without_thoughts(reply)) if not isinstance(value, Finding)]
+    rows = [row for value in said for row in _rows(value)]
+    for row in rows[:MOST_RULES]:
+        try:
+            rule = RULE.validate_python(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            doubts.append(f"{_quoted(row.get('words') or row)}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+            continue
+        trouble = _unfounded(rule, brief)
+        if trouble:
+            doubts.append(f"{rule}: {trouble}")
+        elif rule not in rules:
+            rules.append(rule)
+    covered = [_plain(rule.words) for rule in rules]
+    for clause in _CLAUSES.split(brief):
+        plain = _plain(clause)
+        meant = set(re.findall(r"\w+", plain)) - _FILLER
+        if meant and not any(words in plain or plain in words for words in covered):
+            doubts.append(_quoted(clause.strip()))
+    return Reading(tuple(rules), tuple(dict.fromkeys(doubts)))
+
+
+def read_rules(file: Path) -> Reading:
+    """Rules written by hand: a list of them as JSON, or {"rules": [...]}.
+
+    Raises:
+        UsageError: the file cannot be read, or one of its rules makes no sense.
+    """
+    try:
+        if file.stat().st_size > LONGEST_FILE:
+            raise UsageError(f"The rules {file} are longer than {LONGEST_FILE} bytes; give fewer.")
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"Cannot read the rules {file}: {error}.") from error
+    rows = data.get("rules") if isinstance(data, dict) else data
+    if not isinstance(rows, list) or not rows or len(rows) > MOST_RULES:
+        raise UsageError(f"{file} must hold a list of 1 to {MOST_RULES} rules, or {{'rules': [...]}}.")
+    rules = []
+    for number, row in enumerate(rows, 1):
+        try:
+            rules.append(RULE.validate_python(row))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "rule"
+            raise UsageError(f"{file}, rule {number}, {where}: {first['msg']}.") from error
+    return Reading(tuple(rules))
+
+
+def rules_json(rules: tuple[Rule, ...]) -> dict[str, Any]:
+    """As `read_rules` reads them."""
+    return {"rules": [rule.model_dump(mode="json", exclude_defaults=True) for rule in rules]}
+
+
+def _rows(value: Any) -> list[dict[str, Any]]:
+    """Every object that says which rule it is, as a plain dictionary."""
+    if isinstance(value, Pairs):
+        row = {key: _plain_value(inner) for key, inner in value}
+        if "rule" in row:
+            return [row]
+        return [found for _, inner in value for found in _rows(inner)]
+    if isinstance(value, list):
+        return [found for inner in value for found in _rows(inner)]
+    return []
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Pairs):
+        return {key: _plain_value(inner) for key, inner in value}
+    return [_plain_value(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _unfounded(rule: Rule, brief: str) -> str:
+    """Why the brief does not bear the rule out; empty when it does."""
+    words = _plain(rule.words)
+    if not words or words not in _plain(brief):
+        return "these words do not stand in the brief"
+    for who in (rule.first, rule.then) if isinstance(rule, Order) else (rule.who,):
+        numbers = set(re.findall(r"\d+", words))
+        if isinstance(who, list) and (missing := [agent for agent in who if str(agent) not in numbers]):
+            return f"its words name no agent {missing[0]}"
+        if isinstance(who, str) and who != "all" and _plain(who).removesuffix("s") not in words:
+            return f"its words name no {who[:60]!r}"
+    street = getattr(rule, "street", None)
+    return f"its words name no street {street!r}" if street and _plain(street) not in words else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _quoted(what: Any) -> str:
+    text = what if isinstance(what, str) else json.dumps(what, ensure_ascii=False) if isinstance(what, Mapping) else ""
+    return repr(text[:200])
