@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.planning import Planner, PlanRequest, planner_of
+from leed_agentic.demonstrations.progress import Progress
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved, settings_for_run
 from leed_agentic.demonstrations.state import Context
@@ -62,7 +63,8 @@ class Parts:
     """Held open for the whole run where the process is the run's own; else opened for each drive."""
     folder: Path | None = None
     """Of the run; None: nothing is written."""
-    progress: Callable[[str], Any] = field(default=lambda line: None)
+    progress: Callable[..., Any] = field(default=lambda line, done=None, of=None: None)
+    """Called as `Progress`."""
     _closing: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @contextmanager
@@ -148,7 +150,8 @@ def open_parts(
         if made:
             prompts.save(made, demonstration.planning)
         kept = closing.pop_all()
-    return Parts(settings, network, scenario, prompts, planner, caller, env, made, progress, kept)
+    told = Progress(progress, caller)
+    return Parts(settings, network, scenario, prompts, planner, caller, env, made, told, kept)
 
 
 def unasked(settings: Settings, prompts: PromptSet, network: RoadNetwork, scenario: Scenario) -> PlanRequest:
