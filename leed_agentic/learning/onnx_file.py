@@ -85,7 +85,7 @@ def save_onnx(policy: Policy, file: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-        program.save(made)  # type: ignore[union-attr]
+        program.save(made)  # type: ignore[union-attr, arg-type]
     model = onnx.load_from_string(made.getvalue())
     (found,) = reference.ReferenceEvaluator(model).run(None, {"observation": observations, "action_mask": masks})
     own = np.array([policy.probabilities(o, m) for o, m in zip(observations, masks, strict=True)])
