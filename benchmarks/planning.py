@@ -1,4 +1,4 @@
-"""What a model adds to a fleet's plan: ways of planning beside the same loop with argmin and a coin, equal SUMO runs.
+"""What a model adds to a fleet's plan: ways of planning beside the same loop with argmin and a coin, as many SUMO runs.
 
     python benchmarks/planning.py -s map.name=portland -s scenario.agents=100 -s scenario.departure_window=60 --seeds 3
     python benchmarks/planning.py -s map.name=portland -s scenario.agents=500 -s scenario.departure_window=300

@@ -55,6 +55,7 @@ METRICS = (
     Metric("kl", "From the policy before the update to the one after", "nats"),
     Metric("clip_agent", "Clipped ratios of own experience", "share", share=True),
     Metric("clip_expert", "Clipped ratios of demonstrations", "share", share=True),
+    Metric("greedy_reward", "Reward", "reward", chart="reward", line="likeliest actions"),
     Metric("epsilon", "Random actions", "share", share=True),
     Metric("td_loss", "Temporal-difference loss", "loss", chart="td_loss"),
     Metric("triggers", "Questions to the source so far", "questions"),
