@@ -24,7 +24,7 @@ from typing import IO, Any, Literal
 from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.models.failure import RefusedError
-from leed_agentic.roads.markup import chunks
+from leed_agentic.roads.markup import chunks, packing
 from leed_agentic.runs.files import check_there
 
 FORMAT = "leed-calls"
@@ -285,6 +285,8 @@ def _first_line(path: Path) -> bytes:
     with path.open("rb"):
         # A missing file is told as that.
         pass
+    if path.suffix == ".gz" and packing(path) != "gzip":
+        raise UsageError(f"Cannot read the recording {path}: it is no gzip file.")
     for piece in chunks(path, "record it again"):
         found += piece
         if b"\n" in piece or len(found) > LONGEST_HEADER:
