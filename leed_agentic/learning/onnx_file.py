@@ -65,7 +65,8 @@ def save_onnx(policy: Policy, file: Path) -> None:
         LeedError: what was written does not say what the policy says.
     """
     try:
-        importlib.import_module("onnxscript")
+        for name in ("onnx", "onnxscript"):
+            importlib.import_module(name)
         reference = importlib.import_module("onnx.reference")
     except ImportError as error:
         raise UsageError(f'An ONNX file needs onnx ({error}): pip install "leed-agentic[onnx]".') from error
