@@ -103,7 +103,7 @@ class RouteSource(DemonstrationSource):
 
 @sources.register("shortest-path")
 class ShortestPathSource(RouteSource):
-    """Every agent's fastest path at free flow: the strongest simple planner there is."""
+    """Every agent's fastest path at free flow: of empty streets without red lights."""
 
     name = "shortest-path"
 
