@@ -1,10 +1,11 @@
-"""What a model adds to a fleet's plan: ways of planning beside the same loop with argmin and a coin, at equal SUMO runs.
+"""What a model adds to a fleet's plan: ways of planning beside the same loop with argmin and a coin, as many SUMO runs.
 
     python benchmarks/planning.py -s map.name=portland -s scenario.agents=100 -s scenario.departure_window=60 --seeds 3
-    python benchmarks/planning.py -s map.name=portland -s scenario.agents=500 -s scenario.departure_window=300 --model stand-in
+    python benchmarks/planning.py -s map.name=portland -s scenario.agents=500 -s scenario.departure_window=300
 
-Mean seconds from planned departure to arrival, calm (all drivers alike, by which plans are chosen) and in noise (sigma 0.5,
-speedDev 0.1, other SUMO seeds). Skill: (coin - model) / (coin - argmin), calm. Prints a table and, as its last line, JSON.
+Mean seconds from planned departure to arrival, calm (all drivers alike, by which plans are chosen) and in noise (sigma
+0.5, speedDev 0.1, other SUMO seeds). Skill: (coin - model) / (coin - argmin), calm. Prints a table and, as its last
+line, JSON.
 """
 
 from __future__ import annotations

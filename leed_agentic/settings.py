@@ -329,6 +329,9 @@ class LearningSettings(_Group):
     dtw: Name = Field(
         "exact", description="DTW by dynamic programming, approximated (fastdtw), or of your own by dotted path."
     )
+    greedy_every: int = Field(
+        0, ge=0, description="Episodes between two further ones of each policy's likeliest actions, logged; 0: none."
+    )
     checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
     device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")
     tensorboard: bool = Field(False, description="Also write TensorBoard files (pip install tensorboard).")

@@ -37,7 +37,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent, junction or the dotted path of your own."),
+    planning: str | None = typer.Option(None, help="fleet, agent, junction, alternatives, instructions or your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -297,7 +297,7 @@ def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
     for name, seconds in traffic["baselines"].items():
         table.add_row(name, f"{seconds:.1f}", "", "", "", "", kept if name == traffic["kept"] else "")
     for r in demonstrations.rounds:
-        if r.fleet_time is not None and r.moved:
+        if r.fleet_time is not None and (r.round or r.moved):
             name = f"round {r.round}"
             figures = (f"{r.fleet_time:.1f}", _number(r.others_time, 1), str(len(r.asked)), str(r.moved), str(r.unread))
             table.add_row(name, *figures, kept if name == traffic["kept"] else "")

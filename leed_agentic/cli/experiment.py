@@ -51,6 +51,7 @@ def run(
     policy_episodes: int = typer.Option(
         0, help="table2: episodes that the agents learn before demonstrations are compared with them."
     ),
+    trials: int = typer.Option(8, help="tuning: random settings tried of each arm, the first being the defaults."),
     jobs: int | None = typer.Option(None, help="Runs at a time, each in a process; as many as there are cores."),
     backend: str = typer.Option(
         "processes", help="processes, or ray: the cluster of RAY_ADDRESS, else workers of this machine."
@@ -94,6 +95,7 @@ def run(
         {key: value for key, value in changes.items() if value is not None},
         tuple(assignments or ()),
         policy_episodes,
+        trials,
     )
     command = without_anything_like_a_key(shlex.join(["leed", *sys.argv[1:]]))
     with err.status("looking at what there is") as status:

@@ -155,7 +155,7 @@ def _drive_in_traffic(state: State, parts: Parts, fleet: FleetInTraffic) -> Stat
     said: dict[str, Any] = {
         "fleet_time": round(seen.fleet, 2),
         "others_time": seen.others,
-        "moved": seen.moved,
+        "moved": one.moved if one else 0,
         "unread": unread,
     }
     tell(parts, "traffic", f"{seen.fleet:.1f} s an agent, best {figures['fleet_time']:.1f} s", **said)
@@ -197,8 +197,12 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     driven = state if fleet.begun else {**state, **_drive_in_traffic({**state, "planned": None}, parts, fleet)}
     episode, alone = cast(Episode, driven["episode"]), driven["alone"] or fleet.alone()
     judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
-    going_on = state["round"] < state["refinements"] and not state["stopped"]
+    # Where nobody moved, the next question would be the last one again.
+    idle = state["planned"] is not None and state["round"] > 0 and driven["history"][-1].moved == 0
+    going_on = state["round"] < state["refinements"] and not state["stopped"] and not idle
     judged.slow = fleet.asked() if going_on else []
+    if judged.slow and getattr(parts.planner, "whole_fleet", False):
+        judged.slow = list(state["fleet"])
     candidate = Best(driven["routes"], episode, judged)
     by_reward = objective_of(parts.settings) == "reward"
     best = candidate if not by_reward or candidate.rank >= state["best"].rank else state["best"]

@@ -77,6 +77,7 @@ class Experiment:
     maps: tuple[str, ...] = TWO_MAPS
     common: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 5
+    first_seed: int = 0
     fleets: tuple[int, ...] = ()
     """Numbers of agents that are compared; empty: one, as the settings say."""
     test_episodes: int = 0
@@ -110,7 +111,8 @@ class Experiment:
         fixed = OPTIONS if by_fleet else {n: option for n, option in OPTIONS.items() if n != "scenario.agents"}
         for name in fixed.keys() & given.keys():
             raise UsageError(f"-s {name} contradicts the experiment, which sets it; use {fixed[name]}.")
-        for seed in range(self.seeds if request.seeds is None else request.seeds):
+        count = self.seeds if request.seeds is None else request.seeds
+        for seed in range(self.first_seed, self.first_seed + count):
             for place in request.maps or self.maps:
                 for fleet in fleets:
                     for arm in self.arms:

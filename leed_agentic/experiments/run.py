@@ -118,6 +118,8 @@ class Request:
     """`a.b=value`, for every arm."""
     policy_episodes: int = 0
     """Of training before a policy is compared with demonstrations (table2)."""
+    trials: int = 8
+    """Of each arm's search (tuning)."""
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------

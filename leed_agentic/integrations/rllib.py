@@ -39,11 +39,11 @@ class RouteMultiAgentEnv(MultiAgentEnv):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        observations, infos = self.env.reset(seed=seed, options=options)
+        observations, _ = self.env.reset(seed=seed, options=options)
         self.agents = list(self.env.agents)
         self._gained = dict.fromkeys(self.agents, 0.0)
         while self.env.agents and not self.env.deciding:
-            observations, _, _, _, infos = self._go_on({})
+            observations, *_ = self._go_on({})
         return self._for_deciders(observations), {}
 
     def step(self, actions: dict[str, int]) -> tuple[Any, ...]:

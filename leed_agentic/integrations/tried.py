@@ -16,17 +16,18 @@ class Tried(NamedTuple):
     """A library as it was tried."""
 
     distribution: str
-    version: str
+    versions: tuple[str, ...]
+    """The newest first."""
     extra: str
     """Of this package."""
 
 
 TRIED = {
-    "sb3_contrib": Tried("sb3-contrib", "2.9.2", "sb3"),
-    "torchrl": Tried("torchrl", "0.14.1", "torchrl"),
-    "benchmarl": Tried("benchmarl", "1.5.2", "benchmarl"),
-    "ray.rllib": Tried("ray", "2.60.0", "rllib"),
-    "supersuit": Tried("supersuit", "3.11.0", "supersuit"),
+    "sb3_contrib": Tried("sb3-contrib", ("2.9.2",), "sb3"),
+    "torchrl": Tried("torchrl", ("0.14.1", "0.11.1"), "torchrl"),
+    "benchmarl": Tried("benchmarl", ("1.5.2",), "benchmarl"),
+    "ray.rllib": Tried("ray", ("2.60.0",), "rllib"),
+    "supersuit": Tried("supersuit", ("3.11.0",), "supersuit"),
 }
 """By module."""
 
@@ -44,8 +45,12 @@ def need(module: str) -> None:
         found = version(tried.distribution)
     except (ImportError, PackageNotFoundError) as error:
         raise UsageError(f"This needs {tried.distribution} ({error}): {advice}.") from error
-    if found.split(".")[:2] != tried.version.split(".")[:2]:
+    if _minor(found) not in map(_minor, tried.versions):
         log.warning(
             "%s %s was not tried with this package, %s was; should it fail: pip install %s==%s",
-            *(tried.distribution, found, tried.version, tried.distribution, tried.version),
+            *(tried.distribution, found, " and ".join(tried.versions), tried.distribution, tried.versions[0]),
         )
+
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]

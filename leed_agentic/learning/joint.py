@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -268,8 +269,8 @@ class Replay:
         ends = np.cumsum((lengths + 1).sum(1))[:-1]
         rows = (np.split(x, ends) for x in (observations, masks, taken, stored["earned"], step))
         terminated = stored["terminated"].reshape(lengths.shape)
-        for episode in zip(*rows, terminated, lengths, strict=True):
-            self._episodes.append(on_one_clock(*episode, self._clock))
+        make = partial(on_one_clock, clock=self._clock)
+        self._episodes.extend(map(make, *rows, terminated, lengths))
 
 
 _STORED = ("observations", "masks", "actions", "earned", "step", "terminated")

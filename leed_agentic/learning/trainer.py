@@ -135,7 +135,11 @@ class Trainer:
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
         clock = [time.perf_counter()]
-        driven = self.world.episode(self.algorithm.choose, SEED_STRIDE * self.seed + self.episode)
+        seed = SEED_STRIDE * self.seed + self.episode
+        every = self.settings.greedy_every
+        # Before the episode that is learnt from, whose streets the source then finds as it left them.
+        greedy = self._greedy_reward(seed) if every and self.episode % every == 0 else ""
+        driven = self.world.episode(self.algorithm.choose, seed)
         clock.append(time.perf_counter())
         if self.source is not None and (self._is_new_scenario() or self.episode % self.settings.q == 0):
             self._ask(self.source, driven)
@@ -148,7 +152,15 @@ class Trainer:
             self.source.learned(rewards, dict(enumerate(kl.tolist())) if len(kl) == len(rewards) else {})
         clock.append(time.perf_counter())
         seconds = dict(zip(TIMING[1:], [*np.diff(clock).tolist(), clock[-1] - clock[0]], strict=True))
-        return self._row(driven, learnt), seconds, driven
+        return {**self._row(driven, learnt), "greedy_reward": greedy}, seconds, driven
+
+    def _greedy_reward(self, seed: int) -> float:
+        self.algorithm.deterministic = True
+        try:
+            driven = self.world.episode(self.algorithm.choose, seed)
+        finally:
+            self.algorithm.deterministic = False
+        return float(np.mean([e.total_reward for e in driven.experiences.values()]))
 
     # -- demonstrations ------------------------------------------------------------------------------------------------
     def _is_new_scenario(self) -> bool:

@@ -14,7 +14,7 @@ _WINDOW = rf"(?: (?:from|after) {_TIME.format('begin')})?(?: until {_TIME.format
 _PATTERNS = (
     ("avoid", rf"(?:keep |let )?{_WHO} (?:stay |keep )?(?:off|away from|out of) (?P<street>.+?){_WINDOW}"),
     ("avoid", rf"avoid (?P<street>.+?){_WINDOW}"),
-    ("require", rf"{_WHO} (?:must |should )?(?:drive|go|take|use)s? (?:on |over |along )?(?P<street>.+?)"),
+    ("require", rf"{_WHO} (?:must |should )?(?:drive|go|take|use)s? (?:on |over |along )?(?P<street>(?!at most ).+?)"),
     ("latest_arrival", rf"{_WHO} must (?:be there|arrive) by {_TIME.format('by')}"),
     ("together", rf"{_WHO} (?:must )?arrive together(?: within {_TIME.format('within')})?"),
     ("order", r"(?P<first>agent \d+) (?:must )?arrives? before (?P<then>agent \d+)"),

@@ -230,6 +230,10 @@ def _tiles(
             ("source of demonstrations", summary.get("source") or _part(settings, "learning").get("source")),
         ]
         return [(name, str(value)) for name, value in rows if value not in (None, "")]
+    traffic = _part(summary, "traffic")
+    baselines = [value for value in _part(traffic, "baselines").values() if _is_figure(value)]
+    rules = [rule for rule in traffic.get("rules") or [] if isinstance(rule, Mapping)]
+    met = f"{sum(rule.get('met') is True for rule in rules)} of {len(rules)}" if rules else None
     return [
         (name, form.format(value))
         for name, value, form in (
@@ -240,6 +244,9 @@ def _tiles(
             ("arrived", summary.get("arrival_rate"), "{:.0%}"),
             ("mean reward", summary.get("reward_mean"), "{:.1f}"),
             ("times the fastest path", summary.get("travel_time_ratio"), "{:.2f}"),
+            ("seconds of the fleet", traffic.get("fleet_time"), "{:.1f}"),
+            ("seconds, best baseline", min(baselines, default=None), "{:.1f}"),
+            ("rules met", met, "{}"),
         )
         if value is not None and (form == "{}" or _is_figure(value))
     ]

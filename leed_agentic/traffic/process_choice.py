@@ -12,7 +12,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
 from leed_agentic.traffic.child import Child, Far
-from leed_agentic.traffic.observation import observation_bounds
+from leed_agentic.traffic.observation import junction_columns, observation_bounds
 from leed_agentic.traffic.route_choice import RouteChoice, full_masks
 from leed_agentic.traffic.scenario import Scenario
 
@@ -179,6 +179,8 @@ class ProcessChoice(RouteChoice):
         if name == "observation_size":
             bounds = observation_bounds(self._observe, self.score, self.network)
             return len(bounds[0]) if bounds else self._ask(("choice", name), call=False)
+        if name == "junction_columns":
+            return junction_columns(self._observe, self.observation_size)
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return self._ask(("choice", name), call=False)

@@ -212,3 +212,22 @@ def test_torchrl_s_loss_has_the_same_gradient():
     for kind, network in (("a", learner.policy), ("c", learner.agent_critic)):
         for name, parameter in network.named_parameters():
             assert parameter.grad.numpy() == pytest.approx(expected[name + kind].numpy(), abs=1e-5), name
+
+
+# -- the trainer -------------------------------------------------------------------------------------------------------
+def test_greedy_episodes_are_logged_and_change_nothing():
+    from mpe2 import simple_spread_v3
+
+    from leed_agentic.learning.rollout import ParallelWorld
+    from leed_agentic.learning.trainer import Trainer
+
+    def rows(every):
+        s = LearningSettings(algorithm="ippo", episodes=4, hidden=8, greedy_every=every)
+        world = ParallelWorld(simple_spread_v3.parallel_env(N=2, max_cycles=5))
+        learner = Learner(world.agents, world.actions, world.encoding(s), s, 0)
+        return Trainer(world, learner, s, 0).run()
+
+    plain, greedy = rows(0), rows(2)
+    assert [row.pop("greedy_reward") != "" for row in greedy] == [True, False, True, False]
+    assert [row.pop("greedy_reward") for row in plain] == [""] * 4
+    assert plain == greedy or [str(row) for row in plain] == [str(row) for row in greedy]

@@ -41,6 +41,9 @@ class InstructionsPlanner:
     """Asks once a round. Its memory has `commands`, what was commanded last, and of each its agents and whether it was
     taken back."""
 
+    whole_fleet = True
+    """A command may be about any agent, so all are asked as long as one has something to gain."""
+
     def plan(self, request: PlanRequest) -> Planned:
         fleet = traffic_of(request)
         memory = dict(request.memory)
