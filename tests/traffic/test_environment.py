@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pettingzoo
@@ -19,7 +18,7 @@ from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.observation import table1
 from leed_agentic.traffic.route_v0 import ID, parallel_env
 from leed_agentic.traffic.scenario import draw_scenario
-from leed_agentic.traffic.trajectory import Episode, drive, fastest_path, random_policy, replanned_path
+from leed_agentic.traffic.trajectory import Episode, drive, fastest_path, random_policy
 
 MAPS = ["braunschweig", "berlin", "grid"]
 
@@ -420,24 +419,3 @@ def test_equal_seeds_give_bit_equal_episodes(name):
         command = [sys.executable, "-c", FRESH_PROCESS, name, reset]
         done = subprocess.run(command, cwd=__file__.rsplit("/", 1)[0], capture_output=True, text=True, check=True)
         assert done.stdout.strip().splitlines()[-1] == reference
-
-
-def test_replanned_path_follows_the_streets_of_this_moment(env, monkeypatch):
-    jams = []
-
-    def choose(env, agent, seen, mask):
-        free = fastest_path(env, agent, seen, mask)
-        if not jams and mask.sum() > 1:
-            # Nobody is on the streets yet, so the plan of this moment is the free-flow one.
-            assert replanned_path(env, agent, seen, mask) == free
-            jams.append(env.network.following[env.current_edge(agent).index][free].id)
-            ask = env.simulation.api.edge.getTraveltime
-            with monkeypatch.context() as patch:
-                edge = SimpleNamespace(getTraveltime=lambda e: 1e6 if e == jams[0] else ask(e))
-                patch.setattr(env.simulation, "api", SimpleNamespace(edge=edge))
-                patch.setattr("leed_agentic.traffic.trajectory.LONGEST_WAIT", 1e6)
-                assert replanned_path(env, agent, seen, mask) != free
-        return free
-
-    drive(env, choose)
-    assert jams
