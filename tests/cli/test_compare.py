@@ -119,6 +119,15 @@ def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     assert row["within"]["mean"] > 0.0
     assert len({trial["folder"] for trial in rows("trials.csv")}) == 6
     assert compare(*words, "-s", "model.stand_in_error_rate=0.5", "--require", "calls<=1").code == 0
+    assert leed("export", OUT, "--to", "jsonl", "--out", "all.jsonl").code == 0
+    lines = [json.loads(line) for line in Path("all.jsonl").read_text().splitlines()]
+    assert [(line["seed"], line["sample"]) for line in lines] == [(s, k) for s in range(3) for k in range(2)]
+    assert {type(line["validity"]) for line in lines} <= {int, float}
+    assert all("Plan subtasks" in line["calls"][0]["messages"][-1]["content"] for line in lines)
+    assert leed("export", OUT, "--to", "csv").code == 0
+    assert len(rows("trials_last.csv")) == 6
+    unknown = leed("export", OUT, "--to", "fcd")
+    assert (unknown.code, "Unknown format 'fcd' for a comparison" in unknown.err) == (2, True)
     # A trial is a run like any other.
     shown = leed("demo", "show", OUT / "trials" / rows("trials.csv")[0]["folder"])
     assert shown.code == 0
