@@ -16,6 +16,7 @@ from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.leaderboard import leaderboard
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
@@ -25,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes plan
 app.command()(compare)
 app.command()(check)
 app.command()(calls)
+app.command()(leaderboard)
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 

@@ -110,7 +110,7 @@ def test_a_plan_for_some_agents_says_for_how_many_and_who_made_it(leed, trained)
 def test_without_demonstrations_there_is_no_plan_and_the_reason_is_told(leed, words, reason):
     assert leed("train", *SHORT, *words, "--out", "run").code == 0
     result = leed("evaluate", "run", "--episodes", "1", "--json")
-    assert (result.code, len(rows(result))) == (0, 4)
+    assert (result.code, len(rows(result))) == (0, 3)
     assert reason in result.err
 
 
