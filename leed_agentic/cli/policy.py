@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -70,7 +71,7 @@ def export(
         write_text(card, model_card(policies, load_run(run, trust=True).summary, credit))
         written.append(card)
         shown: tuple[str, ...] = ("map", "algorithm", "trained_episodes")
-        result = {"folder": str(folder), "files": [file.name for file in written]}
+        result: dict[str, Any] = {"folder": str(folder), "files": [file.name for file in written]}
     else:
         shown = ("map", "agent", "start_edge", "destination", "algorithm", "trained_episodes")
         result = {"file": str(written[0]), "bytes": written[0].stat().st_size}

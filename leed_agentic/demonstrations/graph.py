@@ -39,6 +39,7 @@ from leed_agentic.demonstrations.state import Best, Context, Input, Output, Stat
 from leed_agentic.demonstrations.validate import Finding, Validation
 from leed_agentic.demonstrations.validate import validate as validate_routes
 from leed_agentic.errors import UsageError
+from leed_agentic.models.reply import shortened
 from leed_agentic.models.tracing import traced
 from leed_agentic.registry import nearest
 from leed_agentic.settings import Settings
@@ -104,6 +105,8 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     )
     best = Best(routes) if len(routes) > len(state["best"].routes) else state["best"]
     said = f"round {state['round']}: {len(routes)} of {len(fleet)} routes valid"
+    if record.findings:
+        said += f"; last finding: {shortened(record.findings[-1]['message'])}"
     tell(parts, "valid", said, round=state["round"], valid=len(routes), agents=len(fleet))
     return {"validation": found, "routes": routes, "best": best, "history": [record]}
 

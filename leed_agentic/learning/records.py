@@ -22,6 +22,8 @@ class RunFile(TypedDict):
     metrics: list[dict[str, Any]]
     """What the algorithm measures that metrics.csv of other algorithms does not have: name, label, unit, share ..."""
     versions: Versions
+    extended_at: NotRequired[list[int]]
+    """The numbers of episodes at which it was to end before it was extended."""
 
 
 @open_record

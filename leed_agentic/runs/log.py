@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from leed_agentic.errors import UsageError
-from leed_agentic.runs.files import unwritable, whole_file
+from leed_agentic.runs.files import check_there, unwritable, whole_file
 
 
 class CsvLog:
@@ -51,6 +51,7 @@ class CsvLog:
             self._file.flush()
         except OSError as error:
             raise unwritable(self.file, error) from error
+        check_there(self._file, self.file)
 
     def close(self) -> None:
         """Raises UnwritableError when what is left cannot be written."""

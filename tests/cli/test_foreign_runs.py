@@ -334,3 +334,30 @@ def test_the_doctor_sees_a_module_that_is_not_the_wheels(leed, monkeypatch: pyte
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     assert ran.returncode == 3
     assert f"FAIL sumo       sumolib is imported from {foreign / '__init__.py'}, not from its wheel" in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (("train", "--agents", "2", "--episodes", "5000", "-s", "learning.hidden=8"), "metrics.csv"),
+        (
+            ("demo", "generate", "--agents", "8", "--planning", "junction", "--rounds", "9", "--model", "stand-in"),
+            "calls.jsonl",
+        ),
+    ],
+)
+def test_a_run_whose_folder_vanishes_ends_and_makes_no_other(tmp_path: Path, words: tuple[str, ...], mark: str) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "leed_agentic", *words, "-s", "demonstration.accept_ratio=1", "--out", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (run / mark).is_file() or (run / mark).read_bytes().count(b"\n") < 4:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+    run.rename(tmp_path / "away")
+    shutil.rmtree(tmp_path / "away")
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 3, said
+    assert "removed" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert not run.exists()
