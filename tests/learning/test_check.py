@@ -8,7 +8,8 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithms
-from leed_agentic.learning.algorithms.leed import Ippo, Leed
+from leed_agentic.learning.algorithms.leed import Leed
+from leed_agentic.learning.algorithms.ppo import Ippo
 from leed_agentic.learning.check import check_algorithm, check_source
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.session import make_world
