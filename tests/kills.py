@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -162,7 +163,8 @@ def _results(kind: Kind, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pattern in kind.results:
         for file in sorted(folder.glob(pattern)):
-            name, text = str(file.relative_to(folder)), file.read_text(encoding="utf-8")
+            # The name of an experiment's run has a digest of its server's address in it.
+            name, text = re.sub(r"_[0-9a-f]{10}/", "/", str(file.relative_to(folder))), file.read_text(encoding="utf-8")
             if file.suffix == ".json":
                 found[name] = _plain(json.loads(text))
             else:

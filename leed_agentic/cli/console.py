@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,23 @@ def print_json(data: Any) -> None:
 def complain(sentence: str) -> None:
     """One sentence on stderr; text from outside (paths, replies) is never read as markup, and no key is shown."""
     err.print(Text.assemble(("Error: ", "bold red"), without_keys(sentence)), highlight=False)
+
+
+BEAT = 10.0
+"""Seconds between two plain lines of progress."""
+
+
+class Lines:
+    """Progress where there is no terminal to draw on: a plain line every now and then, none of a quick run."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        now = time.monotonic()
+        if not err.is_terminal and now - self._said >= BEAT:
+            self._said = now
+            err.print(Text(without_keys(line)))
 
 
 class Warnings(logging.Handler):

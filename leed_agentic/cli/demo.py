@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 
+from leed_agentic.cli.calls import calls
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
-from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.leaderboard import leaderboard
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
@@ -22,6 +25,8 @@ from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError,
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
 app.command()(check)
+app.command()(calls)
+app.command()(leaderboard)
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 
@@ -37,7 +42,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent, junction or the dotted path of your own."),
+    planning: str | None = typer.Option(None, help="fleet, agent, junction, alternatives, instructions or your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -84,12 +89,13 @@ def generate(
     if dry_run and review:
         raise UsageError("--dry-run plans nothing that --review could show; leave one of them out.")
     words = _brief(brief, given)
-    stopped = Stopped(resume)
+    stopped, plain = Stopped(resume), Lines()
     with stopped.told(), err.status("reading settings") as status:
 
         def say(line: str) -> None:
             stopped.check()
-            status.update(line)
+            status.update(Text(line))
+            plain(line)
 
         from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
         from leed_agentic.demonstrations.generate import generate as run
@@ -274,6 +280,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{summary['reward_mean']:.1f}."
         )
     out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)
     out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
@@ -297,7 +304,7 @@ def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
     for name, seconds in traffic["baselines"].items():
         table.add_row(name, f"{seconds:.1f}", "", "", "", "", kept if name == traffic["kept"] else "")
     for r in demonstrations.rounds:
-        if r.fleet_time is not None and r.moved:
+        if r.fleet_time is not None and (r.round or r.moved):
             name = f"round {r.round}"
             figures = (f"{r.fleet_time:.1f}", _number(r.others_time, 1), str(len(r.asked)), str(r.moved), str(r.unread))
             table.add_row(name, *figures, kept if name == traffic["kept"] else "")
@@ -309,6 +316,35 @@ def _show_traffic(demonstrations: Any, traffic: dict[str, Any] | None) -> None:
         for rule in traffic["rules"]:
             rules.add_row(Text(rule["rule"]), "yes" if rule["met"] else "no", Text(rule["found"]))
         out.print(rules)
+
+
+FINDINGS = 3
+"""Of agents without a valid route, that the terminal shows."""
+
+
+def _show_findings(folder: Path, demonstrations: Any) -> None:
+    """Why agents have no valid route: the last finding of the first few, and where the replies are."""
+    lacking = [trip.agent for trip in demonstrations.scenario.agents if trip.agent not in demonstrations.routes]
+    if not lacking or not demonstrations.rounds:
+        return
+    last: dict[int, str] = {}
+    for r in demonstrations.rounds:
+        whole = [str(f["message"]) for f in r.findings if f.get("agent") is None]
+        for agent in r.asked:
+            own = [str(f["message"]) for f in r.findings if f.get("agent") == agent]
+            if words := own or whole:
+                last[agent] = words[0]
+    from leed_agentic.models.reply import shortened
+
+    for agent in lacking[:FINDINGS]:
+        why = last.get(agent, f"Agent {agent} was never asked for.")
+        named = why if why.startswith(f"Agent {agent}") else f"Agent {agent}: {why}"
+        out.print(f"No valid route: {shortened(named)}", markup=False, highlight=False)
+    words = ["leed", "demo", "calls", str(folder), "--failed"]
+    if len(lacking) > FINDINGS:
+        out.print(f"... and {len(lacking) - FINDINGS} more agents.")
+    if (folder / "calls.jsonl").is_file():
+        out.print(f"What the model said: {shlex.join(words)}", markup=False, highlight=False)
 
 
 def _cost(summary: dict[str, Any]) -> str:

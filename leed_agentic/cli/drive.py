@@ -14,6 +14,7 @@ from leed_agentic.cli.map import AsJson, Assignments, SettingsFile
 
 if TYPE_CHECKING:
     from leed_agentic.settings import MapSettings
+    from leed_agentic.traffic.closures import Closure
     from leed_agentic.traffic.drives import Row
 
 USUAL = ("shortest-path", "rerouting", "dua-iterate")
@@ -37,6 +38,10 @@ def drive(
     fleet: str | None = typer.Option(
         None, help="Whose figures: a number, a share such as 20%, a file of ids, a vehicle type. Unset: everybody's."
     ),
+    closures: Path | None = typer.Option(
+        None, help="CSV of streets closed or slowed for a while. Unset: those of the run folder that the demand is of."
+    ),
+    drop_unreachable: bool = typer.Option(False, help="Leave out vehicles that no way is left for; else refused."),
     noise_seeds: int = typer.Option(1, min=1, max=1000, help="Drives of each, on as many SUMO seeds."),
     seed: int = typer.Option(23, min=0, help="The first SUMO seed, and that of everything drawn."),
     sigma: float | None = typer.Option(
@@ -66,7 +71,7 @@ def drive(
     from leed_agentic.settings import load_settings
     from leed_agentic.traffic.baselines import Task
     from leed_agentic.traffic.driver_noise import DriverNoise
-    from leed_agentic.traffic.drives import drive_all, fleet_ids, route_file, temporary_folder
+    from leed_agentic.traffic.drives import close_streets, drive_all, fleet_ids, route_file, temporary_folder, with_ways
     from leed_agentic.traffic.trip_files import TripFile
 
     settings = load_settings(settings_file, assignments or (), uses="map").map
@@ -94,18 +99,24 @@ def drive(
         last = trips.last + AFTER_LAST if window[1] is None else window[1]
         if last <= trips.last:
             raise UsageError(f"The last vehicle departs at {trips.last:g} s; give a later --end than {last:g}.")
-        ids = fleet_ids(fleet, trips, seed) if fleet else None
         task = Task(net_file, trips, first, last, work / "plans", seed, iterations, teleport)
+        shut = _closures(closures, files, net_file)
+        if shut:
+            task = close_streets(task, shut, work)
+        if shut or drop_unreachable:
+            task = with_ways(task, drop_unreachable, lambda line: err.print(line, markup=False, highlight=False))
+        ids = fleet_ids(fleet, task.demand, seed) if fleet else None
         target = create_run_folder(folder) if folder else None
         seeds = list(range(seed, seed + noise_seeds))
-        rows = drive_all(names, task, seeds, ids, target, emissions, status.update)
+        rows = drive_all(names, task, seeds, ids, target, emissions, shut, status.update)
     facts = {
         "demand": suite or [str(file) for file in files],
         "net": str(net_file),
-        "vehicles": len(trips.trips),
+        "vehicles": len(task.demand.trips),
         "fleet": len(ids) if ids else None,
         "begin": first,
         "end": last,
+        "closures": len(shut),
         "seeds": seeds,
         "sigma": noise and noise.sigma,
         "speed_dev": noise and noise.speed_dev,
@@ -156,6 +167,17 @@ def _files(
     return open_map(map_name, settings).net_file, demand
 
 
+def _closures(file: Path | None, demand: list[Path], net_file: Path) -> tuple[Closure, ...]:
+    """Of a file, or of the run folder that the demand is of."""
+    from leed_agentic.traffic.closed_net import NetStreets
+    from leed_agentic.traffic.closures import read_closures
+    from leed_agentic.traffic.reproduction import CLOSURES, ROUTES
+
+    beside = [folder / CLOSURES for folder in (part.parent for part in demand if part.name == ROUTES)]
+    file = file or next((found for found in beside if found.is_file()), None)
+    return read_closures(file, NetStreets(net_file)) if file else ()
+
+
 def _as_json(row: Row) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -202,7 +224,19 @@ def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
         text = "  ".join(f"{figure:>{width}}" for figure, width in zip(figures, widths[1:], strict=True))
         # Not a table of Rich's, which cuts figures off where the terminal is narrow.
         out.print(f"{name:<{widths[0]}}  {text}", markup=False, highlight=False)
+    if facts["closures"]:
+        out.print(
+            "Baselines know all closures from the start, and take a closed street for closed to the end.",
+            markup=False,
+            highlight=False,
+        )
     for row in rows:
+        if row.turned_into_closed:
+            out.print(
+                f"{row.name}: {row.turned_into_closed} vehicles turned into a street while it was closed.",
+                markup=False,
+                highlight=False,
+            )
         if row.on_shortest_paths:
             out.print(
                 f"{row.name} names no route for {row.on_shortest_paths} vehicles; they drive on shortest paths.",

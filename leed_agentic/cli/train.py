@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.text import Text
 
-from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.errors import LeedError, StoppedError, UsageError
@@ -36,7 +36,7 @@ def train(
     closures: Path | None = Closures,
     algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
     source: str | None = typer.Option(
-        None, help="Of demonstrations: graph, file, logit, shortest-path, none or the dotted path of your own."
+        None, help="Of demonstrations: graph, file, lights, logit, shortest-path, none or the dotted path of your own."
     ),
     demonstrations: Path | None = typer.Option(None, help="The demonstrations.json of source file."),
     model: str | None = typer.Option(
@@ -44,7 +44,7 @@ def train(
     ),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     planning: str | None = typer.Option(None, help="Of source graph: fleet, agent or junction."),
-    episodes: int | None = typer.Option(None, help="Episodes."),
+    episodes: int | None = typer.Option(None, help="Episodes; with --resume a larger number extends the run."),
     steps: int | None = typer.Option(None, help="Steps per episode."),
     q: int | None = typer.Option(None, help="Episodes between two questions to the source."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -60,7 +60,10 @@ def train(
     live_port: int = typer.Option(0, "--live-port", min=0, max=65535, help="Its port; 0: one that is free."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
-    """Train one policy per vehicle. A run that was stopped goes on with --resume RUN."""
+    """Train one policy per vehicle.
+
+    A run that was stopped goes on with --resume RUN, and one that is finished with --resume RUN --episodes MORE.
+    """
     given = {
         "map.name": map,
         "scenario.agents": agents,
@@ -88,6 +91,13 @@ def train(
             from leed_agentic.runs.folder import create_run_folder
             from leed_agentic.settings import given_settings, load_settings
 
+            if resume and episodes is not None:
+                from leed_agentic.learning.run import extend
+
+                length = given.pop("learning.episodes")
+                if episodes < 1:
+                    raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
+                extend(resume, length, given_settings(assignments or (), given), trust)
             words = given_settings(assignments or (), given)
             settings = None if resume else load_settings(settings_file, assignments or (), given, trust=trust)
             result = finished_summary(resume, words, trust) if resume else None
@@ -182,9 +192,10 @@ def _how_to_go_on(folder: Path | None) -> str:
 
 
 class LiveView:
-    """One line on a terminal: progress, reward sparkline, arrival, alpha, time left. Silent elsewhere."""
+    """One line on a terminal: progress, reward sparkline, arrival, alpha, time left. Elsewhere plain lines."""
 
     def __init__(self) -> None:
+        self._plain = Lines()
         self._rewards: list[float] = []
         self._status: Any = None
         self._shown = 0.0
@@ -220,7 +231,7 @@ class LiveView:
             f"reward {self._rewards[-1]:.0f}, arrived {float(row['arrival_rate']):.0%}, "
             f"alpha {f'{alpha:.2f}' if alpha != '' else '-'}, {duration(left)} left"
         )
-        room = err.width - len(figures) - len(self._progress) - SPINNER - 2
+        room = 0 if not err.is_terminal else err.width - len(figures) - len(self._progress) - SPINNER - 2
         bars = sparkline(self._rewards, min(30, room)) + " " if room > 3 else ""
         self._show(f"{self._progress} {bars}{figures}")
 
@@ -228,6 +239,8 @@ class LiveView:
         if self._status:
             # Cut to the terminal: a line that wraps cannot be drawn over.
             self._status.update(Text(line[: err.width - SPINNER], no_wrap=True))
+        else:
+            self._plain(line)
 
 
 def duration(seconds: float) -> str:

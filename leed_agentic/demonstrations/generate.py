@@ -20,7 +20,7 @@ from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
 from leed_agentic.demonstrations.rules import Reading, Rules, read_brief
 from leed_agentic.demonstrations.rules.brief import rules_json
 from leed_agentic.demonstrations.state import Best, Context, State
-from leed_agentic.errors import LeedError, UsageError
+from leed_agentic.errors import LeedError, UnwritableError, UsageError
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.roads.catalogue import open_map
@@ -163,6 +163,9 @@ def _run(
         problem = error
     finally:
         parts.close()
+    if not folder.is_dir():
+        # Writing the results would make it anew, without what it held.
+        raise problem or UnwritableError(f"The run folder {folder} was removed; generate again.")
     stopped = state.get("stopped") or (str(problem) or "interrupted" if problem else None)
     result = _write(parts, folder, state, time.perf_counter() - started, stopped)
     if problem is not None:
@@ -264,7 +267,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
     request = unasked(settings, prompts, network, scenario)
     written = planner.first_questions(request)
     if not written:
-        raise UsageError(f"Planning {planning!r} tells no first questions; leave --dry-run out.")
+        raise UsageError(f"Planning {planning!r} tells no first questions; leave --dry-run out, or name another way.")
     folder = create_run_folder(out, network.name, "dry-run")
     progress(f"writing to {folder}")
     for name, messages in written.items():

@@ -39,6 +39,7 @@ from leed_agentic.demonstrations.state import Best, Context, Input, Output, Stat
 from leed_agentic.demonstrations.validate import Finding, Validation
 from leed_agentic.demonstrations.validate import validate as validate_routes
 from leed_agentic.errors import UsageError
+from leed_agentic.models.reply import shortened
 from leed_agentic.models.tracing import traced
 from leed_agentic.registry import nearest
 from leed_agentic.settings import Settings
@@ -104,6 +105,8 @@ def validate(state: State, context: Context, parts: Parts) -> State:
     )
     best = Best(routes) if len(routes) > len(state["best"].routes) else state["best"]
     said = f"round {state['round']}: {len(routes)} of {len(fleet)} routes valid"
+    if record.findings:
+        said += f"; last finding: {shortened(record.findings[-1]['message'])}"
     tell(parts, "valid", said, round=state["round"], valid=len(routes), agents=len(fleet))
     return {"validation": found, "routes": routes, "best": best, "history": [record]}
 
@@ -155,7 +158,7 @@ def _drive_in_traffic(state: State, parts: Parts, fleet: FleetInTraffic) -> Stat
     said: dict[str, Any] = {
         "fleet_time": round(seen.fleet, 2),
         "others_time": seen.others,
-        "moved": seen.moved,
+        "moved": one.moved if one else 0,
         "unread": unread,
     }
     tell(parts, "traffic", f"{seen.fleet:.1f} s an agent, best {figures['fleet_time']:.1f} s", **said)
@@ -197,7 +200,9 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     driven = state if fleet.begun else {**state, **_drive_in_traffic({**state, "planned": None}, parts, fleet)}
     episode, alone = cast(Episode, driven["episode"]), driven["alone"] or fleet.alone()
     judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
-    going_on = state["round"] < state["refinements"] and not state["stopped"]
+    # Where nobody moved, the next question would be the last one again.
+    idle = state["planned"] is not None and state["round"] > 0 and driven["history"][-1].moved == 0
+    going_on = state["round"] < state["refinements"] and not state["stopped"] and not idle
     judged.slow = fleet.asked() if going_on else []
     if judged.slow and getattr(parts.planner, "whole_fleet", False):
         judged.slow = list(state["fleet"])

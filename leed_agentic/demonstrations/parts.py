@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from leed_agentic.demonstrations.coordination import COORDINATES, FleetInTraffic, objective_of
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.planning import Planner, PlanRequest, planner_of
+from leed_agentic.demonstrations.progress import Progress
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved, settings_for_run
 from leed_agentic.demonstrations.rules import Rules, read_rules
@@ -66,7 +67,8 @@ class Parts:
     """Of the run; None: nothing is written."""
     rules: Rules | None = None
     """A person's, checked on this scenario; they are in force from before the first plan."""
-    progress: Callable[[str], Any] = field(default=lambda line: None)
+    progress: Callable[..., Any] = field(default=lambda line, done=None, of=None: None)
+    """Called as `Progress`."""
     _closing: ExitStack = field(default_factory=ExitStack, repr=False)
     _fleet: list[FleetInTraffic] = field(default_factory=list, repr=False)
     """The fleet in traffic, once it was asked for; copies of these parts share it."""
@@ -171,7 +173,8 @@ def open_parts(
         if made:
             prompts.save(made, demonstration.planning)
         kept = closing.pop_all()
-    return Parts(settings, network, scenario, prompts, planner, caller, env, made, rules, progress, kept)
+    told = Progress(progress, caller)
+    return Parts(settings, network, scenario, prompts, planner, caller, env, made, rules, told, kept)
 
 
 def unasked(settings: Settings, prompts: PromptSet, network: RoadNetwork, scenario: Scenario) -> PlanRequest:

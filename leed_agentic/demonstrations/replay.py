@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.coordination import in_traffic
-from leed_agentic.demonstrations.prompts import variants
+from leed_agentic.demonstrations.prompts import PromptSet, uses, variants
 from leed_agentic.errors import UsageError
+from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.recording import Recording, shipped_recording
 from leed_agentic.roads.catalogue import map_names, open_map
 from leed_agentic.settings import Settings, load_settings, settings_of
+from leed_agentic.traffic.demand import in_traffic
 
 REPLAY = "replay"
+_log = logging.getLogger(__name__)
 
 
 def settings_for_run(
@@ -29,6 +32,8 @@ def settings_for_run(
 
 def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wishes: bool = False) -> Settings:
     """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
+
+    Where nobody chose the replay model, it being the default, the stand-in plans what the recording does not hold.
 
     Args:
         trust: whether the recording may name code to run that `settings` do not name.
@@ -51,12 +56,38 @@ def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wis
     if not isinstance(made_with, Mapping):
         raise UsageError(f"The recording {file} does not say on line 1 which settings it was made with.")
     given = settings.model_dump(mode="json", exclude_unset=True)
-    return settings_of(_merge(settings, made_with, given), str(file), settings.vouched_for(), trust)
+    way = settings.demonstration.planning
+    try:
+        merged = _merge(settings, made_with, given)
+        if not _is_chosen(settings):
+            way = merged["demonstration"]["planning"]
+            _refuse_templates(settings, merged["demonstration"]["planning"])
+    except AnotherRunError as error:
+        if _is_chosen(settings):
+            raise
+        _log.warning("%s, so the stand-in plans: no LLM is called; name a model with --model provider:name.", error.why)
+        return resolved(settings.changed({"model.name": STAND_IN, "demonstration.planning": way}))
+    return settings_of(merged, str(file), settings.vouched_for(), trust)
+
+
+def _is_chosen(settings: Settings) -> bool:
+    """Whether somebody asked for the replay model, in place of getting it by default."""
+    return "name" in settings.model.model_fields_set or settings.model.replay is not None
+
+
+def _refuse_templates(settings: Settings, planning: str) -> None:
+    """Raises AnotherRunError where templates of this way of planning are others than the packaged ones."""
+    folder = settings.demonstration.prompts
+    if folder is None:
+        return
+    packaged = PromptSet.load().texts
+    if any(uses(planning, name) and text != packaged[name] for name, text in PromptSet.load(folder).texts.items()):
+        raise AnotherRunError("demonstration.prompts", "default", folder)
 
 
 def _merge(settings: Settings, recorded: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     tree = settings.model_dump(mode="json")
-    for group in _RECORDED & recorded.keys():
+    for group in sorted(_RECORDED & recorded.keys(), key=list(recorded).index):
         values = recorded[group]
         if not isinstance(values, Mapping):
             _refuse_change(group, values, given.get(group, values))
@@ -78,10 +109,19 @@ _FREE = {("demonstration", "prompts"), ("map", "cache"), ("map", "overpass_url")
 """Settings that do not belong to a recording: where things lie on this machine."""
 
 
+class AnotherRunError(UsageError):
+    """A setting differs from the recording's.
+
+    Attributes:
+        why: which one, without what to do about it.
+    """
+
+    def __init__(self, name: str, recorded: Any, given: Any) -> None:
+        self.why = f"The recording was made with {name}={recorded} and cannot answer for {given}"
+        super().__init__(f"{self.why}; leave that out, or choose another model, such as --model stand-in.")
+
+
 def _refuse_change(name: str, recorded: Any, given: Any) -> None:
     group, _, field = name.partition(".")
     if given != recorded and (group, field) not in _FREE:
-        raise UsageError(
-            f"The recording was made with {name}={recorded} and cannot answer for {given}; leave that out, "
-            "or choose another model, such as --model stand-in."
-        )
+        raise AnotherRunError(name, recorded, given)

@@ -38,6 +38,8 @@ def save_checkpoint(
     Raises:
         UnwritableError: the disk is full or cannot be written; earlier checkpoints are untouched.
     """
+    if not folder.parent.is_dir():
+        raise UnwritableError(f"The run folder {folder.parent} was removed; put it back, or train anew in another one.")
     target = folder / f"{episode:06d}"
     partial = folder / f".partial-{episode:06d}"
     try:

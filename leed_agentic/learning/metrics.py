@@ -71,6 +71,8 @@ REPORTED = ("validity", "rounds", "memory")
 """What a source may say about its last answer: the share of asked-for routes that were valid, how many plans it took,
 and how much it remembers (what refinement has added to the prompt)."""
 TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]
+_SUMMED = ("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds")
+"""What the summary of a run is made of."""
 TRIGGERS = [
     *("episode", "source", "ok", "failure", "agents", "validity", "rounds", "memory", "expert_reward_mean"),
     *("dtw_before", *USAGE, "seconds", *(f"{name}_total" for name in (*USAGE, "seconds"))),
@@ -125,11 +127,12 @@ class Logbook:
         first = columns(agents, metrics)
         self._per_agent = {name for name in first if name not in {m.name for m in metrics}}
         with ExitStack() as opened:
-            self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode)))
-            self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode)))
+            self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode, _SUMMED)))
+            self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode, TIMING)))
             self._triggers, self._totals, self._board = None, dict.fromkeys((*USAGE, "seconds"), 0.0), None
             if triggers is not None:
-                self._triggers = opened.enter_context(closing(CsvLog(folder / "triggers.csv", TRIGGERS, triggers)))
+                log = CsvLog(folder / "triggers.csv", TRIGGERS, triggers, ("episode", *USAGE, "seconds"))
+                self._triggers = opened.enter_context(closing(log))
                 for row in read_csv(folder / "triggers.csv"):
                     self._totals = {name: total + float(row[name] or 0) for name, total in self._totals.items()}
             if tensorboard:

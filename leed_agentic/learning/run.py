@@ -14,6 +14,7 @@ from leed_agentic.learning.metrics import Metric
 from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.runs.folder import check_links
+from leed_agentic.runs.lock import alone
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
@@ -60,6 +61,27 @@ def read_run_file(
         return settings_to_go_on(dict(data["settings"]), str(file), given, trust), Scenario.from_json(data["scenario"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{file} is damaged ({type(error).__name__}); give another folder of `leed train`.") from error
+
+
+def extend(folder: Path, episodes: int, given: Mapping[str, Any] | None = None, trust: bool = False) -> None:
+    """Let a run go on to so many episodes in all. What its episodes so far were planned for stays on record: settings
+    that follow the whole length, as LEED's alpha does, follow the new one from here on.
+
+    Raises:
+        UsageError: as `read_run_file`; the run is as long already; another process trains there.
+    """
+    before = read_run_file(folder, given, trust)[0].learning.episodes
+    if episodes == before:
+        return
+    if episodes < before:
+        raise UsageError(
+            f"{folder} has {before} episodes, and --episodes {episodes} would take some away; give a larger number."
+        )
+    with alone(folder):
+        data = read_json(folder / "run.json", "a training run")
+        data["settings"]["learning"]["episodes"] = episodes
+        data["extended_at"] = [*data.get("extended_at", ()), before]
+        write_json(folder / "run.json", data)
 
 
 def read_versions(folder: Path) -> dict[str, str]:

@@ -181,6 +181,7 @@ def take_up(
     with_source: bool = True,
     given: Mapping[str, Any] | None = None,
     trust: bool = False,
+    drives: bool = True,
 ) -> Session:
     """A run as of its latest checkpoint.
 
@@ -188,12 +189,15 @@ def take_up(
         with_source: False for a run that shall only drive; it needs neither its source nor the device it learned on,
             and other processes may train it meanwhile.
         given, trust: what the caller vouches for of the settings that lie in the folder (see `settings_to_go_on`).
+        drives: False where only its policies are wanted: SUMO starts when it is first needed, in a process of its own.
 
     Raises:
         UsageError: the folder or its checkpoint is not usable, or another process trains there.
     """
     settings, scenario = read_run_file(folder, given, trust)
     settings = check_learning(settings) if with_source else settings.changed({"learning.device": "cpu"})
+    if not drives:
+        settings = settings.changed({"environment.backend": "process"})
     with ExitStack() as opened:
         if with_source:
             opened.enter_context(alone(folder))
@@ -295,8 +299,13 @@ class Run:
             UsageError: no such agent, or an algorithm without a policy network per agent.
         """
         # Its settings were vouched for when it was loaded.
-        with closing(take_up(self.folder, with_source=False, trust=True)) as session:
+        with closing(take_up(self.folder, with_source=False, trust=True, drives=False)) as session:
             return session.policy(agent)
+
+    def policies(self) -> list[Policy]:
+        """Every agent's policy as of the latest checkpoint. Raises UsageError as `policy`."""
+        with closing(take_up(self.folder, with_source=False, trust=True, drives=False)) as session:
+            return [session.policy(agent) for agent in range(session.world.agents)]
 
 
 def load_run(folder: str | Path, trust: bool = False) -> Run:

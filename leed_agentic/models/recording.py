@@ -24,7 +24,8 @@ from typing import IO, Any, Literal
 from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.models.failure import RefusedError
-from leed_agentic.roads.markup import chunks
+from leed_agentic.roads.markup import chunks, packing
+from leed_agentic.runs.files import check_there
 
 FORMAT = "leed-calls"
 VERSION = 1
@@ -118,6 +119,7 @@ class CallLog:
             self._stream.flush()
         except OSError as error:
             raise self._unwritable(error) from error
+        check_there(self._stream, self.file)
 
     def _unwritable(self, error: OSError) -> UnwritableError:
         return UnwritableError(f"Cannot write {self.file} ({error.strerror or error}); free some space and go on.")
@@ -283,6 +285,8 @@ def _first_line(path: Path) -> bytes:
     with path.open("rb"):
         # A missing file is told as that.
         pass
+    if path.suffix == ".gz" and packing(path) != "gzip":
+        raise UsageError(f"Cannot read the recording {path}: it is no gzip file.")
     for piece in chunks(path, "record it again"):
         found += piece
         if b"\n" in piece or len(found) > LONGEST_HEADER:

@@ -16,6 +16,7 @@ from leed_agentic.report.drives import comparison, drive_data, latest_experts, t
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.manifest import Manifest, manifest_of_collection, manifest_of_run
 from leed_agentic.report.plans import plans_data, rounds_of
+from leed_agentic.report.result import result_of_plan, result_of_training
 from leed_agentic.report.routes import RouteTable
 from leed_agentic.report.streets import map_data, network_of
 from leed_agentic.roads.network import RoadNetwork
@@ -42,7 +43,9 @@ class Content:
     tables_html: str = ""
     tables: Sequence[collection.Table] = ()
     verdicts: Sequence[str] = ()
-    """What a comparison came to, a sentence each."""
+    """What a run or a comparison came to, a sentence each."""
+    downloads: dict[str, str] = field(default_factory=dict)
+    """Name to text of files inside the page."""
     trials: Any = None
     """`TrialTable` of a comparison."""
     pictures: Sequence[collection.Picture] = ()
@@ -51,7 +54,8 @@ class Content:
         """What the page's scripts draw, as JSON."""
         bars = _evaluation_bars(self.evaluation["drivers"]) if self.evaluation else None
         charts = [chart_data(chart) for chart in self.charts]
-        return {"streets": _finite(self.streets), "charts": charts, "evaluation": _finite(bars)}
+        drawn = {"streets": _finite(self.streets), "charts": charts, "evaluation": _finite(bars)}
+        return {**drawn, "downloads": self.downloads}
 
 
 def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversation: bool = True) -> Content:
@@ -83,8 +87,10 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
     if with_conversation:
         prices = _part(settings, "model")
         conversation = folder.attempt("The conversation", lambda: read_conversation(folder, sets, prices), None)
+    evaluation = _evaluation(folder)
     return Content(
         folder=folder,
+        verdicts=folder.attempt("The result", lambda: _result(folder, summary, streets, evaluation), []),
         kind="Training run" if folder.kind == "training" else "Demonstrations",
         title=_title(folder, settings, summary),
         tiles=folder.attempt("The headline figures", lambda: _tiles(folder, settings, summary, metrics), []),
@@ -93,8 +99,17 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
         streets=streets,
         network=network,
         conversation=conversation,
-        evaluation=_evaluation(folder),
+        evaluation=evaluation,
     )
+
+
+def _result(
+    folder: RunFolder,
+    summary: Mapping[str, Any],
+    streets: Mapping[str, Any] | None,
+    evaluation: Mapping[str, Any] | None,
+) -> list[str]:
+    return result_of_training(evaluation) if folder.kind == "training" else result_of_plan(summary, streets)
 
 
 def _evaluation(folder: RunFolder) -> dict[str, Any] | None:
@@ -147,7 +162,8 @@ def _streets(
     table = RouteTable(network)
     experts, own = _trajectories(folder)
     world = _part(settings, "environment")
-    seconds = float(world.get("max_steps", 0)) * float(world.get("step_seconds", 0)) or None
+    # Unset: as long as the trips need.
+    seconds = float(world.get("max_steps") or 0) * float(world.get("step_seconds") or 0) or None
     names = ("Demonstrations", "Agents") if folder.kind == "training" else ("Driven routes", "Agents")
     drives = [
         drive
@@ -230,6 +246,10 @@ def _tiles(
             ("source of demonstrations", summary.get("source") or _part(settings, "learning").get("source")),
         ]
         return [(name, str(value)) for name, value in rows if value not in (None, "")]
+    traffic = _part(summary, "traffic")
+    baselines = [value for value in _part(traffic, "baselines").values() if _is_figure(value)]
+    rules = [rule for rule in traffic.get("rules") or [] if isinstance(rule, Mapping)]
+    met = f"{sum(rule.get('met') is True for rule in rules)} of {len(rules)}" if rules else None
     return [
         (name, form.format(value))
         for name, value, form in (
@@ -240,6 +260,9 @@ def _tiles(
             ("arrived", summary.get("arrival_rate"), "{:.0%}"),
             ("mean reward", summary.get("reward_mean"), "{:.1f}"),
             ("times the fastest path", summary.get("travel_time_ratio"), "{:.2f}"),
+            ("seconds of the fleet", traffic.get("fleet_time"), "{:.1f}"),
+            ("seconds, best baseline", min(baselines, default=None), "{:.1f}"),
+            ("rules met", met, "{}"),
         )
         if value is not None and (form == "{}" or _is_figure(value))
     ]

@@ -63,19 +63,25 @@ class Conversation:
 
 
 def read_conversation(
-    folder: RunFolder, sets: Sequence[tuple[int | None, DemonstrationSet]], prices: Mapping[str, Any]
+    folder: RunFolder,
+    sets: Sequence[tuple[int | None, DemonstrationSet]],
+    prices: Mapping[str, Any],
+    everything: bool = False,
 ) -> Conversation | None:
     """None when no model was ever asked.
 
     Args:
         prices: the run's model settings; price_input and price_output are per million tokens.
+        everything: leave nothing out.
 
-    Shown are at most 200 calls and 2 million characters, from the first and the last calls inwards, and of each text
-    20,000 characters.
+    Otherwise shown are at most 200 calls and 2 million characters, from the first and the last calls inwards, and of
+    each text 20,000 characters.
     """
     calls, model = _calls(folder)
     if not calls:
         return None
+    if everything:
+        return Conversation(_grouped(calls, sets), _totals(calls, model, prices), None)
     shown = _chosen(calls)
     rule = None
     if len(shown) < len(calls):

@@ -89,6 +89,6 @@ class RunFolder:
         """Whole rows of a CSV file, as text by column; none when it is missing or damaged."""
         try:
             return read_csv(self.path / name)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UsageError) as error:
             self.note(f"{name} cannot be read ({type(error).__name__}); what it holds is left out.")
             return []

@@ -17,7 +17,7 @@ from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 MAX_FILES = 200
 """Of a longer training run this many triggers are shown, evenly spread, the first and the last among them."""
 _ROUNDS = TypeAdapter(list[Round])
-FIGURES = ("validity_reply", "validity", "reward_mean", "arrival_rate", "travel_time_ratio", "dtw_mean")
+FIGURES = ("validity_reply", "validity", "reward_mean", "arrival_rate", "travel_time_ratio", "dtw_mean", "fleet_time")
 
 
 def rounds_of(folder: RunFolder) -> list[tuple[int | None, DemonstrationSet]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from leed_agentic.report.content import gather
+from leed_agentic.report.downloads import downloads
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.page import render
 from leed_agentic.report.pictures import draw_pictures
@@ -51,6 +52,9 @@ def write_report(
     progress("reading the run")
     content = gather(folder)
     file = out or run / NAME
+    content.downloads = folder.attempt(
+        "What can be saved", lambda: downloads(folder, content.streets, content.network), {}
+    )
     table = (
         folder.attempt("The table of trials", lambda: trial_table(folder), None)
         if folder.kind == "collection"

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from leed_agentic.errors import UnwritableError, UsageError
 
@@ -26,7 +26,7 @@ _REMEDIES = {
     errno.EACCES: "make its folder writable",
     errno.EPERM: "make its folder writable",
     errno.EEXIST: "remove the file that has its folder's name",
-    errno.ENOENT: "its folder is gone; put it back",
+    errno.ENOENT: "its folder is gone; put it back, or begin again in another one",
     errno.ENOTDIR: "its folder is gone; put it back",
 }
 
@@ -68,6 +68,16 @@ def copy_file(source: Path, file: Path) -> None:
     """Raises UnwritableError as `whole_file`."""
     with whole_file(file) as partial:
         shutil.copyfile(source, partial)
+
+
+def check_there(stream: IO[Any], file: Path) -> None:
+    """A file that somebody took away still takes every line, and all are lost.
+
+    Raises:
+        UnwritableError: no name leads to the open file any more.
+    """
+    if os.fstat(stream.fileno()).st_nlink == 0:
+        raise unwritable(file, OSError(errno.ENOENT, "it was removed"))
 
 
 def unwritable(file: Path, error: OSError) -> UnwritableError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from leed_agentic.errors import UsageError
-from leed_agentic.runs.files import unwritable, whole_file
+from leed_agentic.runs.files import check_there, unwritable, whole_file
 
 
 class CsvLog:
@@ -19,17 +20,21 @@ class CsvLog:
     Args:
         columns: the first ones; those of a file that goes on come before them.
         keep: lines of the file to go on behind; later ones are made again.
+        numbers: columns that hold a number in each of these lines.
 
     Raises:
-        UsageError: the file has fewer whole lines.
+        UsageError: the file has fewer whole lines, or something else than numbers in them.
         UnwritableError: the disk is full or cannot be written.
     """
 
-    def __init__(self, file: Path, columns: Sequence[str] = (), keep: int = 0) -> None:
+    def __init__(self, file: Path, columns: Sequence[str] = (), keep: int = 0, numbers: Sequence[str] = ()) -> None:
         self.file = file
         rows = read_csv(file)[:keep] if keep else []
         if len(rows) < keep:
             raise UsageError(f"{file} does not hold the {keep} lines of the checkpoint; it was changed or cut.")
+        for line, row in enumerate(rows, 2):
+            if wrong := next((name for name in numbers if not _is_number(row.get(name))), None):
+                raise UsageError(f"{file} holds no number under {wrong} on line {line}; it was changed or damaged.")
         self.columns = list(dict.fromkeys([*(rows[0] if rows else ()), *columns]))
         self._stream: TextIO | None = None
         self._open(rows)
@@ -46,6 +51,7 @@ class CsvLog:
             self._file.flush()
         except OSError as error:
             raise unwritable(self.file, error) from error
+        check_there(self._file, self.file)
 
     def close(self) -> None:
         """Raises UnwritableError when what is left cannot be written."""
@@ -72,6 +78,13 @@ class CsvLog:
         except OSError as error:
             raise unwritable(self.file, error) from error
         self._writer = csv.DictWriter(self._stream, self.columns, restval="", lineterminator="\n")
+
+
+def _is_number(cell: str | None) -> bool:
+    try:
+        return math.isfinite(float(cell or "nan"))
+    except ValueError:
+        return False
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from leed_agentic.traffic.judge import Judge
 from leed_agentic.traffic.lights import lights_paths
 from leed_agentic.traffic.signals import read_signals
 from leed_agentic.traffic.street_graph import StreetGraph
-from leed_agentic.traffic.sumo_run import DEFAULT_SEED, REROUTING, TELEPORT_SECONDS, Driven, drive_routes
+from leed_agentic.traffic.sumo_run import DEFAULT_SEED, REROUTING, TELEPORT_SECONDS, Driven, drive_routes, elements
 from leed_agentic.traffic.trip_files import TripFile, read_routes
 from leed_agentic.traffic.trips import Trips
 
@@ -38,6 +38,7 @@ class Task:
     """What a baseline is given."""
 
     net_file: Path
+    """The streets to plan on: where some are closed, the net that nobody can turn into them of."""
     demand: TripFile
     begin: float
     end: float
@@ -47,6 +48,10 @@ class Task:
     iterations: int = 8
     teleport_seconds: float = TELEPORT_SECONDS
     say: Callable[[str], None] = lambda _line: None
+    whole_net: Path | None = None
+    """With the closed streets, where `net_file` is without; None: they are one."""
+    additional_files: tuple[Path, ...] = ()
+    """For every drive, such as signs that slow a street for a while."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,12 @@ class Plan:
     """SUMO runs it took to get there."""
     seconds: float = field(default=0.0, compare=False)
     """Wall-clock seconds it took; `make_plan` fills it in."""
+    whole_net: bool = False
+    """Driven on the net with the closed streets: its routes may use one again after it has opened."""
+
+    def net_file(self, task: Task) -> Path:
+        """The net to drive it on."""
+        return task.whole_net or task.net_file if self.whole_net else task.net_file
 
 
 class Baseline(Protocol):
@@ -93,7 +104,8 @@ def lights(task: Task) -> Plan:
     """Fastest paths that know the red light at the second of arrival; an actuated one is measured in one run."""
     graph = StreetGraph.read(sumolib.net.readNet(str(task.net_file), lxml=False), read_signals(task.net_file))
     trips = Trips.of(task.demand, graph)
-    judge = Judge(trips, task.net_file, task.end, task.begin, (task.seed,), None, (), task.teleport_seconds)
+    more = task.additional_files
+    judge = Judge(trips, task.net_file, task.end, task.begin, (task.seed,), None, more, task.teleport_seconds)
     file = task.folder / "lights.rou.xml"
     trips.write_routes(file, lights_paths(trips, judge))
     return Plan((file,), runs=judge.runs)
@@ -143,12 +155,13 @@ def make_plan(name: str, task: Task) -> Plan:
 def drive_plan(plan: Plan, task: Task, seed: int, folder: Path | None = None, emissions: bool = False) -> Driven:
     """Drive a plan once; SUMO's outputs stay in `folder`, where one is given."""
     return drive_routes(
-        task.net_file,
+        plan.net_file(task),
         plan.route_files,
         begin=task.begin,
         end=task.end,
         seed=seed,
         teleport_seconds=task.teleport_seconds,
+        additional_files=task.additional_files,
         options=plan.options,
         emissions=emissions,
         folder=folder,
@@ -177,6 +190,13 @@ def check_baseline(baseline: Baseline, task: Task) -> Driven:
     if first.vehicles != second.vehicles:
         raise UsageError("The same seed gave two different plans; draw everything random from task.seed.")
     return first
+
+
+def without_way(task: Task) -> list[str]:
+    """The vehicles of the demand for which the task's net has no way from start to end."""
+    file = _duarouter(task, "ways", *FREE_FLOW, "--ignore-errors", "true")
+    routed = {vehicle.get("id") for vehicle in elements(file, "vehicle")}
+    return [name for name in task.demand.trips if name not in routed]
 
 
 def _duarouter(task: Task, name: str, *options: str) -> Path:
@@ -211,7 +231,13 @@ def _dua_iterate(task: Task, *options: str) -> Plan:
         *("--net-file", str(task.net_file.absolute()), "--trips", str(trips.absolute())),
         *("--begin", f"{task.begin:g}", "--end", f"{task.end:.10g}", "--last-step", str(task.iterations)),
         *("--time-to-teleport", f"{task.teleport_seconds:g}", "--disable-warnings", "--disable-summary"),
-        *("--disable-tripinfos", "--dualog", DUA_LOG, *options),
+        *("--disable-tripinfos", "--dualog", DUA_LOG),
+        *(
+            ("--additional", ",".join(str(file.absolute()) for file in task.additional_files))
+            if task.additional_files
+            else ()
+        ),
+        *options,
         *("sumo--seed", str(task.seed), "duarouter--seed", str(task.seed)),
     ]
     run_tool("assign/duaIterate.py", words, task.folder, "duaIterate cannot route the demand", say, DUA_LOG)

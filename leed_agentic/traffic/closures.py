@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -34,7 +35,27 @@ class Closure:
     known: bool = True
 
 
-def read_closures(file: Path, network: RoadNetwork) -> tuple[Closure, ...]:
+class Street(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def street(self) -> str | None: ...
+
+
+class Streets(Protocol):
+    """What a file of closures is read against: a RoadNetwork, or all edges of a net."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def edges(self) -> Sequence[Street]: ...
+
+    def has_edge(self, edge_id: str) -> bool: ...
+
+
+def read_closures(file: Path, network: Streets) -> tuple[Closure, ...]:
     """A CSV file with the columns street (an edge id or a street's name), begin, end, and, if wanted, speed and known.
 
     Raises:
@@ -58,7 +79,17 @@ def read_closures(file: Path, network: RoadNetwork) -> tuple[Closure, ...]:
         raise UsageError(f"{file}, line {rows.line_num}: {error}.") from error
 
 
-def _closure(row: Mapping[str, str | None], network: RoadNetwork, where: str) -> Closure:
+def closures_text(closures: Sequence[Closure]) -> str:
+    """The closures as `read_closures` reads them, an edge a line."""
+    lines = [",".join(COLUMNS)]
+    for closure in closures:
+        speed = "" if closure.speed is None else f"{closure.speed:.10g}"
+        rest = f"{closure.begin:.10g},{closure.end:.10g},{speed},{'yes' if closure.known else 'no'}"
+        lines += [f"{edge},{rest}" for edge in closure.edges]
+    return "\n".join(lines) + "\n"
+
+
+def _closure(row: Mapping[str, str | None], network: Streets, where: str) -> Closure:
     cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
     begin, end = (_seconds(cells[name], name, where) for name in ("begin", "end"))
     if end <= begin:
@@ -83,7 +114,7 @@ def _seconds(text: str, name: str, where: str) -> float:
     return value
 
 
-def edges_of(street: str, network: RoadNetwork, where: str) -> tuple[str, ...]:
+def edges_of(street: str, network: Streets, where: str) -> tuple[str, ...]:
     """The edge of this id, or all of the street of this name. Raises UsageError, which begins with `where`."""
     if network.has_edge(street):
         return (street,)

@@ -12,7 +12,9 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.runs.folder import check_links
-from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path
+from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path, without_way
+from leed_agentic.traffic.closed_net import turned_into_closed, write_closed_net, write_speed_signs
+from leed_agentic.traffic.closures import Closure
 from leed_agentic.traffic.measures import FleetMeasures, measure
 from leed_agentic.traffic.reproduction import ROUTES, write_reproduction
 from leed_agentic.traffic.trip_files import Route, TripFile, read_routes
@@ -29,6 +31,8 @@ class Row:
     sumo_seconds: float
     """Wall-clock seconds of one drive, on average."""
     drives: tuple[FleetMeasures, ...]
+    turned_into_closed: int = 0
+    """Vehicles that entered a street while it was closed, in the drive with most of them."""
     on_shortest_paths: int = 0
     """Vehicles that a file of routes does not name: they drive on the fastest path of empty streets."""
 
@@ -40,6 +44,7 @@ def drive_all(
     fleet: Collection[str] | None = None,
     out: Path | None = None,
     emissions: bool = False,
+    closures: Sequence[Closure] = (),
     say: Callable[[str], None] = lambda _line: None,
 ) -> list[Row]:
     """A row per name: a baseline, a dotted path, a SUMO route file or a folder that holds routes.rou.xml.
@@ -47,6 +52,7 @@ def drive_all(
     Args:
         task: the demand; each name plans in a folder of its own below the task's.
         fleet: ids whose figures are taken; None: everybody.
+        closures: what the task's nets are without; who turned into a closed street all the same is counted.
         out: gets a folder per row from which `sumo -c run.sumocfg` drives it again, on the first seed.
 
     Raises:
@@ -60,26 +66,69 @@ def drive_all(
         folder.mkdir(parents=True)
         own = replace(task, folder=folder, say=lambda line, label=label: say(f"{label}: {line}"))  # type: ignore[misc]
         plan, left = _plan(name, own)
-        drives, seconds = [], []
+        drives, seconds, turned = [], [], 0
         for seed in seeds:
             say(f"{label}: driving, seed {seed}")
             driven = drive_plan(plan, own, seed, emissions=emissions)
             drives.append(measure(driven, fleet))
+            turned = max(turned, turned_into_closed(driven, closures))
             seconds.append(driven.seconds)
-        rows.append(Row(label, plan.runs, plan.seconds, float(np.mean(seconds)), tuple(drives), left))
+        rows.append(Row(label, plan.runs, plan.seconds, float(np.mean(seconds)), tuple(drives), turned, left))
         if out is not None:
             write_reproduction(
                 out / label,
-                task.net_file,
+                plan.net_file(task),
                 plan.route_files[0],
                 begin=task.begin,
                 end=task.end,
                 seed=seeds[0],
                 teleport_seconds=task.teleport_seconds,
+                additional_files=task.additional_files,
                 options=plan.options,
                 fleet=fleet,
+                closures=closures,
             )
     return rows
+
+
+def close_streets(task: Task, closures: Sequence[Closure], folder: Path) -> Task:
+    """The task on a net that nobody can turn into the closed streets of, and with signs that slow the slowed ones.
+
+    Closures outside the task's seconds change nothing.
+    """
+    met = [closure for closure in closures if closure.begin < task.end and closure.end > task.begin]
+    if not met:
+        return task
+    net, signs = folder / "closed.net.xml", folder / "slow.add.xml"
+    write_closed_net(task.net_file, net, met)
+    additional = (signs,) if write_speed_signs(task.net_file, signs, met) else ()
+    return replace(task, net_file=net, whole_net=task.net_file, additional_files=additional)
+
+
+def with_ways(task: Task, drop: bool, say: Callable[[str], None]) -> Task:
+    """The task without the vehicles that its net has no way for; said.
+
+    Raises:
+        UsageError: there are such, and they are not to be dropped; or nobody is left.
+    """
+    folder = task.folder.with_name("ways")
+    folder.mkdir(parents=True, exist_ok=True)
+    stuck = without_way(replace(task, folder=folder))
+    if not stuck:
+        return task
+    total = len(task.demand.trips)
+    where = "The closures leave" if task.whole_net else "The net has"
+    said = f"{where} no way for {len(stuck)} of {total} vehicles, such as {stuck[0]!r}"
+    if not drop:
+        fewer = "close fewer streets, or " if task.whole_net else ""
+        raise UsageError(f"{said}; {fewer}leave these vehicles out with --drop-unreachable.")
+    if len(stuck) == total:
+        raise UsageError(f"{said}: nobody is left to drive; give another demand or map.")
+    say(f"{said}; they are left out.")
+    left = {name: trip for name, trip in task.demand.trips.items() if name not in set(stuck)}
+    demand = replace(task.demand, trips=left)
+    demand.write()
+    return replace(task, demand=demand)
 
 
 def fleet_ids(words: str, demand: TripFile, seed: int = 0) -> list[str]:
@@ -140,7 +189,7 @@ def _plan(name: str, task: Task) -> tuple[Plan, int]:
         given |= {vehicle: filler[vehicle] for vehicle in missing}
     routes = task.folder / "given.rou.xml"
     task.demand.write_routes(routes, given)
-    return Plan((routes,)), len(missing)
+    return Plan((routes,), whole_net=True), len(missing)
 
 
 def _labels(names: Sequence[str]) -> list[str]:

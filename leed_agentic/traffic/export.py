@@ -163,7 +163,7 @@ def _write_geojson(file: Path, driven: Driven, net_file: Path, fleet: set[str] |
     Raises:
         UsageError: the net has no projection, so that nobody knows where it lies.
     """
-    line = _lines(net_file)
+    line = edge_lines(net_file)
     features = []
     used: defaultdict[str, int] = defaultdict(int)
     seconds: defaultdict[str, list[float]] = defaultdict(list)
@@ -200,7 +200,8 @@ def _feature(points: list[list[float]], facts: dict[str, Any]) -> dict[str, Any]
     return {"type": "Feature", "geometry": {"type": "LineString", "coordinates": points}, "properties": facts}
 
 
-def _lines(net_file: Path) -> Callable[[str], list[list[float]]]:
+def edge_lines(net_file: Path) -> Callable[[str], list[list[float]]]:
+    """A street's line as [longitude, latitude] by its id. Raises UsageError when the map has no place on the globe."""
     import sumolib
 
     # expat, not lxml: a net may come from anywhere.

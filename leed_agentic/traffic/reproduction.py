@@ -10,12 +10,14 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostr
 
 from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import whole_file, write_text
+from leed_agentic.traffic.closures import Closure, closures_text
 from leed_agentic.traffic.sumo_run import TELEPORT_SECONDS, elements, files_and_clock, outputs
 
 CONFIG = "run.sumocfg"
 ROUTES = "routes.rou.xml"
 VIEW = "view.xml"
 FLEET = "fleet.txt"
+CLOSURES = "closures.csv"
 FLEET_COLOUR, OTHERS_COLOUR = "230,60,20", "150,150,150"
 
 
@@ -31,11 +33,13 @@ def write_reproduction(
     additional_files: Sequence[Path] = (),
     options: Sequence[str] = (),
     fleet: Collection[str] | None = None,
+    closures: Sequence[Closure] = (),
 ) -> Path:
     """Write the folder; returns its run.sumocfg, of which plain `sumo -c` makes the same drive and the same outputs.
 
     Args:
         options: further words for sumo, option and value by turns, as given to `drive_routes`.
+        closures: kept beside the rest, for whoever drives its demand another way.
         fleet: ids to draw in a colour of their own; None: everybody alike.
 
     Raises:
@@ -51,6 +55,8 @@ def write_reproduction(
         _copy(source, copy)
     if fleet is not None:
         write_text(folder / FLEET, "".join(f"{name}\n" for name in sorted(fleet)))
+    if closures:
+        write_text(folder / CLOSURES, closures_text(closures))
     words = [
         *options,
         *files_and_clock(

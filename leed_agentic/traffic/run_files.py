@@ -65,4 +65,5 @@ def write_sumo_run(
             additional_files=[rest_file] if len(rest) else [],
             options=options_of(scenario, settings),
             fleet=[scenario.agents[agent].id for agent in drive.routes],
+            closures=scenario.closures,
         )

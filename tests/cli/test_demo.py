@@ -253,6 +253,34 @@ def test_show_of_what_is_no_run(leed):
     refused(leed("demo", "show", "nowhere"), 2, "nowhere")
 
 
+def test_calls_are_shown_with_what_was_found_and_generate_says_where(leed):
+    words = (*STAND_IN, "--agents", "4", "--rounds", "1", "-s", "model.stand_in_error_rate=1")
+    first = leed("demo", "generate", *words[:-4], "--rounds", "0", *words[-2:], "--out", "run")
+    assert first.code == 1
+    assert first.out.count("No valid route: Agent") == 3
+    assert "leed demo calls run --failed" in first.out
+    assert leed("demo", "generate", *words, "--out", "two").code == 0
+    shown = leed("demo", "calls", "two")
+    assert shown.code == 0
+    assert shown.out.count("call 1: ") == shown.out.count("call 2: ") == 1
+    assert "found: Agent 0: " in shown.out
+    (first_plan,) = json.loads(leed("demo", "calls", "two", "--failed", "--json").out)["rounds"]
+    assert first_plan["round"].startswith("Round 0")
+    assert len(first_plan["findings"]) >= 4
+    assert "call 1" not in leed("demo", "calls", "two", "--round", "1").out
+    assert "$" not in leed("demo", "calls", "two", "--whole").out
+    assert "No call is of that kind" in leed("demo", "calls", "two", "--round", "7").out
+    refused(leed("demo", "calls", "nowhere"), 2, "nowhere")
+
+
+def test_the_default_replay_leaves_what_it_does_not_hold_to_the_stand_in(leed):
+    result = leed("demo", "generate", "--agents", "2", "--out", "run", "--json")
+    assert result.code == 0
+    assert json.loads(result.out)["model"] == "stand-in (no LLM was called)"
+    (line,) = result.err.strip().splitlines()
+    assert "scenario.agents=10 and cannot answer for 2, so the stand-in plans" in line
+
+
 def test_replay_refuses_another_scenario(leed):
     refused(leed("demo", "generate", "--model", "replay", "--agents", "4"), 2, "scenario.agents", "stand-in")
 

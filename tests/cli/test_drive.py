@@ -143,3 +143,37 @@ def test_a_foreign_folder_does_not_have_sumo_write_files(leed, demand):
     assert "write files" in done.err
     assert leed("export", "run", "--to", "csv").code == 2
     assert "did you mean" in leed("export", "run/shortest-path", "--to", "geojsn").err
+
+
+def test_a_run_folder_with_closures_is_driven_with_them(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
+    leed("drive", "shortest-path", *on, "--out", "open")
+    routes = [
+        vehicle.find("route").get("edges").split()
+        for vehicle in elements(Path("open/shortest-path/routes.rou.xml"), "vehicle")
+    ]
+    street = next(edge for route in routes for edge in route[1:-1])
+    Path("shut.csv").write_text(f"street,begin,end\n{street},0,7200\n")
+    shut = leed(
+        "drive", "open/shortest-path", "rerouting", *on, "--closures", "shut.csv", "--drop-unreachable", "--out", "shut"
+    )
+    assert shut.code == 0, shut.err
+    assert "shortest-path: " in shut.out
+    assert "turned into a street while it was closed" in shut.out
+    assert "rerouting: " not in shut.out
+    again = leed("drive", "shut/rerouting", "one-shot", "--json")
+    assert again.code == 0, again.err
+    assert json.loads(again.out)["closures"] == 1
+    assert all(row["turned_into_closed"] == 0 for row in json.loads(again.out)["rows"])
+
+
+def test_closures_that_cannot_be_used_are_one_sentence(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--closures", "shut.csv")
+    Path("shut.csv").write_text("street,begin,end\nNo Such Street,0,7200\n")
+    assert leed("drive", "shortest-path", *on).code == 2
+    end = next(elements(Path(demand), "trip")).get("to")
+    Path("shut.csv").write_text(f"street,begin,end\n{end},0,7200\n")
+    done = leed("drive", "shortest-path", *on)
+    assert done.code == 2
+    assert "The closures leave no way for" in done.err
+    assert "--drop-unreachable" in done.err

@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
+import struct
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leed_agentic.errors import UsageError
+from leed_agentic.report.live import LivePage
 from leed_agentic.runs.lock import alone
+from leed_agentic.settings import load_settings
+from leed_agentic.traffic.demand import scenario_for
+from leed_agentic.traffic.environment import RouteEnv
 from tests.model_server import ModelServer, Say
 
 KEY = "sk-of-this-machine-0123456789"
@@ -259,3 +269,95 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(leed, trained: Pat
         assert ran.code == 2, ran
         assert f"process {os.getpid()};" in ran.err
         assert len(ran.err.splitlines()) == 1
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv"])
+def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Path, name: str) -> None:
+    (trained / "summary.json").unlink()
+    whole = (trained / name).read_bytes()
+    head, _, rest = whole.partition(b"\n")
+    for damage in (b"\xff\xfe\x00\n" * 9, b"a,b\n" * 9, b"", whole[:20], head + b"\n" + b"x" + rest):
+        (trained / name).write_bytes(damage)
+        ran = leed("train", "--resume", trained)
+        assert ran.code == 2, ran
+        assert f"run/{name}" in ran.err.splitlines()[-1]
+        assert leed("report", trained).code == 0
+
+
+# -- closed and not yet begun ------------------------------------------------------------------------------------------
+def test_an_environment_that_is_closed_or_not_begun(braunschweig) -> None:
+    scenario = scenario_for(braunschweig, load_settings(overrides={"scenario.agents": 2}, environment={}))
+    env = RouteEnv(braunschweig, scenario)
+    with pytest.raises(UsageError, match=r"Call reset\(\) before the first step"):
+        env.step({})
+    env.reset()
+    env.close()
+    env.close()
+    for late in (env.reset, lambda: env.step({})):
+        with pytest.raises(UsageError, match="is closed; make a new"):
+            late()
+
+
+def test_a_reader_that_hangs_up_on_the_live_page(
+    trained: Path, braunschweig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = LivePage(trained, braunschweig)
+    port = int(page.address.rstrip("/").rpartition(":")[2])
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port)) as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reader.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    with urllib.request.urlopen(page.address, timeout=60) as answer:  # noqa: S310 - ours
+        assert answer.status == 200
+    page.close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tags_without_end_and_includes_are_refused_before_anybody_reads_them(leed) -> None:
+    Path("long.rou.xml").write_text(f'<routes><trip id="{"a" * 6_000_000}"/></routes>')
+    Path("other.rou.xml").write_text('<routes><include href="/etc/passwd"/><trip id="a"/></routes>')
+    for name, words in (("long", "longer than 4 MB"), ("other", "includes another file")):
+        ran = leed("drive", "--demand", f"{name}.rou.xml", "--map", "braunschweig")
+        assert ran.code == 2
+        assert words in ran.err
+    Path("long.jsonl").write_bytes(b'{"made_with": "' + b"a" * 20_000_000)
+    assert "first line is longer" in leed("demo", "generate", "--model", "replay", "--replay", "long.jsonl").err
+
+
+def test_the_doctor_sees_a_module_that_is_not_the_wheels(leed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign" / "sumolib"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(foreign.parent), *sys.path]))
+    words = [sys.executable, "-m", "leed_agentic", "doctor", "--model", "stand-in"]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ran.returncode == 3
+    assert f"FAIL sumo       sumolib is imported from {foreign / '__init__.py'}, not from its wheel" in ran.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        (("train", "--agents", "2", "--episodes", "5000", "-s", "learning.hidden=8"), "metrics.csv"),
+        (
+            ("demo", "generate", "--agents", "8", "--planning", "junction", "--rounds", "9", "--model", "stand-in"),
+            "calls.jsonl",
+        ),
+    ],
+)
+def test_a_run_whose_folder_vanishes_ends_and_makes_no_other(tmp_path: Path, words: tuple[str, ...], mark: str) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "leed_agentic", *words, "-s", "demonstration.accept_ratio=1", "--out", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (run / mark).is_file() or (run / mark).read_bytes().count(b"\n") < 4:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.01)
+    run.rename(tmp_path / "away")
+    shutil.rmtree(tmp_path / "away")
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 3, said
+    assert "removed" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    assert not run.exists()

@@ -102,9 +102,12 @@ def test_templates_that_are_changed_in_vain_are_told(leed):
     assert "junction planning uses none of your changed templates (fleet)" in " ".join(told.split())
     assert "changed templates" not in leed(*words, "--model", "stand-in", "--planning", "fleet").err
     Path("mine", "junction.md").write_text("Another question? $choices")
-    result = leed("demo", "generate", "--prompts", "mine", "--out", "other")
+    result = leed("demo", "generate", "--prompts", "mine", "--model", "replay", "--out", "other")
     assert result.code == 2
     assert "prompt templates" in result.err
+    words = ("demo", "generate", "--prompts", "mine", "--dry-run", "--out", "else")
+    told = " ".join(leed(*words).err.split())
+    assert "cannot answer for mine, so the stand-in plans: no LLM is called" in told
 
 
 def test_copy_overwrites_nothing(leed):

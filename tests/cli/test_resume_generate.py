@@ -38,7 +38,7 @@ def results(folder: str) -> tuple[object, ...]:
 
 
 def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -> None:
-    url = ("--base-url", thoughtful.url, "-s", "model.retries=0")
+    url = ("--base-url", thoughtful.url, "-s", "model.retries=0", "-s", "model.concurrent_calls=1")
     whole = leed(*ASK, *url, "--out", "whole")
     asked = len(thoughtful.requests)
     thoughtful.script = [thoughtful.default(body) for body in thoughtful.requests[:2]] + [Answer(401)]

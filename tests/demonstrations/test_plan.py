@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from leed_agentic.demonstrations.coordination import COORDINATES
 from leed_agentic.demonstrations.generate import generate
 from leed_agentic.demonstrations.planning import Planned, PlanRequest, check_planner, planner_of, planners
 from leed_agentic.demonstrations.planning.briefing import adjacency_block, agents_block
@@ -24,6 +25,9 @@ from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from tests.model_server import ModelServer, Say
+
+BY_ROUTES = [name for name in planners.names() if name not in COORDINATES]
+"""Ways of planning that need no drive to begin with."""
 
 CHOICE = re.compile(r"(\d+\.\d\d) \((left|straight|right|back), (\d+) m\)")
 
@@ -57,7 +61,7 @@ def pick(chosen: Any) -> Any:
 
 
 # -- every way ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("planning", planners.names())
+@pytest.mark.parametrize("planning", BY_ROUTES)
 def test_a_planner_that_makes_no_mistake_gives_everyone_a_valid_route(
     planning: str, braunschweig: RoadNetwork, scenario: Scenario
 ) -> None:
@@ -66,13 +70,13 @@ def test_a_planner_that_makes_no_mistake_gives_everyone_a_valid_route(
     assert (planned.problems, planned.stopped) == ([], None)
 
 
-@pytest.mark.parametrize("planning", planners.names())
+@pytest.mark.parametrize("planning", BY_ROUTES)
 def test_only_the_agents_asked_for_are_planned(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
     planned = planner_of(planning).plan(request_of(braunschweig, scenario, stand_in(), agents=[3, 1]))
     assert set(planned.routes) == {1, 3}
 
 
-@pytest.mark.parametrize("planning", planners.names())
+@pytest.mark.parametrize("planning", BY_ROUTES)
 @pytest.mark.parametrize(
     "text", ["I cannot help with that.", "", '{"99": ["x"]}', "[" * 5000, "NaN 1e400 99999999999999999"]
 )
@@ -86,7 +90,7 @@ def test_useless_replies_become_findings(
     assert validate(braunschweig, scenario, planned.routes, planned.problems).share == 0.0
 
 
-@pytest.mark.parametrize("planning", planners.names())
+@pytest.mark.parametrize("planning", BY_ROUTES)
 def test_a_cap_ends_planning_with_what_there_is(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
     calls = {"fleet": 1, "agent": 2, "junction": 30}[planning]
     caller = stand_in(max_calls=calls)
@@ -119,7 +123,7 @@ def test_the_page_s_own_planner(
     assert check_planner("my_planner.plan", request_of(braunschweig, scenario, stand_in())) == []
 
 
-@pytest.mark.parametrize("planning", planners.names())
+@pytest.mark.parametrize("planning", BY_ROUTES)
 def test_ours_keep_the_contract(planning: str, braunschweig: RoadNetwork, scenario: Scenario) -> None:
     assert check_planner(planning, request_of(braunschweig, scenario, stand_in(stand_in_error_rate=1.0))) == []
 

@@ -111,7 +111,7 @@ def world():
     world.env.close()
 
 
-@pytest.mark.parametrize("name", ["graph", "logit", "shortest-path"])
+@pytest.mark.parametrize("name", ["graph", "lights", "logit", "shortest-path"])
 def test_every_source_keeps_its_promises(world, name):
     settings, env = world
     source = sources.get(name)(settings.changed({"model.name": "stand-in"}), env, None)

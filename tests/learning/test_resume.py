@@ -213,3 +213,14 @@ def test_triggers_csv_has_a_line_for_every_question_and_adds_up(run):
     for row in rows:
         assert row["expert_reward_mean"] == metrics[int(row["episode"])]["expert_reward_mean"]
     assert float(rows[-1]["seconds_total"]) == pytest.approx(sum(float(row["seconds"]) for row in rows))
+
+
+def test_a_finished_run_is_extended_and_never_shortened(leed, trained):
+    longer = leed("train", "--resume", trained, "--episodes", "8", "--json")
+    assert longer.code == 0
+    assert json.loads(longer.out)["episodes"] == 8
+    assert len((trained / "metrics.csv").read_text().splitlines()) == 9
+    assert json.loads((trained / "run.json").read_text())["extended_at"] == [6]
+    shorter = leed("train", "--resume", trained, "--episodes", "7")
+    assert shorter.code == 2
+    assert "would take some away" in shorter.err

@@ -34,6 +34,7 @@ def clock(page) -> int:
 def test_a_planned_run_by_keyboard_and_mouse(leed, planned, browse):
     leed("report", planned)
     page = browse(planned / "report.html")
+    page.get_by_label("Plans, round by round").check()
     slider, label = page.locator("#round"), page.locator("#round-label")
     slider.focus()
     page.keyboard.press("End")
@@ -119,6 +120,7 @@ def test_text_from_a_run_is_never_code(leed, planned, browse):
     leed("report", planned)
 
     page = browse(planned / "report.html")
+    page.get_by_label("Plans, round by round").check()
     page.locator("#streets").focus()
     page.keyboard.press("ArrowLeft")
     assert page.locator("#street-name").text_content().startswith(EVIL)

@@ -180,3 +180,70 @@ def test_markdown_of_a_table_is_never_html(leed, experiment):
     assert "<img src=x" not in page
     assert "&lt;script&gt;bad()" in page
     assert 'href="https://e.example' not in page
+
+
+def test_the_result_comes_first_and_files_are_inside_the_page(leed, planned):
+    assert leed("report", planned).code == 0
+    page = (planned / "report.html").read_text()
+    assert page.index("10 of 10 vehicles have a route that can be driven, and 10 arrive.") < page.index('id="map"')
+    saved = data_of(planned / "report.html")["downloads"]
+    assert set(saved) == {"vehicles.csv", "routes.geojson", "routes.rou.xml"}
+    vehicles = saved["vehicles.csv"].splitlines()
+    assert len(vehicles) == 11
+    features = json.loads(saved["routes.geojson"])["features"]
+    assert len(features) == 10
+    longitude, latitude = features[0]["geometry"]["coordinates"][0]
+    assert (round(longitude, 1), round(latitude, 1)) == (10.5, 52.3)
+    assert "<vehicle" in saved["routes.rou.xml"]
+
+
+def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
+    words = ("--model", "stand-in", "--planning", "fleet,junction", "--agents", "2", "--trials", "2", "--jobs", "1")
+    assert leed("demo", "compare", *words, "--rounds", "0", "--out", "both").code == 0
+    assert leed("report", "both", "--out", "elsewhere/both.html").code == 0
+    page = Path("elsewhere/both.html").read_text()
+    assert page.index('class="verdicts"') < page.index('id="tables"')
+    pages = re.findall(r'href="(\.\./both/trials/[^"]+/report\.html)"', page)
+    assert len(set(pages)) == 4
+    trial = (Path("elsewhere") / pages[0]).read_text()
+    assert 'id="conversation"' in trial
+    assert 'id="map"' in trial
+    # A table from elsewhere names no folder outside.
+    table = Path("both/trials.csv")
+    table.write_text(
+        re.sub(r",[^,\n]+$", ",../../x", table.read_text(), flags=re.MULTILINE).replace("../../x", "folder", 1)
+    )
+    assert leed("report", "both").code == 0
+    assert "report.html" not in re.sub(r"<pre.*?</pre>", "", Path("both/report.html").read_text(), flags=re.DOTALL)
+
+
+def test_who_won_is_told_of_a_training_run(leed, trained):
+    (trained / "evaluation.json").write_text(
+        json.dumps(
+            {
+                "drivers": [
+                    {"driver": "leed (sampled)", "rewards": [9.0, 8.0, 9.5, 8.5, 9.2, 9.1, 8.8]},
+                    {"driver": "random", "rewards": [1.0, 2.0, 1.0, 2.0, 1.0, 1.5, 1.2]},
+                    {"driver": "shortest path", "rewards": [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]},
+                ]
+            }
+        )
+    )
+    assert leed("report", trained).code == 0
+    assert "leed (sampled) is better than shortest path by 3.7 [" in (trained / "report.html").read_text()
+
+
+def test_a_pdf_needs_a_browser(leed, planned, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = leed("report", planned, "--pdf")
+    assert result.code == 3
+    assert "--pdf needs Chromium" in result.err
+    program = tmp_path / "chromium"
+    program.write_text(
+        '#!/bin/sh\nfor word in "$@"; do case "$word" in --print-to-pdf=*) echo pdf > "${word#*=}";; esac; done\n'
+    )
+    program.chmod(0o755)
+    assert leed("report", planned, "--pdf").code == 0
+    assert (planned / "report.pdf").read_text() == "pdf\n"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert leed("report", planned, "--pdf").code == 3

@@ -58,8 +58,9 @@ def converse(request: PlanRequest, template: str, topics: Mapping[str, list[int]
     longest = CHARACTERS_PER_TOKEN * request.caller.longest_reply
     try:
         asked = [(messages, topic, schemas.get(topic)) for topic, messages in questions.items()]
-        for (topic, messages), reply in zip(questions.items(), request.caller.ask_all(asked), strict=False):
-            request.progress(f"answered: {topic}")
+        replies = zip(questions.items(), request.caller.ask_all(asked), strict=False)
+        for done, ((topic, messages), reply) in enumerate(replies, 1):
+            request.progress(f"answered: {topic},", done, len(asked))
             conversations[topic] = [*messages, {"role": "assistant", "content": reply.text[:longest]}]
             trips = (request.network, request.scenario, request.names)
             parsed = read_reply(reply.text, topics[topic], *trips, trouble=reply.trouble)

@@ -56,8 +56,8 @@ class JunctionPlanner:
         walked = {agent: dict(kept) for agent, kept in request.memory.get("junctions", {}).items()}
         planned = Planned(memory={"junctions": walked})
         try:
-            for agent in request.agents:
-                request.progress(f"walking with agent {agent}")
+            for done, agent in enumerate(request.agents):
+                request.progress(f"walking with agent {agent}, done", done, len(request.agents))
                 memory = JunctionMemory(**walked.get(str(agent), {}))
                 route, problem = walk(request, request.scenario.agents[agent], memory)
                 walked[str(agent)] = asdict(memory)

@@ -51,7 +51,8 @@ class PlanRequest:
     """What the model is told about each agent's last route; empty in the first round."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the planner returned as its memory in the round before; empty at first."""
-    progress: Callable[[str], object] = lambda line: None
+    progress: Callable[..., object] = lambda line, done=None, of=None: None
+    """Takes a line about what happens now, and for the time left how many questions or agents are done of how many."""
     traffic: FleetInTraffic | None = None
     """The fleet and its drives, for ways of planning that begin with these (`COORDINATES`)."""
 

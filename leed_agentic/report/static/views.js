@@ -5,6 +5,12 @@ leed.views = (() => {
   if (!streets) return null;
   const hidden = new Set();
   let mode = null;
+  // From here on a box for each agent helps nobody: streets show flows, and a few vehicles are picked.
+  const MANY = 20;
+  const FEW = 10;
+  const MOST_ROWS = 100;
+  const MOST_FINDINGS = 50;
+  const many = () => data.agents.length > MANY;
   let data = leed.data.streets;
 
   const shows = (agent) => !hidden.has(Number(agent));
@@ -32,6 +38,7 @@ leed.views = (() => {
     if (typeof figures.reward_mean === "number") parts.push(`mean reward ${leed.number(figures.reward_mean)}`);
     if (typeof figures.arrival_rate === "number") parts.push(`arrived ${leed.percent(figures.arrival_rate)}`);
     if (typeof figures.travel_time_ratio === "number") parts.push(`${leed.number(figures.travel_time_ratio, 2)} times the fastest path`);
+    if (typeof figures.fleet_time === "number") parts.push(`the fleet takes ${leed.number(figures.fleet_time)} s`);
     if (typeof figures.dtw_mean === "number") parts.push(`DTW to the agents ${Math.round(figures.dtw_mean)} m`);
     return parts.join(" · ");
   };
@@ -57,13 +64,15 @@ leed.views = (() => {
       .map((f) => ({ place: faultPlace(plan, f), text: f.message }))
       .filter((f) => f.place);
     leed.routes.mark(data.agents.filter((a) => shows(a.agent)), faults, []);
-    const listed = plan.findings.map((f) => leed.element("li", {}, f.message));
-    leed.byId("findings").replaceChildren(...(listed.length ? listed : [leed.element("li", { class: "none" }, "Nothing: every route of this plan can be driven.")]));
+    const told = plan.findings.slice(0, MOST_FINDINGS).map((f) => leed.element("li", {}, f.message));
+    const more = plan.findings.length - told.length;
+    if (more > 0) told.push(leed.element("li", { class: "none" }, `and ${more} more`));
+    leed.byId("findings").replaceChildren(...(told.length ? told : [leed.element("li", { class: "none" }, "Nothing: every route of this plan can be driven.")]));
     key([
       span(leed.element("i", { style: "border-color:currentColor" }), "planned in this round"),
       span(leed.element("i", { style: "border-color:currentColor;opacity:.45" }), "kept from before"),
       span(leed.element("i", { style: "border-top-style:dotted;border-color:currentColor" }), "dotted: cannot be driven; a cross says why"),
-      ...(data.agents.length > 10 ? [span("long dashes: the colour's second agent")] : []),
+      ...(data.agents.length > 10 && !many() ? [span("long dashes: the colour's second agent")] : []),
     ]);
   };
 
@@ -130,7 +139,7 @@ leed.views = (() => {
     if (own) head.push(...figures("agent"));
     if (compared) head.push("parts", "DTW, m");
     const cells = (leg) => (leg ? [leed.number(leg.reward), leed.number(leg.seconds, 0), leg.arrived ? "yes" : "no"] : ["–", "–", "–"]);
-    const rows = data.agents.map((a) => {
+    const rows = listed().map((a) => {
       const row = [street(a.start), a.goal_name, `${Math.round(a.departure)} s`];
       if (expert) row.push(...cells(expert.legs[a.agent]));
       if (own) row.push(...cells(own.legs[a.agent]));
@@ -142,7 +151,65 @@ leed.views = (() => {
     table.tBodies[0].replaceChildren(...rows);
   };
 
+  // -- many vehicles ---------------------------------------------------------------------------------------------------
+  const leg = (agent) => (drive("own") || drive("drive"))?.legs[agent];
+  const seconds = (agent) => leg(agent)?.seconds ?? Infinity;
+  const found = () => {
+    const words = leed.byId("find").value.trim().toLowerCase();
+    if (!words) return data.agents;
+    return data.agents.filter((a) => String(a.agent) === words || `${street(a.start)} ${a.goal_name}`.toLowerCase().includes(words));
+  };
+  const slower = (a, b) => (seconds(a.agent) === seconds(b.agent) ? a.agent - b.agent : seconds(a.agent) > seconds(b.agent) ? -1 : 1);
+  const slowest = (agents) => [...agents].sort(slower);
+  const picked = () => {
+    const driven = data.agents.filter((a) => leg(a.agent));
+    const choice = leed.byId("pick").value;
+    if (choice === "slowest") return slowest(driven.filter((a) => leg(a.agent).arrived)).slice(0, FEW);
+    if (choice === "fastest") return slowest(driven.filter((a) => leg(a.agent).arrived)).reverse().slice(0, FEW);
+    if (choice === "lost") return driven.filter((a) => !leg(a.agent).arrived).slice(0, FEW);
+    return choice === "found" ? found().slice(0, FEW) : [];
+  };
+
+  // The agents of the table: all, or of many those that are picked or found, who take longest first.
+  const listed = () => {
+    if (!many()) return data.agents;
+    const chosen = picked();
+    return chosen.length ? chosen : slowest(found()).slice(0, MOST_ROWS);
+  };
+
+  const pick = () => {
+    if (!many()) return;
+    hidden.clear();
+    const chosen = new Set(picked().map((a) => a.agent));
+    data.agents.forEach(({ agent }) => chosen.has(agent) || hidden.add(agent));
+    leed.byId("found").textContent = `${found().length} of ${data.agents.length} found; the table shows ${listed().length}`;
+    fillTable();
+  };
+
+  for (const [name, event] of [["pick", "change"], ["find", "input"]]) {
+    leed.byId(name).addEventListener(event, () => {
+      pick();
+      show();
+    });
+  }
+
+  const fillDownloads = () => {
+    const buttons = Object.entries(leed.data.downloads || {}).map(([name, text]) => {
+      const button = leed.element("button", { type: "button" }, `Save ${name}`);
+      button.addEventListener("click", () => {
+        const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+        leed.element("a", { href: address, download: name }).click();
+        setTimeout(() => URL.revokeObjectURL(address), 1000);
+      });
+      return button;
+    });
+    leed.byId("downloads").replaceChildren(...buttons);
+  };
+
   const fillChips = () => {
+    leed.byId("agents").hidden = many();
+    leed.byId("fleet").hidden = !many();
+    if (many()) return;
     const boxes = data.agents.map(({ agent }) => {
       const box = leed.element("input", { type: "checkbox", value: agent });
       box.checked = shows(agent);
@@ -198,10 +265,13 @@ leed.views = (() => {
       label.hidden = !able[label.dataset.mode];
     }
     leed.byId("modes").hidden = !Object.values(able).some(Boolean);
-    if (!able[mode]) mode = ["compare", "plan", "own", "drive"].find((name) => able[name]) || null;
+    // What was driven goes first; the plans before it are there for who asks.
+    if (!able[mode]) mode = ["compare", "drive", "own", "plan"].find((name) => able[name]) || null;
     for (const radio of leed.byId("modes").querySelectorAll("input")) radio.checked = radio.value === mode;
     fillChips();
+    pick();
     fillTable();
+    fillDownloads();
     show();
   };
 
