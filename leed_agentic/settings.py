@@ -301,8 +301,8 @@ class LearningSettings(_Group):
     algorithm: Name = Field("leed", description="Algorithm by name or dotted path.")
     source: Name = Field(
         "graph",
-        description="Where demonstrations come from: graph (the language model's), file, logit, shortest-path, none, "
-        "or a dotted path.",
+        description="Where demonstrations come from: graph (the language model's), file, lights, logit, shortest-path, "
+        "none, or a dotted path.",
     )
     demonstrations: Path | None = Field(None, description="The demonstrations.json of source file.")
     logit_temperature: float = Field(

@@ -16,6 +16,7 @@ from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
+from leed_agentic.cli.leaderboard import leaderboard
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
@@ -25,6 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes plan
 app.command()(compare)
 app.command()(check)
 app.command()(calls)
+app.command()(leaderboard)
 
 Assignments = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, such as -s model.max_calls=50.")
 
@@ -277,7 +279,9 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{_number(summary['travel_time_ratio'], 2)} times the time of the fastest path alone, with mean reward "
             f"{summary['reward_mean']:.1f}."
         )
-    out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    lacking = [trip.id for trip in demonstrations.scenario.agents if trip.agent not in demonstrations.routes]
+    without = f" (not {', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''})" if lacking else ""
+    out.print(f"{valid} of {agents} agents have a valid route{without}. {driven}", markup=False, highlight=False)
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)

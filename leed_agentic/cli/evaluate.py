@@ -84,13 +84,15 @@ def _show(result: dict[str, Any]) -> None:
     )
     names = [_name(row, result["agents"]) for row in result["drivers"]]
     width = max(len(name) for name in names)
-    head = f"{'reward':>8} {'std':>6} {'arrived':>7} {'seconds':>7} {'ratio':>5} {'teleports':>9} {'collisions':>10}"
-    out.print(" " * width, head)
+    heads = [("reward", 8), ("std", 6), ("arrived", 7), ("mean s", 7), ("95 % s", 7), ("ratio", 5), ("gain", 5)]
+    heads += [("teleports", 9), ("collisions", 10)]
+    out.print(" " * width, " ".join(f"{head:>{wide}}" for head, wide in heads))
     for name, row in zip(names, result["drivers"], strict=True):
         out.print(
             f"{name:{width}} {_number(row['reward_mean'], 1):>8} {_number(row['reward_std'], 1):>6} "
-            f"{row['arrival_rate']:>7.0%} {_number(row['travel_seconds_mean'], 0):>7} "
-            f"{_number(row['travel_time_ratio'], 2):>5} {row['teleports']:>9} {row['collisions']:>10}",
+            f"{row['arrival_rate']:>7.0%} {row['fleet']['mean']:>7.0f} {row['fleet']['p95']:>7.0f} "
+            f"{_number(row['travel_time_ratio'], 2):>5} {_number(row['gain'], 2):>5} "
+            f"{row['teleports']:>9} {row['collisions']:>10}",
             markup=False,
             highlight=False,
         )

@@ -36,7 +36,7 @@ def train(
     closures: Path | None = Closures,
     algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
     source: str | None = typer.Option(
-        None, help="Of demonstrations: graph, file, logit, shortest-path, none or the dotted path of your own."
+        None, help="Of demonstrations: graph, file, lights, logit, shortest-path, none or the dotted path of your own."
     ),
     demonstrations: Path | None = typer.Option(None, help="The demonstrations.json of source file."),
     model: str | None = typer.Option(

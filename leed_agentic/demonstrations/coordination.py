@@ -16,6 +16,7 @@ from leed_agentic.demonstrations.rules.mend import mended
 from leed_agentic.settings import DemonstrationSettings, Settings
 from leed_agentic.traffic.alternatives import Question
 from leed_agentic.traffic.coordinate import CoordinationSettings, Coordinator, DrivenPlan, Round
+from leed_agentic.traffic.demand import in_traffic
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.judge import NOISY
 from leed_agentic.traffic.limits import Limits
@@ -24,8 +25,6 @@ from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.scenario_judge import closed_streets, stage
 from leed_agentic.traffic.starts import Routes
 
-CROWD = 50
-"""Agents from which on a fleet is its own traffic."""
 NOISE_SEEDS = 2
 """Noisy runs that judge a plan where the best start jams: chosen by a calm drive, it is lost in noise."""
 COORDINATES = ("alternatives", "instructions")
@@ -33,12 +32,6 @@ COORDINATES = ("alternatives", "instructions")
 
 MENDS = 3
 """Drives at most that look for a plan which meets the rules about time."""
-
-
-def in_traffic(settings: Settings) -> bool:
-    """Whether the agents meet others: a demand, further vehicles, or a crowd of their own."""
-    given = settings.scenario
-    return bool(given.background or given.demand or given.background_demand) or given.agents >= CROWD
 
 
 def objective_of(settings: Settings) -> str:

@@ -267,7 +267,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
     request = unasked(settings, prompts, network, scenario)
     written = planner.first_questions(request)
     if not written:
-        raise UsageError(f"Planning {planning!r} tells no first questions; leave --dry-run out.")
+        raise UsageError(f"Planning {planning!r} tells no first questions; leave --dry-run out, or name another way.")
     folder = create_run_folder(out, network.name, "dry-run")
     progress(f"writing to {folder}")
     for name, messages in written.items():

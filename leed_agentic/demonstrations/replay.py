@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.coordination import in_traffic
 from leed_agentic.demonstrations.prompts import PromptSet, uses, variants
 from leed_agentic.errors import UsageError
 from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.recording import Recording, shipped_recording
 from leed_agentic.roads.catalogue import map_names, open_map
 from leed_agentic.settings import Settings, load_settings, settings_of
+from leed_agentic.traffic.demand import in_traffic
 
 REPLAY = "replay"
 _log = logging.getLogger(__name__)

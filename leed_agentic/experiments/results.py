@@ -80,12 +80,18 @@ class Results:
 
     def normalised(self, place: str, arm: str) -> np.ndarray | None:
         """Scores, shape (runs,), on a scale where random driving is 0 and the shortest path 1 in the same scenario
-        (a seed is a scenario); None where these two were not driven."""
-        from leed_agentic.learning.evaluation import RANDOM, SHORTEST_PATH
+        (a seed is a scenario), in traffic the free-flow shortest path 0 and duaIterate 1; None where these two were not
+        driven, or the one is no better than the other."""
+        from leed_agentic.learning.evaluation import EQUILIBRIUM, RANDOM, SHORTEST_PATH
 
-        zero, one = (self.reference_rewards(place, driver) for driver in (RANDOM, SHORTEST_PATH))
+        ends = (
+            (SHORTEST_PATH, EQUILIBRIUM) if EQUILIBRIUM in self.references.get(place, {}) else (RANDOM, SHORTEST_PATH)
+        )
+        zero, one = (self.reference_rewards(place, driver) for driver in ends)
         score = self.groups[place][arm].score
-        return normalised(score, zero, one) if len(zero) == len(one) == len(score) else None
+        if not len(zero) == len(one) == len(score) or (EQUILIBRIUM in ends and not (one > zero).all()):
+            return None
+        return normalised(score, zero, one)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from leed_agentic.settings import Settings, load_settings, read_yaml
 REFERENCE_EPISODES = 20
 """Of random driving, and of every other reference driver where there is driver noise."""
 
-_ASKS_NO_MODEL = ("none", "file", "logit", "shortest-path")
+_ASKS_NO_MODEL = ("none", "file", "lights", "logit", "shortest-path")
 _HOW_TO_REACH = {
     *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
     *("concurrent_calls", "base_url", "send_key", "replay"),

@@ -98,14 +98,24 @@ def _train(settings: Settings, folder: Path) -> None:
 
 
 def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
-    """Random, shortest path and its re-planned form in one run's world."""
-    from leed_agentic.learning.evaluation import RANDOM, SHORTEST_PATH, drive_all, evaluation_seeds, reference_drivers
+    """Random and shortest path in one run's world, and in traffic duaIterate."""
+    from leed_agentic.learning.evaluation import (
+        RANDOM,
+        SHORTEST_PATH,
+        drive_all,
+        equilibrium_driver,
+        evaluation_seeds,
+        reference_drivers,
+    )
     from leed_agentic.learning.session import make_world
+    from leed_agentic.traffic.demand import in_traffic
 
     _one_thread()
     world = make_world(settings)
     try:
         by_name = {driver.name: driver for driver in reference_drivers(world.agents)}
+        if in_traffic(settings) and settings.scenario.redraw == "never":
+            by_name["equilibrium"] = equilibrium_driver(world.env)
         seeds = evaluation_seeds(settings.seed, extras["episodes"])
         drawn = drive_all(world.env, [by_name.pop(RANDOM), by_name[SHORTEST_PATH]], seeds)[:1]
         fixed = drive_all(world.env, list(by_name.values()), seeds[: _repeats(settings, len(seeds))])

@@ -16,9 +16,10 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning.rollout import SEED_STRIDE, scenario_seed
 from leed_agentic.learning.session import Session, take_up
 from leed_agentic.learning.sources import load_routes
-from leed_agentic.traffic.demand import scenario_for
+from leed_agentic.traffic.demand import in_traffic, scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.reference_routes import equilibrium_routes
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import (
     Choose,
@@ -27,7 +28,6 @@ from leed_agentic.traffic.trajectory import (
     fastest_path,
     follow,
     random_policy,
-    replanned_path,
 )
 from leed_agentic.versions import package_versions
 
@@ -37,7 +37,7 @@ FILE = "evaluation.json"
 HELD_OUT = "held-out.json"
 RANDOM = "random"
 SHORTEST_PATH = "shortest path"
-REPLANNED = "shortest path, re-planned"
+EQUILIBRIUM = "dua-iterate"
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,18 @@ def trained_driver(session: Session, deterministic: bool = False) -> Driver:
 
 
 def reference_drivers(agents: int) -> list[Driver]:
-    """Drivers that learned nothing: random, the free-flow shortest path, the shortest path on current travel times."""
+    """Drivers that learned nothing: random, and the free-flow shortest path."""
     everybody = range(agents)
     return [
         Driver(RANDOM, random_policy, everybody),
         Driver(SHORTEST_PATH, lambda seed: fastest_path, everybody),
-        Driver(REPLANNED, lambda seed: replanned_path, everybody),
     ]
+
+
+def equilibrium_driver(env: RouteEnv) -> Driver:
+    """The agents on their routes of SUMO's duaIterate, in the environment's own scenario."""
+    routes = equilibrium_routes(env)
+    return Driver(EQUILIBRIUM, lambda seed: follow(routes), sorted(routes))
 
 
 def plan_driver(plan: Plan) -> Driver:
@@ -114,7 +119,7 @@ def drive_all(
         for done, seed in enumerate(seeds):
             progress(f"{driver.name}: episode {done + 1} of {len(seeds)}")
             driven[driver.name].append(drive(env, driver.policy(seed), seed, trips.get(seed)))
-    return [_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers]
+    return _with_gains([_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers])
 
 
 def evaluate(
@@ -132,6 +137,11 @@ def evaluate(
     if episodes < 1:
         raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
     drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
+    settings = session.settings
+    crowded = in_traffic(settings) or session.world.env.scenario.background
+    if crowded and settings.scenario.redraw == "never":
+        progress(f"{EQUILIBRIUM}: planning")
+        drivers.append(equilibrium_driver(session.world.env))
     if plan:
         drivers.append(plan_driver(plan))
     seeds = evaluation_seeds(session.settings.seed, episodes)
@@ -193,6 +203,7 @@ def _evaluated(
         "deterministic": deterministic,
         "map": env.network.name,
         "agents": session.world.agents,
+        "agent_ids": [trip.id for trip in env.scenario.agents],
         "driver_noise": env.settings.driver_noise,
         "episodes": len(seeds),
         "seeds": list(seeds),
@@ -258,6 +269,7 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
+    times = np.array([_to_the_end(e, a) for e in episodes for a in driver.agents])
     arrivals = [float(np.mean([e.trajectories[a].arrived for a in driver.agents])) for e in episodes]
     seconds = [taken for taken, _ in pairs if taken is not None]
     ratios = [taken / reference for taken, reference in pairs if taken is not None and reference]
@@ -269,12 +281,43 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         "arrival_rate": len(seconds) / len(pairs),
         "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
         "travel_time_ratio": float(np.mean(ratios)) if ratios else None,
+        "fleet": {
+            "mean": float(times.mean()),
+            "median": float(np.median(times)),
+            "p95": float(np.percentile(times, 95)),
+            "total": float(times.sum() / len(episodes)),
+            "unfinished": (len(pairs) - len(seconds)) / len(episodes),
+        },
         "reward_interval": _interval(rewards),
         "arrival_interval": [min(max(x, 0.0), 1.0) for x in _interval(arrivals) or ()] or None,
         "teleports": sum(e.counters.teleports for e in episodes),
         "collisions": sum(e.counters.collisions for e in episodes),
         "rewards": rewards,
     }
+
+
+def _to_the_end(episode: Episode, agent: int) -> float:
+    """Seconds from planned departure to arrival, or to the end of the episode."""
+    taken = episode.trajectories[agent].travel_seconds
+    if taken is not None:
+        return taken
+    assert episode.driven is not None  # noqa: S101 - every drive notes what plain SUMO needs
+    return max(0.0, episode.driven.end - episode.driven.scenario.agents[agent].departure)
+
+
+def _with_gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with their place on a scale of the drivers that learned nothing; None where it has no length.
+
+    In traffic, by mean seconds, those who do not arrive to the end: 0 is the free-flow shortest path, 1 equilibrium.
+    Else, by reward as in the paper's set-up: 0 is random driving, 1 the shortest path.
+    """
+    known = {row["driver"]: row for row in rows}
+    ends = (SHORTEST_PATH, EQUILIBRIUM) if EQUILIBRIUM in known else (RANDOM, SHORTEST_PATH)
+    figures = {
+        name: -row["fleet"]["mean"] if EQUILIBRIUM in known else row["reward_mean"] for name, row in known.items()
+    }
+    zero, one = (figures.get(name, np.nan) for name in ends)
+    return [{**row, "gain": (figures[row["driver"]] - zero) / (one - zero) if one > zero else None} for row in rows]
 
 
 def _interval(figures: Sequence[float]) -> list[float] | None:

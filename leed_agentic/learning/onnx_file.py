@@ -8,7 +8,7 @@ import io
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -65,13 +65,12 @@ def save_onnx(policy: Policy, file: Path) -> None:
         LeedError: what was written does not say what the policy says.
     """
     try:
-        onnx = importlib.import_module("onnx")
-        importlib.import_module("onnxscript")
+        for name in ("onnx", "onnxscript"):
+            importlib.import_module(name)
         reference = importlib.import_module("onnx.reference")
     except ImportError as error:
         raise UsageError(f'An ONNX file needs onnx ({error}): pip install "leed-agentic[onnx]".') from error
     observations, masks = _examples(policy)
-    made = io.BytesIO()
     # The exporter tells what it does on stdout and in warnings, none of which is about the policy.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -85,15 +84,15 @@ def save_onnx(policy: Policy, file: Path) -> None:
             dynamo=True,
             verbose=False,
         )
-        program.save(made)  # type: ignore[union-attr, arg-type]
-    model = onnx.load_from_string(made.getvalue())
+    # With the exporter of torch.export it is a program.
+    model = cast(Any, program).model_proto
     (found,) = reference.ReferenceEvaluator(model).run(None, {"observation": observations, "action_mask": masks})
     own = np.array([policy.probabilities(o, m) for o, m in zip(observations, masks, strict=True)])
     apart = float(np.abs(found - own).max())
     if not apart <= AGREES:
         raise LeedError(f"The ONNX file would be {apart:.1e} apart from the policy; use the safetensors file.")
     with whole_file(file) as partial:
-        partial.write_bytes(made.getvalue())
+        partial.write_bytes(model.SerializeToString())
 
 
 def _examples(policy: Policy, count: int = 64) -> tuple[np.ndarray, np.ndarray]:

@@ -146,6 +146,18 @@ class TrainingSummary(TypedDict):
     output_tokens: int
 
 
+class FleetTimes(TypedDict):
+    """Seconds from planned departure to arrival, or to the end of the episode, over agents and episodes."""
+
+    mean: float
+    median: float
+    p95: float
+    total: float
+    """Of all agents, an episode."""
+    unfinished: float
+    """Agents that did not arrive, an episode."""
+
+
 class DriverRecord(TypedDict):
     """One driver over all episodes; null stands for a figure that nothing was measured for."""
 
@@ -159,6 +171,11 @@ class DriverRecord(TypedDict):
     travel_seconds_mean: float | None
     travel_time_ratio: float | None
     """To the shortest path of the same seed."""
+    fleet: FleetTimes
+    """Those who did not arrive count to the end."""
+    gain: float | None
+    """In traffic, by mean seconds: 0 is the free-flow shortest path, 1 duaIterate. Else, by reward: 0 is random, 1 the
+    shortest path. Null where the two are alike or were not driven."""
     teleports: int
     collisions: int
     rewards: list[float]
@@ -179,6 +196,8 @@ class EvaluationFile(TypedDict):
     deterministic: bool
     map: str
     agents: int
+    agent_ids: list[str]
+    """As the demand names them; of held-out scenarios those of the run's own."""
     driver_noise: float
     episodes: int
     seeds: list[int]

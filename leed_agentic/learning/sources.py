@@ -14,6 +14,8 @@ from leed_agentic.registry import Registry, nearest
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.reference_routes import lights_routes
+from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, drive, follow
 
 
@@ -112,6 +114,21 @@ class ShortestPathSource(RouteSource):
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         return {trip.agent: env.network.shortest_path(trip.start_edge, trip.goal) for trip in env.scenario.agents}
+
+
+@sources.register("lights")
+class LightsSource(RouteSource):
+    """Every agent's fastest path as a driver would choose it who knows the red lights at the second of arrival."""
+
+    name = "lights"
+
+    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
+        self._driven: tuple[Scenario, Mapping[int, Sequence[str]]] | None = None
+
+    def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
+        if self._driven is None or self._driven[0] is not env.scenario:
+            self._driven = (env.scenario, lights_routes(env))
+        return self._driven[1]
 
 
 @sources.register("logit")

@@ -1,4 +1,4 @@
-"""An object in a Python process of its own, asked over pipes; `python -m leed_agentic.traffic.child` is that process.
+"""An object in a Python process of its own, asked over pipes; that process runs `main`.
 
 Started as a program and not by multiprocessing, so that a script needs no `if __name__ == "__main__"`. It dies with its
 parent: at the end of its input it ends, however the parent ended.
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 
+_PROGRAM = f"from {__name__} import main; main()"
 _FAREWELL = 10.0
 """Seconds that a child has to end when it is told to."""
 
@@ -46,7 +47,7 @@ class Child:
         words = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "leed_agentic.traffic.child"],
+                [sys.executable, "-P", "-c", _PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=words,
@@ -170,11 +171,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
 
 def _near(found: Any) -> Any:
     """What can be looked at from afar as it is; all else stays."""
-    kind = type(found)
-    return found if isinstance(found, _PLAIN) or kind.__module__.startswith(_SENT) or hasattr(found, "dtype") else Far()
-
-
-_SENT = ("leed_agentic.traffic.scenario", "leed_agentic.settings", "leed_agentic.errors")
+    return found if isinstance(found, _PLAIN) or hasattr(found, "dtype") else Far()
 
 
 def _answer(answers: BinaryIO, good: bool, answer: Any) -> None:
@@ -203,7 +200,3 @@ def main() -> None:
         pass
     # Without the interpreter's farewells: SUMO's own take longer than its work.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

@@ -24,6 +24,9 @@ EARLY = 300.0
 _FLEET = 0xF1EE7
 log = logging.getLogger(__name__)
 
+CROWD = 50
+"""Agents from which on a fleet is its own traffic."""
+
 
 @dataclass
 class Demand:
@@ -34,6 +37,12 @@ class Demand:
     kinds: dict[str, str] = field(default_factory=dict)
     """By vehicle: the type that its file names, which may be a distribution of types."""
     remarks: list[str] = field(default_factory=list)
+
+
+def in_traffic(settings: Settings) -> bool:
+    """Whether the agents meet others: a demand, further vehicles, or a crowd of their own."""
+    given = settings.scenario
+    return bool(given.background or given.demand or given.background_demand) or given.agents >= CROWD
 
 
 def scenario_for(network: RoadNetwork, settings: Settings, seed: int | None = None) -> Scenario:

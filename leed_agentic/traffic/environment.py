@@ -252,6 +252,10 @@ class ProcessEnv(ProcessChoice, RouteEnv):
     def _set_up(self, *arguments: Any) -> None:
         ProcessChoice.__init__(self, *arguments)
 
+    def use(self, scenario: Scenario) -> None:
+        ProcessChoice.use(self, scenario)
+        self._given = scenario
+
     def send_reset(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
         self.send_begin(seed, options)
 

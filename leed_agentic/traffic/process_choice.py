@@ -12,6 +12,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, RoadNetwork
 from leed_agentic.settings import EnvironmentSettings
 from leed_agentic.traffic.child import Child, Far
+from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.observation import junction_columns, observation_bounds
 from leed_agentic.traffic.route_choice import RouteChoice, full_masks
 from leed_agentic.traffic.scenario import Scenario
@@ -51,6 +52,9 @@ class Host:
         before = self.choice.under_way
         gained = self.choice.advance(actions)
         return gained, self._moment(before, self.choice.deciding)
+
+    def counters(self) -> Counters:
+        return self.choice.counters
 
     def _moment(self, agents: list[int], observing: list[int]) -> Moment:
         choice = self.choice
@@ -171,6 +175,10 @@ class ProcessChoice(RouteChoice):
 
     def observe(self, agent: int) -> np.ndarray:
         return self._ask(("choice", "observe"), agent)
+
+    @property
+    def counters(self) -> Counters:
+        return self._ask(("counters",))
 
     def places(self) -> dict[int, tuple[float, float]]:
         return self._ask(("choice", "places"))

@@ -62,13 +62,15 @@ def stage(
     from defusedxml.ElementTree import fromstring
 
     network, settings = env.network, env.settings
-    graph = StreetGraph.read(sumolib.net.readNet(str(network.net_file), lxml=False), read_signals(network.net_file))
     root: Element = fromstring(env.simulation.additional)
     types = root.findall("vType")
     for kind in types:
         root.remove(kind)
     additional = folder / "streets.add.xml"
     additional.write_text(tostring(root, encoding="unicode"), encoding="utf-8")
+    # Actuated lights keep to a programme in the environment, which stands in the additional file.
+    signals = read_signals(network.net_file, [additional])
+    graph = StreetGraph.read(sumolib.net.readNet(str(network.net_file), lxml=False), signals)
     streets = OpenStreets(network, scenario.closures)
     rows, others, left_out = {}, {}, []
     for trip in in_order(scenario):

@@ -14,7 +14,6 @@ from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import write_text
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
-from leed_agentic.traffic.observation import LONGEST_WAIT
 from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-trajectories"
@@ -180,15 +179,6 @@ follow = Follow
 def fastest_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
     """A policy: the free-flow fastest path."""
     return env.action_of(agent, env.fleet.fallback(agent))
-
-
-def replanned_path(env: RouteEnv, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
-    """A policy: the fastest path on the streets' travel times of this moment, planned anew at every junction."""
-    network, ask = env.network, env.simulation.api.edge.getTraveltime
-    now = np.array([ask(edge.id) for edge in network.edges])
-    costs = np.clip(now, network.travel_times, network.travel_times + LONGEST_WAIT)
-    trip = env.scenario.agents[agent]
-    return env.action_of(agent, network.shortest_path(env.current_edge(agent).id, trip.goal, costs)[1])
 
 
 def random_policy(seed: int) -> Choose:

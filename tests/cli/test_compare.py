@@ -357,3 +357,30 @@ def test_one_comparison_at_a_time_in_a_folder(compare):
         found = compare(*MODEL, "--trials", "1")
     assert found.code == 2
     assert f"is being written by process {os.getpid()}" in found.err
+
+
+def test_a_leaderboard_takes_only_what_was_measured_alike(leed):
+    words = ("--planning", "fleet", "--trials", "2", "--rounds", "0", *FEW)
+    for name, rate in (("ann", "0"), ("bob", "1")):
+        Path(f"{name}.yaml").write_text(f"model: {{name: stand-in, stand_in_error_rate: {rate}}}")
+        assert leed("demo", "compare", "--model", f"{name}.yaml", *words, "--out", f"all/{name}").code == 0
+    made = json.loads(leed("demo", "leaderboard", "all", "--json").out)
+    assert [row["from"] for row in made["rows"]] == ["ann", "bob"]
+    assert "| ann | ann |" in Path("all/table.md").read_text()
+    before = Path("all/table.md").read_bytes()
+    manifest = Path("all/bob/manifest.json")
+    whole = manifest.read_text()
+    for old, new, said in (
+        ('"seeds": [\n  0,', '"seeds": [\n  5,', "differ in seeds"),
+        ('"leed-agentic": "', '"leed-agentic": "9', "differ in the version"),
+        ('"min_trip_share": ', '"min_trip_share": 1', "differ in the scenarios"),
+        ("Plan subtasks", "Plan no subtasks", "not the one that its hash names"),
+        ('"prompts": {', '"no_prompts": {', "is damaged"),
+    ):
+        assert old in whole
+        manifest.write_text(whole.replace(old, new, 1))
+        refused = leed("demo", "leaderboard", "all")
+        assert (refused.code, said in refused.err) == (2, True), refused.err
+    assert Path("all/table.md").read_bytes() == before
+    assert leed("demo", "leaderboard", "all/ann").code == 2
+    assert "holds no comparison" in leed("demo", "leaderboard", "nowhere").err

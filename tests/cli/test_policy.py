@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import save_file
 
+from leed_agentic import load_run, make_env
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.policy import Policy
 from leed_agentic.learning.session import take_up
@@ -202,3 +204,61 @@ def test_action_values_are_no_policy(leed):
     assert result.code == 2
     assert "Algorithm qmix has no policy network per agent" in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+def test_all_agents_leave_in_one_folder_with_a_card(leed, trained):
+    result = leed("policy", "export", trained, "--out", "mine", "--json")
+    told = json.loads(result.out)
+    assert (result.code, told["files"]) == (0, ["agent_0.safetensors", "agent_1.safetensors", "README.md"])
+    assert [Policy.load(f"mine/agent_{agent}.safetensors").agent for agent in range(2)] == [0, 1]
+    _, head, body = Path("mine/README.md").read_text(encoding="utf-8").split("---\n", 2)
+    card = yaml.safe_load(head)
+    assert (card["library_name"], card["pipeline_tag"]) == ("leed-agentic", "reinforcement-learning")
+    figures = {m["type"]: m["value"] for m in card["model-index"][0]["results"][0]["metrics"]}
+    assert any(f"{words}: {value:.4g}" in body for words, value in figures.items())
+    assert "OpenStreetMap" in body or "not stated" in body
+    again = leed("policy", "export", trained, "--out", "mine")
+    assert (again.code, "mine exists" in again.err) == (2, True)
+
+
+def test_policies_load_while_an_environment_is_open(leed, trained):
+    env = make_env(agents=2)
+    try:
+        observations, infos = env.reset(seed=0)
+        policies = load_run(trained).policies()
+        for policy, name in zip(policies, env.agents, strict=True):
+            mask = infos[name]["action_mask"]
+            assert mask[policy(observations[name], mask)]
+        assert load_run(trained).policy(1).facts == policies[1].facts
+    finally:
+        env.close()
+
+
+@pytest.mark.parametrize("encoding", ["codes", "onehot", "raw"])
+def test_onnx_says_what_the_policy_says(leed, encoding):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    run = pytest.importorskip("onnxruntime")
+    words = ("--algorithm", "ippo", "-s", f"learning.encoding={encoding}", "-s", "learning.learning_rate=0.01")
+    assert leed("train", *SHORT, *words, "--out", "run").code == 0
+    assert leed("policy", "export", "run", "--format", "onnx").code == 0
+    assert leed("policy", "export", "run", "--agent", "1").code == 0
+    policy = Policy.load(FILE)
+    generator, count = np.random.default_rng(0), 500
+    observations = generator.exponential(100.0, (count, 2 + 2 * policy.actions)).astype(np.float32)
+    numbers = policy.facts["encoding"]["numbers"]
+    observations[:, numbers] = generator.integers(-1, len(policy.facts["junctions"]), (count, len(numbers)))
+    masks = (generator.random((count, policy.actions)) < 0.5).astype(np.float32)
+    masks[:, 2] = 1
+    session = run.InferenceSession("run/policies/agent_1.onnx")
+    (found,) = session.run(None, {"observation": observations, "action_mask": masks})
+    own = [policy.probabilities(o, m) for o, m in zip(observations, masks, strict=True)]
+    np.testing.assert_allclose(found, own, atol=1e-5)
+    assert not found[masks == 0].any()
+
+
+def test_onnx_without_onnx_is_one_sentence(leed, trained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    result = leed("policy", "export", trained, "--agent", "1", "--format", "onnx")
+    assert result.code == 2
+    assert 'pip install "leed-agentic[onnx]".' in result.err

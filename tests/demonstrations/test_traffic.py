@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import open_parts, unasked
+from leed_agentic.demonstrations.parts import open_parts, scenario_of, unasked
 from leed_agentic.demonstrations.planning import check_planner
 from leed_agentic.demonstrations.planning.alternatives import Asked, group_question, question_of, read_choices
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UsageError
 from leed_agentic.models.tokens import estimated_tokens
+from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import load_trajectories
 from tests.demonstrations.lit_grid import lit_grid, on_grid
 from tests.model_server import ModelServer, Say
@@ -218,3 +221,30 @@ def test_settings_that_make_no_sense(leed, net, setting, sentence):
     done = leed("demo", "generate", "--map", net, "--agents", 60, "--model", "stand-in", "-s", setting)
     assert done.code == 2
     assert sentence in done.err
+
+
+def test_near_saturation_plans_are_judged_in_noise(net, tmp_path):
+    """Cars that are moved on after 15 s at a red light count as a jam here."""
+    words = {"environment__teleport_seconds": 15.0, "demonstration__rounds": 0}
+    result = generate(on_grid(net, **words), tmp_path / "run")
+    assert result.summary["traffic"]["noise_seeds"] == 2
+
+
+def test_a_trainer_gets_the_fleet_that_did_best(net):
+    settings = on_grid(net, scenario__agents=8, scenario__background=40, demonstration__rounds=1)
+    network = open_map(settings.map.name, settings.map)
+    env = RouteEnv(network, scenario_of(settings, network), settings.environment)
+    source = GraphSource(settings, env)
+    try:
+        expert = source.demonstrations(0, None, env)
+        traffic = source._state["traffic"]
+        assert traffic["fleet_time"] <= min(traffic["baselines"].values())
+        assert {agent: list(t.route) for agent, t in expert.items()} == source.best.routes
+        kept, runs = source.state(), traffic["sumo_runs"]
+        source.demonstrations(5, None, env)
+        assert source._state["traffic"]["sumo_runs"] <= runs + 2, "the baselines are not driven again"
+        source.load_state(kept)
+        assert source.best.routes == {int(agent): route for agent, route in kept["routes"].items()}
+    finally:
+        source.close()
+        env.close()

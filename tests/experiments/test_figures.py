@@ -45,7 +45,7 @@ def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     assert [float(p["x_value"]) for p in steps] == [40, 80, 120, 160]
     assert all(float(p["low"]) <= float(p["y_value"]) <= float(p["high"]) for p in steps)
     drivers = {p["line"] for p in points if not p["x_value"]}
-    assert drivers == {"random", "shortest path", "shortest path, re-planned", "plan alone"}
+    assert drivers == {"random", "shortest path", "plan alone"}
     # A curve over time goes on until the first run ends, demonstrations included.
     first_end = min(sum(float(t["seconds"]) for t in timings(f"berlin_leed_s{seed}")) for seed in (0, 1))
     last = [p for p in points if p["panel"] == "berlin, time" and p["line"] == "leed"][-1]

@@ -8,7 +8,8 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.algorithms import algorithms
-from leed_agentic.learning.algorithms.leed import Ippo, Leed
+from leed_agentic.learning.algorithms.leed import Leed
+from leed_agentic.learning.algorithms.ppo import Ippo
 from leed_agentic.learning.check import check_algorithm, check_source
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.session import make_world
@@ -110,7 +111,7 @@ def world():
     world.env.close()
 
 
-@pytest.mark.parametrize("name", ["graph", "logit", "shortest-path"])
+@pytest.mark.parametrize("name", ["graph", "lights", "logit", "shortest-path"])
 def test_every_source_keeps_its_promises(world, name):
     settings, env = world
     source = sources.get(name)(settings.changed({"model.name": "stand-in"}), env, None)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pettingzoo
 import pytest
-from pettingzoo.test import parallel_api_test
+from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
@@ -19,7 +18,7 @@ from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.observation import table1
 from leed_agentic.traffic.route_v0 import ID, parallel_env
 from leed_agentic.traffic.scenario import draw_scenario
-from leed_agentic.traffic.trajectory import Episode, drive, fastest_path, random_policy, replanned_path
+from leed_agentic.traffic.trajectory import Episode, drive, fastest_path, random_policy
 
 MAPS = ["braunschweig", "berlin", "grid"]
 
@@ -54,13 +53,125 @@ def fingerprint(episode: Episode) -> str:
     )
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_keeps_the_parallel_api(masked):
-    env = pettingzoo.make("parallel", ID, agents=4, max_steps=40, mask_in_observation=masked)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"mask_in_observation": True}, {"arrived": "keep"}, {"backend": "process"}, {"max_cycles": 7}],
+    ids=str,
+)
+def test_keeps_the_parallel_api(settings):
+    env = pettingzoo.make("parallel", ID, agents=4, **{"max_steps": 40, **settings})
     try:
         parallel_api_test(env, num_cycles=300)
     finally:
         env.close()
+
+
+def test_equal_seeds_through_step():
+    parallel_seed_test(lambda: parallel_env(agents=3, max_steps=40, backend="process"), num_cycles=60)
+
+
+def rolled(env: RouteEnv, seed: int = 0) -> list[tuple]:
+    """Everything that a whole episode of random legal actions told."""
+    generator, told = np.random.default_rng(0), []
+    observations, infos = env.reset(seed=seed)
+    while env.agents:
+        actions = {
+            name: int(generator.choice(np.flatnonzero(info["action_mask"])))
+            for name, info in infos.items()
+            if info["decides"] and name in env.agents
+        }
+        observations, rewards, terminations, truncations, infos = env.step(actions)
+        rows = {name: row.tobytes() for name, row in observations.items()}
+        told.append((rows, rewards, terminations, truncations, env.state().tobytes()))
+        box = env.observation_space("agent_0")
+        assert all(box.contains(row) for row in observations.values())
+        assert env.state_space.contains(env.state())
+    return told
+
+
+@pytest.mark.parametrize("score", ["travel_time", "sumo_travel_time", "vehicles", "straight", "network"])
+def test_bounds_are_finite_and_infos_are_numbers(score):
+    env = make(score=score, max_steps=60)
+    try:
+        assert np.isfinite(env.observation_space("agent_0").low).all()
+        assert np.isfinite(env.observation_space("agent_0").high).all()
+        rolled(env)
+        _, infos = env.reset(seed=0)
+    finally:
+        env.close()
+    kinds = {type(value) for info in infos.values() for value in info.values()}
+    assert kinds <= {np.ndarray, bool, int}
+
+
+def test_state_says_who_is_under_way(env):
+    told = rolled(env)
+    under_way = [np.frombuffer(step[4], np.float32)[-5:] for step in told]
+    assert under_way[0].tolist() == [1.0] * 5
+    assert under_way[-1].tolist() == [0.0] * 5
+    env.reset(options={"agents": [1, 3]})
+    assert env.state()[-5:].tolist() == [0.0, 1.0, 0.0, 1.0, 0.0]
+
+
+def test_whoever_arrived_may_stay_until_all_are_done():
+    env = make(arrived="keep")
+    try:
+        assert env.max_cycles is None
+        _, infos = env.reset(seed=0)
+        home, last = {}, {}
+        while env.agents:
+            assert env.agents == env.possible_agents
+            actions = {
+                name: env.action_of(int(name[6:]), env.fleet.fallback(int(name[6:])))
+                for name, info in infos.items()
+                if info["decides"]
+            }
+            observations, rewards, terminations, truncations, infos = env.step(actions)
+            for name in home:
+                assert rewards[name] == 0.0
+                assert infos[name]["action_mask"].sum() == 1
+                assert not infos[name]["decides"]
+                assert np.array_equal(observations[name], last[name])
+            home |= {env.possible_agents[agent]: True for agent in env.arrived}
+            last = observations
+            assert len(set(terminations.values()) | set(truncations.values())) == 1 or not env.agents
+        assert all(terminations.values())
+        assert len(home) == 5
+    finally:
+        env.close()
+
+
+def test_max_cycles_truncates():
+    env = parallel_env(agents=3, max_cycles=4)
+    try:
+        assert env.max_cycles == 4
+        told = rolled(env)
+        assert len(told) == 4
+        assert all(told[-1][3].values())
+        assert len(rolled(env)) == 4
+    finally:
+        env.close()
+    with pytest.raises(UsageError, match="max_cycles is 0"):
+        parallel_env(agents=3, max_cycles=0)
+
+
+def test_pictures_show_the_cars():
+    env = parallel_env(agents=3, render_mode="rgb_array")
+    try:
+        env.reset(seed=0)
+        while not env.places():
+            env.step(dict.fromkeys(env.agents, 0))
+        with_cars = env.render()
+        cars = len(env.places())
+        places, env.places = env.places, dict
+        empty = env.render()
+        env.places = places
+    finally:
+        env.close()
+    assert with_cars.dtype == np.uint8
+    assert with_cars.shape == empty.shape == (*empty.shape[:2], 3)
+    assert 20 * cars < (with_cars != empty).any(axis=2).sum() < 400 * cars
+    with pytest.raises(UsageError, match="no render mode 'human'"):
+        parallel_env(agents=3, render_mode="human")
 
 
 def test_spaces_follow_table_1(env):
@@ -77,7 +188,7 @@ def test_spaces_follow_table_1(env):
         assert row[3::2].tolist() == ends + [-1.0] * (m - len(ends))
         assert infos[name]["action_mask"].sum() == len(ends)
     assert env.state().shape == env.state_space.shape
-    assert np.array_equal(env.state(), np.concatenate(list(observations.values())))
+    assert np.array_equal(env.state(), np.concatenate([*observations.values(), np.ones(5, np.float32)]))
 
 
 def until_some_decide(env: RouteEnv, fits) -> tuple[int, dict[str, int]]:
@@ -308,24 +419,3 @@ def test_equal_seeds_give_bit_equal_episodes(name):
         command = [sys.executable, "-c", FRESH_PROCESS, name, reset]
         done = subprocess.run(command, cwd=__file__.rsplit("/", 1)[0], capture_output=True, text=True, check=True)
         assert done.stdout.strip().splitlines()[-1] == reference
-
-
-def test_replanned_path_follows_the_streets_of_this_moment(env, monkeypatch):
-    jams = []
-
-    def choose(env, agent, seen, mask):
-        free = fastest_path(env, agent, seen, mask)
-        if not jams and mask.sum() > 1:
-            # Nobody is on the streets yet, so the plan of this moment is the free-flow one.
-            assert replanned_path(env, agent, seen, mask) == free
-            jams.append(env.network.following[env.current_edge(agent).index][free].id)
-            ask = env.simulation.api.edge.getTraveltime
-            with monkeypatch.context() as patch:
-                edge = SimpleNamespace(getTraveltime=lambda e: 1e6 if e == jams[0] else ask(e))
-                patch.setattr(env.simulation, "api", SimpleNamespace(edge=edge))
-                patch.setattr("leed_agentic.traffic.trajectory.LONGEST_WAIT", 1e6)
-                assert replanned_path(env, agent, seen, mask) != free
-        return free
-
-    drive(env, choose)
-    assert jams
