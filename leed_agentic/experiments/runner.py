@@ -75,7 +75,8 @@ def run_experiment(
 
     Raises:
         UsageError: a wrong name, setting, map or model, agents that do not fit, a folder of another version: found
-            before anything runs, or by the first task that meets it. Or nothing is complete in the end.
+            before anything runs, or by the first task that meets it. Another process writes there. Or nothing is
+            complete in the end.
         UnavailableError: a map, the model, SUMO or the backend cannot be used.
     """
     members = experiment.members(request)
@@ -87,6 +88,8 @@ def run_experiment(
     status("asking the models whether they answer")
     check_models(waiting)
     status(f"{len(waiting)} to make of {len(tasks)}")
+    # A slip in its name leaves no folder.
+    backends.get(backend)
     with alone(out_folder):
         return _performed(members, tasks, parent, out_folder, jobs, backend, command, on_progress, status)
 
