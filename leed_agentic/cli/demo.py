@@ -279,7 +279,9 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{_number(summary['travel_time_ratio'], 2)} times the time of the fastest path alone, with mean reward "
             f"{summary['reward_mean']:.1f}."
         )
-    out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    lacking = [trip.id for trip in demonstrations.scenario.agents if trip.agent not in demonstrations.routes]
+    without = f" (not {', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''})" if lacking else ""
+    out.print(f"{valid} of {agents} agents have a valid route{without}. {driven}", markup=False, highlight=False)
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)

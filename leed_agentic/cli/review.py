@@ -97,7 +97,10 @@ def _show(proposal: Proposal, parts: Parts, picture: Path) -> None:
         found = proposal.findings.get(trip.agent, "none")
         if route is not None and trip.agent in proposal.findings:
             found = f"an earlier route is kept; the last reply: {found}"
-        table.add_row(str(trip.agent), *figures, Text(found, overflow="fold"))
+        name = parts.scenario.name_of(trip.agent)
+        # People answer with numbers.
+        who = name if name == str(trip.agent) else f"{trip.agent}: {name}"
+        table.add_row(who, *figures, Text(parts.scenario.named(found), overflow="fold"))
     err.print(table, soft_wrap=False)
     _tell("Time ratio: free-flow time of the route over that of the fastest one.")
     _tell(f"Map picture: {picture}")

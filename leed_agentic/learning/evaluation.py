@@ -203,6 +203,7 @@ def _evaluated(
         "deterministic": deterministic,
         "map": env.network.name,
         "agents": session.world.agents,
+        "agent_ids": [trip.id for trip in env.scenario.agents],
         "driver_noise": env.settings.driver_noise,
         "episodes": len(seeds),
         "seeds": list(seeds),

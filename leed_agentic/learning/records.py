@@ -196,6 +196,8 @@ class EvaluationFile(TypedDict):
     deterministic: bool
     map: str
     agents: int
+    agent_ids: list[str]
+    """As the demand names them; of held-out scenarios those of the run's own."""
     driver_noise: float
     episodes: int
     seeds: list[int]

@@ -176,6 +176,7 @@ def _streets(
         "agents": [
             {
                 "agent": trip.agent,
+                "name": scenario.name_of(trip.agent),
                 "start": network.edge(trip.start_edge).index,
                 "goal": [
                     round(network.junction(trip.destination).x, 1),

@@ -180,14 +180,14 @@ def _shortened(text: str) -> str:
 
 def _grouped(calls: Sequence[Call], sets: Sequence[tuple[int | None, DemonstrationSet]]) -> list[Group]:
     """Calls by the plan they belong to, where the plans' counts agree with the record; a resumed run's do not."""
-    plans = [(episode, r) for episode, made in sets for r in made.rounds]
-    counted = sum(call.first_try for call in calls) == sum(r.calls for _, r in plans)
+    plans = [(episode, r, made.scenario.named) for episode, made in sets for r in made.rounds]
+    counted = sum(call.first_try for call in calls) == sum(r.calls for _, r, _ in plans)
     groups, left = [], list(calls)
-    for episode, r in plans:
+    for episode, r, named in plans:
         title = f"Round {r.round}" if episode is None else f"Episode {episode}, round {r.round}"
         group = Group(
             f"{title}: {_asked(r.asked)}, {r.validity_reply:.0%} of the routes valid",
-            findings=[str(finding.get("message", "")) for finding in r.findings],
+            findings=[named(str(finding.get("message", ""))) for finding in r.findings],
         )
         asked = 0
         while counted and left and asked + left[0].first_try <= r.calls:

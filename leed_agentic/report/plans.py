@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +50,23 @@ def plans_data(folder: RunFolder, sets: Sequence[tuple[int | None, Demonstration
         for r in made.rounds:
             wrong = {finding.get("agent") for finding in r.findings}
             label = f"Round {r.round}" if episode is None else f"Episode {episode}, round {r.round}"
-            plans.append(_plan(label, {**kept, **r.routes}, r, table))
+            plans.append(_plan(label, {**kept, **r.routes}, r, table, made.scenario.named))
             kept |= {agent: route for agent, route in r.routes.items() if agent not in wrong}
         kept = dict(made.routes)
     return plans or _given(sets, table)
 
 
-def _plan(label: str, routes: Mapping[int, list[str]], r: Round, table: RouteTable) -> dict[str, Any]:
+def _plan(
+    label: str, routes: Mapping[int, list[str]], r: Round, table: RouteTable, named: Callable[[str], str]
+) -> dict[str, Any]:
     return {
         "label": label,
         "asked": r.asked,
         "new": sorted(r.routes),
         "routes": {str(agent): table.number(route) for agent, route in sorted(routes.items())},
         "findings": [
-            {key: finding.get(key) for key in ("agent", "kind", "message", "edge", "position")}
+            {key: finding.get(key) for key in ("agent", "kind", "edge", "position")}
+            | {"message": named(str(finding.get("message", "")))}
             for finding in r.findings
         ],
         "figures": {name: getattr(r, name) for name in FIGURES},

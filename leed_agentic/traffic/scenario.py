@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
@@ -105,6 +106,21 @@ class Scenario:
     """When the clock starts: a whole second, before every departure."""
     rerouting: bool = False
     """Whether the others look for a faster way as they drive (SUMO's rerouting device)."""
+
+    def name_of(self, agent: int) -> str:
+        """What a person calls an agent: its id where the demand gave it one, else its number."""
+        name = self.agents[agent].id
+        return str(agent) if name == f"agent_{agent}" else name
+
+    def named(self, text: str) -> str:
+        """A message for a person, with the demand's ids where it says agent 3; models are told numbers."""
+
+        def name(found: re.Match[str]) -> str:
+            number = int(found[1])
+            known = number < len(self.agents) and self.name_of(number)
+            return known if known and known != found[1] else found[0]
+
+        return re.sub(r"\b[Aa]gent (\d{1,9})\b", name, text)
 
     def to_json(self) -> dict[str, Any]:
         """What differs from the defaults, and the four fields that every scenario has."""

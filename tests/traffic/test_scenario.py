@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import MapSettings, ScenarioSettings
-from leed_agentic.traffic.scenario import Scenario, draw_scenario
+from leed_agentic.traffic.scenario import AgentTrip, Scenario, draw_scenario
 
 NETWORK = open_map("braunschweig", MapSettings())
 
@@ -85,3 +85,11 @@ def test_agents_are_numbered_in_order():
     data["agents"] = data["agents"][::-1]
     with pytest.raises(UsageError, match="numbered"):
         Scenario.from_json(data)
+
+
+def test_people_read_the_ids_of_the_demand_where_it_has_some():
+    trips = (AgentTrip(0, "a", "b", 0.0), AgentTrip(1, "a", "b", 0.0, id="van-1"))
+    scenario = Scenario("map", 0, trips)
+    assert (scenario.name_of(0), scenario.name_of(1)) == ("0", "van-1")
+    told = "Agent 0: its route; it meets agent 1 and agent 12. Agent 1: the route takes a twice."
+    assert scenario.named(told) == "Agent 0: its route; it meets van-1 and agent 12. van-1: the route takes a twice."

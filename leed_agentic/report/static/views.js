@@ -95,12 +95,17 @@ leed.views = (() => {
     key([span("disc: vehicle, square: goal"), ...trafficKey(scale, kind)]);
   };
 
+  const called = (agent) => {
+    const { name } = data.agents.find((a) => a.agent === Number(agent));
+    return name === String(agent) ? `Agent ${name}` : name;
+  };
+
   const partings = () =>
     legs("drive").flatMap(([agent, leg]) => {
       const shared = data.comparison[agent]?.shared;
       if (!shared) return [];
       const route = edges(leg.route);
-      return [{ place: leed.routes.last(route[shared - 1]), text: `Agent ${agent} parts from its demonstration after ${street(route[shared - 1])}` }];
+      return [{ place: leed.routes.last(route[shared - 1]), text: `${called(agent)} parts from its demonstration after ${street(route[shared - 1])}` }];
     });
 
   const showComparison = () => {
@@ -144,7 +149,7 @@ leed.views = (() => {
       if (expert) row.push(...cells(expert.legs[a.agent]));
       if (own) row.push(...cells(own.legs[a.agent]));
       if (compared) row.push(parts(a.agent), leed.number(data.comparison[a.agent]?.dtw, 0));
-      return leed.element("tr", {}, leed.element("th", { scope: "row" }, a.agent), ...row.map((cell) => leed.element("td", {}, cell)));
+      return leed.element("tr", {}, leed.element("th", { scope: "row" }, a.name), ...row.map((cell) => leed.element("td", {}, cell)));
     });
     const table = leed.byId("agent-table");
     table.tHead.replaceChildren(leed.element("tr", {}, ...head.map((name) => leed.element("th", { scope: "col" }, name))));
@@ -157,7 +162,7 @@ leed.views = (() => {
   const found = () => {
     const words = leed.byId("find").value.trim().toLowerCase();
     if (!words) return data.agents;
-    return data.agents.filter((a) => String(a.agent) === words || `${street(a.start)} ${a.goal_name}`.toLowerCase().includes(words));
+    return data.agents.filter((a) => [String(a.agent), a.name.toLowerCase()].includes(words) || `${street(a.start)} ${a.goal_name}`.toLowerCase().includes(words));
   };
   const slower = (a, b) => (seconds(a.agent) === seconds(b.agent) ? a.agent - b.agent : seconds(a.agent) > seconds(b.agent) ? -1 : 1);
   const slowest = (agents) => [...agents].sort(slower);
@@ -210,7 +215,7 @@ leed.views = (() => {
     leed.byId("agents").hidden = many();
     leed.byId("fleet").hidden = !many();
     if (many()) return;
-    const boxes = data.agents.map(({ agent }) => {
+    const boxes = data.agents.map(({ agent, name }) => {
       const box = leed.element("input", { type: "checkbox", value: agent });
       box.checked = shows(agent);
       box.addEventListener("change", () => {
@@ -218,7 +223,7 @@ leed.views = (() => {
         else hidden.add(agent);
         show();
       });
-      return leed.element("label", {}, box, leed.element("b", { style: `background:${leed.colour(agent)}` }, agent));
+      return leed.element("label", {}, box, leed.element("b", { style: `background:${leed.colour(agent)}` }, name));
     });
     const chips = leed.byId("agents");
     chips.querySelectorAll("label").forEach((label) => label.remove());
