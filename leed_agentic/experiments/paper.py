@@ -152,6 +152,15 @@ _choice(
         for name in ("filtered", "constant", "agent-critic")
     ),
     _leed(
+        "alpha by regret",
+        {
+            "learning.leed.alpha": "regret",
+            "learning.leed.alpha_ceiling": 1.0,
+            "learning.source": "logit",
+            "learning.logit_temperature": 60.0,
+        },
+    ),
+    _leed(
         "fixed alpha 0.5",
         {
             "learning.leed.alpha": "fixed",

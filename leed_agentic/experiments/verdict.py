@@ -116,7 +116,12 @@ def judge(
     pairs = list(itertools.combinations(labels, 2))
     if len(labels) > 4:
         pairs = [pair for pair in pairs if labels[0] in pair]
-    found = [(pair, _paired(*pair, arms[pair[0]], arms[pair[1]])) for pair in pairs]
+    measures = list(MEASURES)
+    stages = [s for places in arms.values() for seeds in places.values() for samples in seeds.values() for s in samples]
+    if all(stage["validity_before"] == stage["validity"] for stage in stages):
+        # Where nothing was refined, one question is not asked twice.
+        measures.remove("validity_before")
+    found = [(pair, _paired(measures, *pair, arms[pair[0]], arms[pair[1]])) for pair in pairs]
     pooled = [verdict for _, verdicts in found for verdict in verdicts if verdict.place is None]
     decided = dict(zip(map(id, pooled), _decided(pooled), strict=True))
     told = []
@@ -126,9 +131,11 @@ def judge(
     return told
 
 
-def _paired(first: str, second: str, one: Mapping[str, Scenarios], other: Mapping[str, Scenarios]) -> list[Verdict]:
+def _paired(
+    measures: Sequence[str], first: str, second: str, one: Mapping[str, Scenarios], other: Mapping[str, Scenarios]
+) -> list[Verdict]:
     verdicts = []
-    for measure in MEASURES:
+    for measure in measures:
         by_place = {place: _differences(measure, one[place], other.get(place, {})) for place in one}
         by_place = {place: differences for place, differences in by_place.items() if len(differences)}
         if not by_place:

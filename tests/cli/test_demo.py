@@ -135,7 +135,6 @@ def test_a_reward_of_ones_own_from_the_current_folder(leed):
         (("-s", "agents=3"), 2, ["did you mean 'scenario.agents'?"]),
         (("--settings", "nowhere.yaml"), 2, ["nowhere.yaml: No such file or directory."]),
         (("--map", "missing.net.xml"), 2, ["missing.net.xml"]),
-        (("--agents", "5000"), 2, ["at most", "5000"]),
         (("--agents", "0"), 2, ["scenario.agents"]),
         (("--model", "gpt-4o"), 2, ["openai:"]),
         (("--model", "openai:gpt-4o"), 2, ["OPENAI_API_KEY"]),

@@ -105,7 +105,6 @@ def test_a_misspelt_model_ends_the_training(leed, model_server):
         ("--device", "meta"),
         ("--device", "gpu"),
         ("--map", "nowhere"),
-        ("--agents", "5000"),
         ("--model", "gpt"),
         ("--source", "file"),
         ("--demonstrations", "missing.json"),

@@ -189,7 +189,7 @@ def test_feedback_strategies(tmp_path, name):
 
 def test_run_folder_is_complete_and_never_overwritten(tmp_path):
     generate(tiny(), tmp_path / "run")
-    names = {file.name for file in (tmp_path / "run").iterdir()}
+    names = {file.name for file in (tmp_path / "run").iterdir() if not file.name.startswith((".lock", "additional-"))}
     assert names == {
         "calls.jsonl",
         "prompts",
@@ -201,6 +201,8 @@ def test_run_folder_is_complete_and_never_overwritten(tmp_path):
         "settings.json",
         "summary.json",
         "trajectories.json",
+        "fleet.txt",
+        "view.xml",
     }
     with pytest.raises(UsageError, match="not empty"):
         generate(tiny(), tmp_path / "run")

@@ -22,7 +22,7 @@ def scenarios(chance: np.random.Generator, valid: float, slower: float = 0.0, co
         # How hard a scenario is, both arms share.
         hard = 1.0 + 0.3 * np.random.default_rng(seed).random(AGENTS)
         ratios = {k: hard[k] + slower + 0.05 * chance.normal() for k in range(AGENTS) if routes[k]}
-        found[seed] = [{"validity": routes.mean(), "validity_before": routes.mean(), "ratios": ratios}]
+        found[seed] = [{"validity": routes.mean(), "validity_before": 0.99 * routes.mean(), "ratios": ratios}]
     return found
 
 
@@ -89,6 +89,15 @@ def test_maps_are_pooled_as_strata_and_told_apart():
     assert verdicts[1].outcome is None
     # Among more than four arms all are judged against the first.
     assert len(judge({str(k): {"a": scenarios(chance, 0.5, count=8)} for k in range(5)})) == 4
+
+
+def test_where_nothing_was_refined_valid_is_asked_once():
+    chance = np.random.default_rng(0)
+    arms = {name: {"a": scenarios(chance, 0.8, count=8)} for name in ("one", "other")}
+    stages = [stage for places in arms.values() for samples in places["a"].values() for stage in samples]
+    for stage in stages:
+        stage["validity_before"] = stage["validity"]
+    assert [v.measure for v in judge(arms)[0].verdicts] == ["validity", "travel_time_ratio"]
 
 
 def test_nothing_in_common_is_said():

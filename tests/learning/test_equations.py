@@ -71,14 +71,15 @@ def test_value_loss_and_entropy_by_hand():
 
 
 def test_alpha_as_printed_and_its_relatives():
-    progress = Progress(5, 10, np.array([0.0, 2.0]), np.array([4.0, 4.0]), 0.3)
+    progress = Progress(5, 10, np.array([0.0, 2.0]), np.array([4.0, 4.0]), 0.3, np.array([0.0, 1.5]))
     values = {name: alphas.get(name)(progress).tolist() for name in alphas.names()}
     assert values["paper"] == pytest.approx([1, math.exp(-0.5 * 2)])
     assert values["normalised"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
     assert values["aligned"] == pytest.approx([1, math.exp(-2 / 4)])
     assert values["annealed"] == pytest.approx([1, math.exp(-0.5 * 2 / 4)])
     assert values["fixed"] == [0.3, 0.3]
-    first = Progress(0, 10, np.array([9e4]), np.array([1.0]), 0.3)
+    assert values["regret"] == pytest.approx([1, math.exp(-1.5)])
+    first = Progress(0, 10, np.array([9e4]), np.array([1.0]), 0.3, np.array([0.0]))
     assert alphas.get("paper")(first) == 1.0
 
 

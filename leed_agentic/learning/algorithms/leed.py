@@ -70,6 +70,9 @@ class Progress:
     length: np.ndarray
     """Length of the expert's path in the same unit, shape (n,)."""
     fixed: float
+    regret: np.ndarray
+    """By how much the agent's episode earned less than its demonstration, over the size of what that earned; at least
+    0, shape (n,)."""
 
 
 alphas: Registry[Callable[[Progress], np.ndarray]] = Registry("alpha schedule")
@@ -97,6 +100,13 @@ def aligned_alpha(progress: Progress) -> np.ndarray:
 def annealed_alpha(progress: Progress) -> np.ndarray:
     """exp(-(1 - k/K) DTW / expert's path length): the expert leads early, the agent's own experience in the end."""
     return np.exp(-(1.0 - progress.episode / progress.episodes) * progress.dtw / progress.length)
+
+
+@alphas.register("regret")
+def regret_alpha(progress: Progress) -> np.ndarray:
+    """exp(-regret): small while the agent earns less than its demonstration, 1 once it earns as much, whichever way it
+    goes. Made for demonstrations that are not the best (with alpha_ceiling 1, they then have no say any more)."""
+    return np.exp(-progress.regret)
 
 
 @alphas.register("fixed")
@@ -178,14 +188,17 @@ class Leed(Ppo):
         pairs = [agent for agent in experts if agent in experiences]
         if not pairs:
             return alpha, dtw
-        lengths = []
+        lengths, regrets = [], []
         for agent in pairs:
+            earned, expert = (taus[agent].rewards.sum() for taus in (experiences, experts))
+            regrets.append(max(float(expert - earned), 0.0) / max(abs(float(expert)), 1e-9))
             path_a, path_e = (self._points(taus[agent]) for taus in (experiences, experts))
             dtw[agent] = dtw_distance(path_a, path_e, self.settings.dtw)
             lengths.append(max(float(np.linalg.norm(np.diff(path_e, axis=0), axis=1).sum()), 1e-9))
         o = self.options
         ceiling = 1.0 if o.alpha == "fixed" else o.alpha_ceiling
-        progress = Progress(episode, self.settings.episodes, dtw[pairs], np.array(lengths), o.alpha_fixed)
+        per_agent = dtw[pairs], np.array(lengths), o.alpha_fixed, np.array(regrets)
+        progress = Progress(episode, self.settings.episodes, *per_agent)
         alpha[pairs] = ceiling * self._alpha(progress)
         return alpha, dtw
 
