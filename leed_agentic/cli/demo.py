@@ -279,9 +279,7 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{_number(summary['travel_time_ratio'], 2)} times the time of the fastest path alone, with mean reward "
             f"{summary['reward_mean']:.1f}."
         )
-    lacking = [trip.id for trip in demonstrations.scenario.agents if trip.agent not in demonstrations.routes]
-    without = f" (not {', '.join(lacking[:5])}{' ...' if len(lacking) > 5 else ''})" if lacking else ""
-    out.print(f"{valid} of {agents} agents have a valid route{without}. {driven}", markup=False, highlight=False)
+    out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)
@@ -341,7 +339,8 @@ def _show_findings(folder: Path, demonstrations: Any) -> None:
     for agent in lacking[:FINDINGS]:
         why = last.get(agent, f"Agent {agent} was never asked for.")
         named = why if why.startswith(f"Agent {agent}") else f"Agent {agent}: {why}"
-        out.print(f"No valid route: {shortened(named)}", markup=False, highlight=False)
+        told = demonstrations.scenario.named(shortened(named))
+        out.print(f"No valid route: {told}", markup=False, highlight=False)
     words = ["leed", "demo", "calls", str(folder), "--failed"]
     if len(lacking) > FINDINGS:
         out.print(f"... and {len(lacking) - FINDINGS} more agents.")

@@ -71,7 +71,15 @@ def drive(
     from leed_agentic.settings import load_settings
     from leed_agentic.traffic.baselines import Task
     from leed_agentic.traffic.driver_noise import DriverNoise
-    from leed_agentic.traffic.drives import close_streets, drive_all, fleet_ids, route_file, temporary_folder, with_ways
+    from leed_agentic.traffic.drives import (
+        check_edges,
+        close_streets,
+        drive_all,
+        fleet_ids,
+        route_file,
+        temporary_folder,
+        with_ways,
+    )
     from leed_agentic.traffic.trip_files import TripFile
 
     settings = load_settings(settings_file, assignments or (), uses="map").map
@@ -95,6 +103,7 @@ def drive(
             net_file, files = _files(names, demand, map_name, settings)
             check_markup(net_file, "a SUMO network", "build it again with `leed map build` or netconvert")
         trips = TripFile.gather(files, net_file, work / "demand", noise)
+        check_edges(trips, net_file)
         first = int(trips.first) if window[0] is None else window[0]
         last = trips.last + AFTER_LAST if window[1] is None else window[1]
         if last <= trips.last:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from leed_agentic.errors import UsageError
+from leed_agentic.roads.network import nearest_id
 from leed_agentic.runs.folder import check_links
 from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path, without_way
-from leed_agentic.traffic.closed_net import turned_into_closed, write_closed_net, write_speed_signs
+from leed_agentic.traffic.closed_net import NetStreets, turned_into_closed, write_closed_net, write_speed_signs
 from leed_agentic.traffic.closures import Closure
 from leed_agentic.traffic.measures import FleetMeasures, measure
 from leed_agentic.traffic.reproduction import ROUTES, write_reproduction
@@ -89,6 +90,24 @@ def drive_all(
                 closures=closures,
             )
     return rows
+
+
+def check_edges(demand: TripFile, net_file: Path) -> None:
+    """Raises UsageError with the nearest edge where a trip begins or ends on one that the net lacks."""
+    known = {street.id for street in NetStreets(net_file).edges}
+    strange = [
+        (name, trip[place])
+        for name, trip in demand.trips.items()
+        for place in ("from", "to")
+        if place in trip and trip[place] not in known
+    ]
+    if strange:
+        name, edge = strange[0]
+        count = len({vehicle for vehicle, _ in strange})
+        raise UsageError(
+            f"The net has no edge {edge!r} of vehicle {name!r} ({count} of {len(demand.trips)} vehicles name such); "
+            f"{nearest_id(edge, known)}"
+        )
 
 
 def close_streets(task: Task, closures: Sequence[Closure], folder: Path) -> Task:

@@ -148,6 +148,8 @@ def _single_trips(file: Path, net_file: Path, single: Path, types: Mapping[str, 
         plain = plain and element.tag in ("trip", *_TYPES)
         if element.tag in _TYPES:
             own.add(element.get("id", ""))
+        elif element.tag == "flow" and not {"end", "number"} & element.attrib.keys():
+            raise UsageError(f"{file}: flow {element.get('id')!r} has no end; give it an end or a number.")
     if plain:
         return file
     options = [

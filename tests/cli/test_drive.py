@@ -177,3 +177,16 @@ def test_closures_that_cannot_be_used_are_one_sentence(leed, demand):
     assert done.code == 2
     assert "The closures leave no way for" in done.err
     assert "--drop-unreachable" in done.err
+
+
+def test_an_edge_that_the_net_lacks_and_a_flow_without_end_are_one_sentence(leed, demand):
+    edge = next(elements(Path(demand), "trip")).get("from")
+    bad = {
+        f'<trip id="v" depart="0" from="{edge}x" to="{edge}"/>': f"no edge '{edge}x' of vehicle 'v' (1 of 1",
+        f'<flow id="f" begin="0" period="9" from="{edge}" to="{edge}"/>': "flow 'f' has no end",
+    }
+    for body, said in bad.items():
+        Path("bad.rou.xml").write_text(f"<routes>{body}</routes>")
+        done = leed("drive", "shortest-path", "--demand", "bad.rou.xml", "--map", "braunschweig")
+        assert done.code == 2
+        assert said in done.err

@@ -81,7 +81,7 @@ def edited(data, path, value):
         (("scenario", "seed"), 7, "another scenario"),
         (("scenario", "map"), "berlin", "another scenario"),
         (("scenario", "agents"), [], "another scenario"),
-        (("scenario", "agents", 0, "departure"), float("nan"), "another scenario"),
+        (("scenario", "agents", 0, "departure"), float("nan"), "finite"),
         (("scenario",), None, "not a scenario"),
         (("format",), "other", "not of format leed-demonstrations 1"),
         (("version",), 2, "not of format leed-demonstrations 1"),

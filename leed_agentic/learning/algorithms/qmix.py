@@ -33,8 +33,8 @@ class QmixSettings(AlgorithmSettings):
         "qmix", description="Monotonic network, sum (Sunehag et al. 2018), or none: independent Q-learning."
     )
     clock: Literal["decisions", "time"] = Field(
-        "decisions",
-        description="A joint step holds the k-th decision of every agent, or all that happens at one moment.",
+        "time",
+        description="A joint step holds all that happens at one moment, or the k-th decision of every agent.",
     )
     team_reward: Literal["sum", "mean"] = Field(
         "sum", description="What the agents' rewards of a joint step become; without a mixer each has its own."
@@ -112,15 +112,14 @@ def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
 class Qmix(Algorithm):
     """n agents with one network Q(o^i, u, i), whose values a mixing network makes one value of the team.
 
-    The steps of the team are the joint steps of `JointEpisode`. By default the k-th one holds every agent's k-th
-    decision, with what it earned until its next: agents decide at moments of their own (macro-actions), and on the
-    clock hardly anybody decides in a joint step. The central input is then what the agents saw at their k-th decisions,
-    which are not of one moment.
+    The steps of the team are the joint steps of `JointEpisode`. On the clock of time an agent in mid-edge contributes
+    the value of the action it is still carrying out, as in macro-action value methods (Xiao et al. 2020, arXiv
+    2004.08646), and cannot choose anew there, and a joint step discounts by gamma to the power of the share of agents
+    that decide in it, so that an agent's own decisions are about gamma apart, as everywhere else.
 
-    On the clock of time an agent in mid-edge contributes the value of the action it is still carrying out, as in
-    macro-action value methods (Xiao et al. 2020, arXiv 2004.08646), and cannot choose anew there, and a joint step
-    discounts by gamma to the power of the share of agents that decide in it, so that an agent's own decisions are about
-    gamma apart, as everywhere else. On both, agents that have arrived contribute nothing.
+    By count of decisions the k-th joint step holds every agent's k-th decision, with what it earned until its next, so
+    that everybody decides in it; the central input is then what the agents saw at their k-th decisions, which are not
+    of one moment. On both, agents that have arrived contribute nothing.
 
     A share of the episodes drawn may be demonstrations, as in DQfD (Hester et al. 2018, arXiv 1704.03732) without its
     margin loss and pre-training.
