@@ -43,15 +43,17 @@ from leed_agentic.models.reply import shortened
 from leed_agentic.models.tracing import traced
 from leed_agentic.registry import nearest
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.closures import Closure
 from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.fleet import Counters
-from leed_agentic.traffic.trajectory import Episode, Trajectory
+from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario, VehicleType
+from leed_agentic.traffic.trajectory import Drive, Episode, Trajectory
 
 MOST_STEPS = 10_000
 """The number of rounds bounds a run; this is only the second lock."""
 IN_CHECKPOINTS = (
     *(AgentCritique, Best, Counters, Critique, Decision, Episode, Finding, Planned, Proposal, Round, Trajectory),
-    Validation,
+    *(Validation, AgentTrip, BackgroundTrip, VehicleType, Scenario, Closure, Drive),
 )
 """What a checkpoint may hold besides plain data; tuples in them come back as lists. langgraph.json lists them too."""
 

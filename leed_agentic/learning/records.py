@@ -64,6 +64,8 @@ class MetricsLine(TypedDict):
     clip_agent: Cell
     """Share of clipped ratios."""
     clip_expert: Cell
+    greedy_reward: Cell
+    """Of the likeliest actions, every learning.greedy_every episodes."""
     epsilon: Cell
     """qmix: share of random actions."""
     td_loss: Cell
@@ -167,7 +169,10 @@ class DriverRecord(TypedDict):
     reward_mean: float
     reward_std: float | None
     """Over episodes, n - 1."""
+    reward_interval: list[float] | None
+    """Of held-out scenarios: 95 % t interval over scenarios."""
     arrival_rate: float
+    arrival_interval: list[float] | None
     travel_seconds_mean: float | None
     travel_time_ratio: float | None
     """To the shortest path of the same seed."""
@@ -202,4 +207,6 @@ class EvaluationFile(TypedDict):
     episodes: int
     seeds: list[int]
     drivers: list[DriverRecord]
+    held_out: bool
+    """Whether each episode is a scenario that training never drew."""
     versions: Versions

@@ -138,6 +138,8 @@ def _openai(settings: ModelSettings, model: str) -> BaseChatModel:
         "extra_body": settings.extra_body or None,
         "limit_word": None if settings.limit_word == "auto" else settings.limit_word,
         "http_client": client,
+        # Else the asynchronous client, which nobody uses here, warns about proxies.
+        "http_socket_options": (),
     }
     if settings.seed is not None:
         options["seed"] = settings.seed

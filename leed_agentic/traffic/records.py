@@ -67,6 +67,16 @@ class RoundRecord(TypedDict):
     """Mean of time on the way over the fastest path alone."""
     dtw_mean: float | None
     """Metres to the agents' own trajectories, where there are any."""
+    fleet_time: NotRequired[float | None]
+    """In traffic: mean seconds of the agents from planned departure to arrival, of this very plan."""
+    others_time: NotRequired[float | None]
+    """Of the other vehicles, likewise."""
+    moved: NotRequired[int | None]
+    """Agents that changed their route."""
+    unread: NotRequired[int | None]
+    """Replies that could not be read."""
+    kept: NotRequired[bool | None]
+    """Whether this plan was better than all before, the baselines included."""
     calls: int
     input_tokens: int
     output_tokens: int

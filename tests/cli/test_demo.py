@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_what_is_written(tmp_path, model_server):
         _, error = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "Traceback" not in error
-    assert "nterrupted" in error
+    assert "leed demo generate --resume run" in error
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "interrupted"
 
 

@@ -234,6 +234,7 @@ def test_a_large_fleet_costs_an_agent_no_more_than_a_small_one(tmp_path: Path) -
     cost = {}
     for agents in (20, 100):
         overrides = {"map.name": "berlin", "scenario.agents": agents, "model.name": "stand-in"}
+        overrides["demonstration.planning"] = "fleet"
         # As many departures a second, so that as many drives are slow and planned again.
         wanted = settings_for_run(overrides={**overrides, "scenario.departure_window": 3.0 * agents})
         result = generate(wanted, tmp_path / str(agents))

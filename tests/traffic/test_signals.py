@@ -110,5 +110,5 @@ def test_no_net_is_one_sentence(tmp_path, content):
     file.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=r"lights of .* cannot be read"):
         read_signals(file)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="Cannot read"):
         read_signals(tmp_path / "none.net.xml")

@@ -223,7 +223,7 @@ def test_the_end_of_an_episode_fits_the_trips(make, caplog):
     env = make(late)
     assert drive(env, fastest_path).arrival_rate == 1.0
     assert 1000 < env.max_steps < 1300
-    make(late, max_steps=200)
+    drive(make(late, max_steps=200), fastest_path)
     assert "3 of 3 trips cannot end by 1000 s" in caplog.text
 
 
