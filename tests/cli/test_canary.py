@@ -115,4 +115,4 @@ def test_training_evaluation_experiments_and_the_doctor(silent, model_server):
     model_server.default = Answer(401, ECHO)
     silent(*train, "--out", "failing", code=1)
     silent("train", "--model", KEY, *short, code=2)
-    silent("experiment", "run", "table2", *server, "--agents", "2", *tiny, "--out", "failing_tables", code=2)
+    silent("experiment", "run", "table2", *server, "--agents", "2", *tiny, "--out", "failing_tables", code=3)

@@ -15,6 +15,8 @@ from leed_agentic.experiments.run import Request, Run
 TINY = ("--maps", "braunschweig", "--seeds", "2", "--episodes", "3", "--agents", "2", "--jobs", "1")
 SHORT = ("-s", "environment.max_steps=40", "-s", "learning.hidden=8")
 
+PAIR = ("--arm", "leed", "--arm", "ippo")
+
 
 def trained_arms():
     return [e for name in experiments.names() if isinstance(e := experiments.get(name), Experiment)]
@@ -85,17 +87,17 @@ def test_what_is_not_asked_names_no_folder():
 
 @pytest.mark.slow
 def test_runs_are_made_once_and_reported(leed):
-    code, out, err = leed("experiment", "run", "demonstrations", *TINY, *SHORT, "--json")
+    code, out, err = leed("experiment", "run", "demonstrations", *PAIR, *TINY, *SHORT, "--json")
     assert code == 0
     result = json.loads(out)
     assert (result["runs"], result["failed"]) == (4, {})
     assert {row["arm"] for row in result["rows"]} == {"leed", "ippo"}
     assert all(Path(file).stat().st_size > 0 for file in result["files"])
-    assert err.count("done") == 4
+    assert err.count("done") == 6
     times = {file: file.stat().st_mtime_ns for file in Path("experiments", "runs").rglob("metrics.csv")}
     lost = next(iter(times)).with_name("summary.json")
     lost.unlink()
-    code, again, err = leed("experiment", "run", "demonstrations", *TINY, *SHORT, "--json")
+    code, again, err = leed("experiment", "run", "demonstrations", *PAIR, *TINY, *SHORT, "--json")
     assert code == 0
     assert err.count("done") == 1
     assert [f.stat().st_mtime_ns != t for f, t in times.items()] == [f.parent == lost.parent for f in times]
@@ -107,7 +109,7 @@ def test_runs_are_made_once_and_reported(leed):
 
 @pytest.mark.slow
 def test_a_killed_experiment_goes_on(tmp_path):
-    words = [sys.executable, "-m", "leed_agentic.cli.main", "experiment", "run", "demonstrations", *TINY, *SHORT]
+    words = [sys.executable, "-m", "leed_agentic.cli.main", "experiment", "run", "demonstrations", *PAIR, *TINY, *SHORT]
     process = subprocess.Popen([*words, "--json"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert process.stderr
     assert b"done" in process.stderr.readline()
