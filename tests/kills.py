@@ -59,7 +59,7 @@ KINDS = {
         ("demo", "compare", "--trials", "2", "--planning", "agent,fleet", "--agents", "2", "--jobs", "1", *SMALL),
         None,
         "",
-        ("table.csv", "trials.csv"),
+        ("table.csv",),
     ),
     "experiment": Kind(
         (

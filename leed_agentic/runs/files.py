@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -83,6 +84,8 @@ def check_there(stream: IO[Any], file: Path) -> None:
 def unwritable(file: Path, error: OSError) -> UnwritableError:
     """The error to raise when writing `file` failed: it names the file, the reason and what to do."""
     remedy = _REMEDIES.get(error.errno or 0, "choose another folder")
+    # A file that is written within the writing of another one has that one's temporary name.
+    file = file.with_name(re.sub(rf"^{re.escape(PARTIAL)}[0-9a-f]{{8}}-", "", file.name))
     return UnwritableError(f"Cannot write {file} ({error.strerror or error}): {remedy}.")
 
 
