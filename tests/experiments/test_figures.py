@@ -150,7 +150,7 @@ NO_ROUTE = ("-s", "model.stand_in_error_rate=1", "-s", "demonstration.rounds=0")
 @pytest.mark.slow
 def test_a_run_that_never_had_a_demonstration_is_no_figure_and_does_not_stop_the_rest(experiment):
     words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, *NO_ROUTE)
-    found = experiment(*words)
+    found = experiment(*words, *TWO_ARMS)
     assert found.code == 1
     assert [row["arm"] for row in found.told["rows"]] == ["ippo"]
     (reason,) = found.told["failed"].values()
@@ -193,7 +193,7 @@ def test_a_run_of_another_version_is_refused_before_anything_runs(experiment):
     data = json.loads(file.read_text())
     for change, reason in (
         ({"versions": {**data["versions"], "leed-agentic": "0.0.1"}}, "was made by leed-agentic 0.0.1"),
-        ({"version": 99}, "is not of format leed-run 1"),
+        ({"version": 99}, "is not of format leed-run 2"),
     ):
         file.write_text(json.dumps({**data, **change}))
         for lost in folder.glob("summary.json"):
