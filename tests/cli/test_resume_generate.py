@@ -118,7 +118,8 @@ def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 130, said
-    assert said.splitlines()[-1].startswith("Stopped; go on from episode")
+    # SUMO may say of itself, in front of it, that nobody listens any more.
+    assert "Stopped; go on from episode" in said.splitlines()[-1]
     assert "Traceback" not in said
 
 

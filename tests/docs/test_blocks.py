@@ -211,6 +211,9 @@ def test_the_index_names_every_page():
 def run(block: Block, leed: Any) -> None:
     if block.saved_as:
         Path(block.saved_as).write_text(block.text, encoding="utf-8")
+        # Another test of this process may have loaded a module of that name.
+        sys.modules.pop(Path(block.saved_as).stem, None)
+        importlib.invalidate_caches()
     elif block.language == "python":
         exec(compile(block.text, str(block.page), "exec"), {"__name__": "__main__"})  # noqa: S102 - our own page
     elif block.language == "bash" and block.run:
