@@ -17,8 +17,8 @@ from leed_agentic.errors import StoppedError, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from leed_agentic.experiments.compare import Compared
-    from leed_agentic.experiments.comparison import Comparison
+    from leed_agentic.comparing.compare import Compared
+    from leed_agentic.comparing.comparison import Comparison
     from leed_agentic.experiments.runner import Progress
 
 
@@ -72,15 +72,15 @@ def compare(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
-    from leed_agentic.experiments.requirement import missed, read_requirement
+    from leed_agentic.comparing.requirement import missed, read_requirement
 
     thresholds = [read_requirement(text) for text in require or ()]
     words = demand_settings(demand, fleet, background, closures, agents)
     done = "Stopped before anything was asked."
     try:
         with err.status("reading settings") as status:
-            from leed_agentic.experiments.compare import compare as make_comparison
-            from leed_agentic.experiments.comparison import Wanted, plan_comparison
+            from leed_agentic.comparing.compare import compare as make_comparison
+            from leed_agentic.comparing.comparison import Wanted, plan_comparison
 
             wanted = Wanted(
                 models=tuple(models or ()),
@@ -170,7 +170,7 @@ def _table(comparison: Comparison, result: Compared, names: list[str], axes: lis
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from leed_agentic.experiments.comparison_table import FIGURES, OF_ALL
+    from leed_agentic.comparing.comparison_table import FIGURES, OF_ALL
 
     every = {**FIGURES, **OF_ALL}
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=None if out.width < WIDTH else WIDTH)
@@ -187,7 +187,7 @@ def _table(comparison: Comparison, result: Compared, names: list[str], axes: lis
 
 
 def _axes(comparison: Comparison) -> list[str]:
-    from leed_agentic.experiments.comparison_table import varied
+    from leed_agentic.comparing.comparison_table import varied
 
     axes = varied(comparison)
     several = len({combination.labels["model"] for combination in comparison.combinations}) > 1

@@ -25,7 +25,7 @@ def export(
 
     The trials of a comparison are written one a row.
     """
-    from leed_agentic.experiments.trial_export import export_trials, is_comparison
+    from leed_agentic.comparing.trial_export import export_trials, is_comparison
     from leed_agentic.traffic.export import export_run
 
     if is_comparison(run):

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from leed_agentic.experiments.verdict import LEVEL, difference_and_interval, permutation_p
+from leed_agentic.comparing.verdict import LEVEL, difference_and_interval, permutation_p
 
 
 def result_of_plan(summary: Mapping[str, Any], streets: Mapping[str, Any] | None) -> list[str]:

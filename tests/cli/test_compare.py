@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from leed_agentic.comparing.compare import compare as make_comparison
+from leed_agentic.comparing.comparison import Wanted, plan_comparison
 from leed_agentic.experiments import runner
-from leed_agentic.experiments.compare import compare as make_comparison
-from leed_agentic.experiments.comparison import Wanted, plan_comparison
 from leed_agentic.models.stand_in import StandIn
 from tests.model_server import Answer, Hang, ModelServer, Say
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.experiments.comparison import AXES, Combination, Comparison
+from leed_agentic.comparing.comparison import AXES, Combination, Comparison
+from leed_agentic.comparing.verdict import Scenarios
 from leed_agentic.experiments.statistics import Estimate, share_and_interval
 from leed_agentic.experiments.table import (
     INTERVALS,
@@ -25,7 +26,6 @@ from leed_agentic.experiments.table import (
     markdown_table,
     number,
 )
-from leed_agentic.experiments.verdict import Scenarios
 from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.usage import price_of
 from leed_agentic.settings import ModelSettings
