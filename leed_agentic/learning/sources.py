@@ -39,6 +39,7 @@ class DemonstrationSource(Protocol):
 
         Raises:
             UsageError: it cannot work as it is set up (no such model, a refused key); training ends with it.
+            UnavailableError: what it asks is out of reach; at the first question training ends with it, too.
             LeedError: there are none this time; training goes on with the last good ones.
         """
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from leed_agentic.errors import LeedError, UnwritableError, UsageError
+from leed_agentic.errors import LeedError, UnavailableError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
@@ -87,6 +87,7 @@ class Trainer:
 
         Raises:
             UsageError: the source cannot work as it is set up.
+            UnavailableError: the source's model cannot be reached at the first question; later it is survived.
             NoDemonstrationError: the source never had one.
             UnwritableError: the run folder can no longer be written; the last checkpoint is whole.
         """
@@ -188,6 +189,9 @@ class Trainer:
             # Neither passes: it is the user's to mend.
             raise
         except LeedError as error:
+            if self.triggers == 1 and isinstance(error, UnavailableError):
+                # What is down from the start is not mended by training on without it.
+                raise
             self.failures += 1
             row["failure"] = self._trouble = " ".join(str(error).split())
             kept = f"the {len(self.experts)} last good demonstrations" if self.experts else "none so far"

@@ -151,9 +151,9 @@ class ModelCaller:
 
         Raises:
             CapReached: the run's cap on calls, tokens or cost; nothing was sent.
-            UnavailableError: the model cannot be reached, keeps failing or refuses the key.
-            UsageError: the model refuses the request, the recording does not hold it, or the very first prompt alone
-                breaks a cap.
+            UnavailableError: the model cannot be reached or keeps failing.
+            UsageError: the model refuses the key or the request, the recording does not hold it, or the very first
+                prompt alone breaks a cap.
         """
         self._admit(messages)
         return self._answer(messages, purpose, schema, max_output_tokens)

@@ -194,7 +194,7 @@ def test_prompt_templates_that_are_no_text_or_lead_away(leed):
 @pytest.mark.parametrize(
     ("step", "code", "said"),
     [
-        (Answer(401), 3, ["key"]),
+        (Answer(401), 2, ["key"]),
         (Answer(429), 3, ["how often"]),
         (Answer(500), 3, ["500"]),
         (Hang(), 3, ["0.5"]),

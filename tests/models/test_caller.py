@@ -131,7 +131,7 @@ def test_a_server_that_keeps_failing_is_unavailable_after_the_retries(model_serv
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_not_tried_again(model_server: ModelServer, status: int) -> None:
     model_server.default = Answer(status)
-    with pytest.raises(UnavailableError, match=f"refused the key for openai:tiny \\({status}\\)"):
+    with pytest.raises(UsageError, match=f"refused the key for openai:tiny \\({status}\\)"):
         caller(model_server).ask(HELLO, purpose="plan")
     assert len(model_server.requests) == 1
 
