@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.generate import own_trajectories, provenance_of, run_summary
+from leed_agentic.demonstrations.generate import fleet_figures, own_trajectories, provenance_of, run_summary
 from leed_agentic.demonstrations.graph import onward_steps
 from leed_agentic.demonstrations.parts import made_with, open_parts, scenario_of
 from leed_agentic.demonstrations.state import Best, Context, State
@@ -22,6 +23,7 @@ from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, save_trajectories
 
@@ -89,7 +91,13 @@ def _leave(context: Context, state: State, folder: Path, problem: str | None, se
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     write_json(folder / "settings.json", parts.settings.for_file())
-    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"]))
+    fleet = None
+    if driven := best.episode.driven if best.episode else None:
+        with tempfile.TemporaryDirectory(prefix="leed-trial-") as name:
+            place = Path(name)
+            write_sumo_run(place, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
+            fleet = fleet_figures(place, parts)
+    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"], fleet))
 
 
 @contextmanager
