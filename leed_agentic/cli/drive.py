@@ -27,8 +27,8 @@ def drive(
         None,
         metavar="[NAME]...",
         help="Route files (.rou.xml), run folders, or baselines: shortest-path (or duarouter), free-flow, "
-        "shortest-path-noise, random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
-        "rerouting dua-iterate.",
+        "shortest-path-noise, random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: "
+        "shortest-path rerouting dua-iterate.",
     ),
     demand: list[Path] | None = typer.Option(
         None, help="SUMO trips, flows or routes (.xml, .xml.gz); may be given again. Unset: of the first run folder."

@@ -312,9 +312,7 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
     return ask
 
 
-def _write(
-    parts: Parts, folder: Path, state: State, started: float, stopped: str | None, emissions: bool
-) -> Generated:
+def _write(parts: Parts, folder: Path, state: State, started: float, stopped: str | None, emissions: bool) -> Generated:
     best = state.get("best", Best())
     demonstrations = DemonstrationSet(
         parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}

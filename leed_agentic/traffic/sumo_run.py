@@ -58,7 +58,6 @@ class Drive:
         """Seconds from the planned departure to the arrival, or to the end for a vehicle that did not arrive."""
         return (end if self.arrived is None else self.arrived) - self.planned
 
-
     @classmethod
     def of_nobody(cls, name: str, kind: str, end: float) -> Drive:
         """A vehicle whose departure lies behind the end: it counts as unfinished, and for no seconds."""
