@@ -15,6 +15,7 @@ from leed_agentic.cli.calls import calls
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
+from leed_agentic.cli.fleet_table import fleet_lines
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.leaderboard import leaderboard
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
@@ -61,6 +62,7 @@ def generate(
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
     brief: str | None = typer.Option(None, help="Wishes in words, a text file of them, or a .json file of rules."),
+    emissions: bool = typer.Option(False, "--co2", help="Also measure CO2."),
     yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
@@ -127,6 +129,7 @@ def generate(
                 on_folder=stopped.began,
                 brief=words,
                 accept=RulesReviewer(status, review, yes),
+                emissions=emissions,
             )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
     traffic = result.summary["traffic"] or {"rules": []}
@@ -280,6 +283,10 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{summary['reward_mean']:.1f}."
         )
     out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    if fleet := summary.get("fleet"):
+        out.print("By plain SUMO, seconds from planned departure to arrival or to the end:")
+        for line in fleet_lines({"fleet": fleet}):
+            out.print(line, markup=False, highlight=False)
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)

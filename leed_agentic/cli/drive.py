@@ -26,9 +26,9 @@ def drive(
     names: list[str] | None = typer.Argument(
         None,
         metavar="[NAME]...",
-        help="Route files (.rou.xml), run folders, or baselines: shortest-path, shortest-path-noise, duarouter, "
-        "random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
-        "rerouting dua-iterate.",
+        help="Route files (.rou.xml), run folders, or baselines: shortest-path (or duarouter), free-flow, "
+        "shortest-path-noise, random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: "
+        "shortest-path rerouting dua-iterate.",
     ),
     demand: list[Path] | None = typer.Option(
         None, help="SUMO trips, flows or routes (.xml, .xml.gz); may be given again. Unset: of the first run folder."
@@ -43,7 +43,9 @@ def drive(
     ),
     drop_unreachable: bool = typer.Option(False, help="Leave out vehicles that no way is left for; else refused."),
     noise_seeds: int = typer.Option(1, min=1, max=1000, help="Drives of each, on as many SUMO seeds."),
-    seed: int = typer.Option(23, min=0, help="The first SUMO seed, and that of everything drawn."),
+    seed: int = typer.Option(
+        23423, min=0, help="The first SUMO seed, and that of everything drawn; unset: SUMO's own."
+    ),
     sigma: float | None = typer.Option(
         None, min=0, max=1, help="Imperfection of all drivers; unset: as the files say."
     ),

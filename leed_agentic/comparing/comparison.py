@@ -37,7 +37,7 @@ AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
 SCENARIO = ("map", "agents")
 """Axes that change the scenarios; what differs on the others is compared on the same ones."""
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
-FIGURES_VERSION = 2
+FIGURES_VERSION = 3
 """Of what a trial leaves; trials of another are made again, from their recorded calls."""
 _CAPS = {"max_calls", "max_tokens", "max_cost"}
 

@@ -30,6 +30,8 @@ from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.export import measure_run
+from leed_agentic.traffic.measures import FleetFigures, average
 from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
@@ -78,6 +80,7 @@ def generate(
     on_folder: Callable[[Path], Any] = lambda folder: None,
     brief: str | None = None,
     accept: Accept | None = None,
+    emissions: bool = False,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -94,6 +97,7 @@ def generate(
         on_folder: called with the run folder as soon as there is one.
         brief: a person's wishes in words, which the model turns into rules.
         accept: is shown what was understood and says whether the fleet is to drive by it; None: it is.
+        emissions: whether CO2 is among the fleet's figures.
 
     Raises:
         UsageError: a wrong setting, map, model, recording, prompt or folder, another process writes there, or wishes
@@ -134,7 +138,7 @@ def generate(
         on_folder(folder)
         if brief is not None:
             _follow(parts, brief, accept)
-        return _run(parts, folder, trajectories, reviewer, callbacks, started)
+        return _run(parts, folder, trajectories, reviewer, callbacks, started, emissions)
 
 
 def _run(
@@ -144,6 +148,7 @@ def _run(
     reviewer: Reviewer | None,
     callbacks: Sequence[BaseCallbackHandler],
     started: float,
+    emissions: bool,
 ) -> Generated:
     ask = _with_picture(reviewer, parts, folder / "routes.png") if reviewer else None
     problem: BaseException | None = None
@@ -167,7 +172,7 @@ def _run(
         # Writing the results would make it anew, without what it held.
         raise problem or UnwritableError(f"The run folder {folder} was removed; generate again.")
     stopped = state.get("stopped") or (str(problem) or "interrupted" if problem else None)
-    result = _write(parts, folder, state, time.perf_counter() - started, stopped)
+    result = _write(parts, folder, state, started, stopped, emissions)
     if problem is not None:
         raise problem
     return result
@@ -307,7 +312,7 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
     return ask
 
 
-def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> Generated:
+def _write(parts: Parts, folder: Path, state: State, started: float, stopped: str | None, emissions: bool) -> Generated:
     best = state.get("best", Best())
     demonstrations = DemonstrationSet(
         parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
@@ -322,16 +327,35 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    summary = run_summary(parts, folder, state, seconds, stopped)
+    fleet = fleet_figures(folder, parts, emissions) if driven else None
+    summary = run_summary(parts, folder, state, time.perf_counter() - started, stopped, fleet)
     write_json(folder / "summary.json", summary)
     return Generated(folder, demonstrations, summary)
 
 
-def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
+def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetFigures | None:
+    """Of the agents, from the run's folder driven by plain SUMO; None, said, where that fails: the rest is kept."""
+    parts.progress("measuring the drive in plain SUMO")
+    try:
+        return average([measure_run(folder, emissions)])
+    except LeedError as error:
+        parts.progress(f"The fleet was not measured: {error}")
+        return None
+
+
+def run_summary(
+    parts: Parts,
+    folder: Path,
+    state: State,
+    seconds: float,
+    stopped: str | None,
+    fleet: FleetFigures | None = None,
+) -> dict[str, Any]:
     """What summary.json holds."""
     usage = parts.caller.usage
     return {
         **summary_of(state, parts),
+        "fleet": fleet,
         "cost": parts.caller.cost,
         "price_as_of": parts.settings.model.price_as_of,
         "retries": usage.retries,

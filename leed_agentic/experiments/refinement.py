@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.generate import own_trajectories, provenance_of, run_summary
+from leed_agentic.demonstrations.generate import fleet_figures, own_trajectories, provenance_of, run_summary
 from leed_agentic.demonstrations.graph import onward_steps
 from leed_agentic.demonstrations.parts import made_with, open_parts, scenario_of
 from leed_agentic.demonstrations.state import Best, Context, State
@@ -22,8 +23,10 @@ from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.measures import FleetFigures
+from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import Trajectory, save_trajectories
+from leed_agentic.traffic.trajectory import Episode, Trajectory, save_trajectories
 
 
 def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +51,7 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
     with _opened(settings, folder, extras) as context:
         caller, scenario = context.parts.caller, context.parts.scenario
         state, plans = State(), 0
+        fleet_of = _Measured(context)
         problem: str | None = None
         before: int | None = 0
         tokens: int | None = None
@@ -68,8 +72,10 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
                 plans = made
             before = so_far
             if rounds in extras["rounds"]:
-                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(state, scenario, caller.totals)})
-        _leave(context, state, folder, problem, time.perf_counter() - began)
+                found = _figures(state, scenario, caller.totals)
+                fleet = fleet_of(state)
+                stages.append({"rounds": rounds, "prompt_tokens": tokens, **found, **_flat(fleet)})
+        _leave(context, state, folder, problem, time.perf_counter() - began, fleet_of(state))
         return {
             "model": caller.label,
             "agents": len(scenario.agents),
@@ -79,7 +85,34 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
         }
 
 
-def _leave(context: Context, state: State, folder: Path, problem: str | None, seconds: float) -> None:
+class _Measured:
+    """The figures of the best set so far, by plain SUMO; a set is measured once."""
+
+    def __init__(self, context: Context) -> None:
+        self._parts = context.parts
+        self._last: tuple[Episode, FleetFigures | None] | None = None
+
+    def __call__(self, state: State) -> FleetFigures | None:
+        best = state.get("best", Best())
+        if best.episode is None or best.episode.driven is None:
+            return None
+        if self._last is None or self._last[0] is not best.episode:
+            parts, driven = self._parts, best.episode.driven
+            with tempfile.TemporaryDirectory(prefix="leed-trial-") as name:
+                folder = Path(name)
+                write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
+                self._last = best.episode, fleet_figures(folder, parts)
+        return self._last[1]
+
+
+def _flat(fleet: FleetFigures | None) -> dict[str, Any]:
+    """By the names that they have in the table of a comparison."""
+    return {f"fleet_{name}": fleet[name] if fleet else None for name in FleetFigures.__annotations__}
+
+
+def _leave(
+    context: Context, state: State, folder: Path, problem: str | None, seconds: float, fleet: FleetFigures | None
+) -> None:
     """What `leed report` and `leed demo show` read."""
     parts, best = context.parts, state.get("best", Best())
     provenance = {**provenance_of(parts), "stopped": problem or state.get("stopped")}
@@ -89,7 +122,7 @@ def _leave(context: Context, state: State, folder: Path, problem: str | None, se
     if best.episode:
         save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
     write_json(folder / "settings.json", parts.settings.for_file())
-    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"]))
+    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"], fleet))
 
 
 @contextmanager

@@ -19,8 +19,10 @@ from leed_agentic.learning.sources import load_routes
 from leed_agentic.traffic.demand import in_traffic, scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.measures import FleetMeasures, average, measure
 from leed_agentic.traffic.reference_routes import equilibrium_routes
 from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.traffic.simulation import Measure
 from leed_agentic.traffic.trajectory import (
     Choose,
     Episode,
@@ -106,19 +108,23 @@ def drive_all(
     seeds: Sequence[int],
     progress: Callable[[str], Any] = lambda line: None,
     draw: Callable[[int], Scenario] | None = None,
+    emissions: bool = False,
 ) -> list[dict[str, Any]]:
     """Every driver's figures on the same seeds. Travel time ratios are to SHORTEST_PATH, where it is one of them.
 
     Args:
         draw: the trips of an episode, from its seed; None: the environment's.
+        emissions: whether CO2 is among the figures.
     """
-    trips = {seed: {"scenario": draw(seed)} for seed in seeds} if draw else {}
+    options = {seed: {"scenario": draw(seed)} if draw else {} for seed in seeds}
     driven: dict[str, list[Episode]] = {}
     for driver in drivers:
         driven[driver.name] = []
         for done, seed in enumerate(seeds):
             progress(f"{driver.name}: episode {done + 1} of {len(seeds)}")
-            driven[driver.name].append(drive(env, driver.policy(seed), seed, trips.get(seed)))
+            driven[driver.name].append(
+                drive(env, driver.policy(seed), seed, {**options[seed], "measure": Measure(emissions)})
+            )
     return _with_gains([_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers])
 
 
@@ -128,6 +134,7 @@ def evaluate(
     deterministic: bool = False,
     plan: Plan | None = None,
     progress: Callable[[str], Any] = lambda line: None,
+    emissions: bool = False,
 ) -> dict[str, Any]:
     """Figures of the trained policies, of the drivers that learned nothing, and of a plan, all on the same seeds.
 
@@ -145,7 +152,8 @@ def evaluate(
     if plan:
         drivers.append(plan_driver(plan))
     seeds = evaluation_seeds(session.settings.seed, episodes)
-    return _evaluated(session, seeds, deterministic, drive_all(session.world.env, drivers, seeds, progress))
+    rows = drive_all(session.world.env, drivers, seeds, progress, emissions=emissions)
+    return _evaluated(session, seeds, deterministic, rows)
 
 
 def evaluate_held_out(
@@ -154,6 +162,7 @@ def evaluate_held_out(
     first_seed: int | None = None,
     deterministic: bool = False,
     progress: Callable[[str], Any] = lambda line: None,
+    emissions: bool = False,
 ) -> dict[str, Any]:
     """Figures on trips that training never drew, one episode each; every row has its intervals over these scenarios.
 
@@ -178,7 +187,7 @@ def evaluate_held_out(
         )
     drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
     env = session.world.env
-    rows = drive_all(env, drivers, seeds, progress, partial(scenario_for, env.network, settings))
+    rows = drive_all(env, drivers, seeds, progress, partial(scenario_for, env.network, settings), emissions)
     return {**_evaluated(session, seeds, deterministic, rows), "held_out": True}
 
 
@@ -224,6 +233,7 @@ def evaluate_run(
     given: Mapping[str, Any] | None = None,
     held_out: int | None = None,
     first_seed: int | None = None,
+    emissions: bool = False,
 ) -> dict[str, Any]:
     """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
@@ -237,13 +247,14 @@ def evaluate_run(
         given: settings of the run named again, to vouch for them (see `settings_of`).
         held_out: so many scenarios that training never drew, one episode each, in place of the run's own.
         first_seed: of these; None: the run's own.
+        emissions: whether CO2 is among the figures.
 
     Raises:
         UsageError: no such run, fewer than one episode, a plan of another scenario.
     """
     with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
         if held_out is not None:
-            return evaluate_held_out(session, held_out, first_seed, deterministic, progress)
+            return evaluate_held_out(session, held_out, first_seed, deterministic, progress, emissions)
         changed = {name: value for name, value in (others or {}).items() if value}
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))
@@ -255,7 +266,7 @@ def evaluate_run(
                 plan = plan_of_run(session)
             except UsageError as error:
                 progress(f"No row for the plan: {error}")
-        return evaluate(session, episodes, deterministic, plan, progress)
+        return evaluate(session, episodes, deterministic, plan, progress, emissions)
 
 
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:
@@ -269,7 +280,6 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
-    times = np.array([_to_the_end(e, a) for e in episodes for a in driver.agents])
     arrivals = [float(np.mean([e.trajectories[a].arrived for a in driver.agents])) for e in episodes]
     seconds = [taken for taken, _ in pairs if taken is not None]
     ratios = [taken / reference for taken, reference in pairs if taken is not None and reference]
@@ -281,13 +291,7 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         "arrival_rate": len(seconds) / len(pairs),
         "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
         "travel_time_ratio": float(np.mean(ratios)) if ratios else None,
-        "fleet": {
-            "mean": float(times.mean()),
-            "median": float(np.median(times)),
-            "p95": float(np.percentile(times, 95)),
-            "total": float(times.sum() / len(episodes)),
-            "unfinished": (len(pairs) - len(seconds)) / len(episodes),
-        },
+        "fleet": average([_measured(e, driver.agents) for e in episodes]),
         "reward_interval": _interval(rewards),
         "arrival_interval": [min(max(x, 0.0), 1.0) for x in _interval(arrivals) or ()] or None,
         "teleports": sum(e.counters.teleports for e in episodes),
@@ -296,19 +300,17 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
     }
 
 
-def _to_the_end(episode: Episode, agent: int) -> float:
-    """Seconds from planned departure to arrival, or to the end of the episode."""
-    taken = episode.trajectories[agent].travel_seconds
-    if taken is not None:
-        return taken
-    assert episode.driven is not None  # noqa: S101 - every drive notes what plain SUMO needs
-    return max(0.0, episode.driven.end - episode.driven.scenario.agents[agent].departure)
+def _measured(episode: Episode, agents: Sequence[int]) -> FleetMeasures:
+    """SUMO's figures of these agents, and of all other vehicles as the others."""
+    assert episode.driven is not None and episode.measured is not None  # noqa: S101, PT018 - drive_all asks for both
+    trips = episode.driven.scenario.agents
+    return measure(episode.measured, [trips[agent].id for agent in agents])
 
 
 def _with_gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with their place on a scale of the drivers that learned nothing; None where it has no length.
 
-    In traffic, by mean seconds, those who do not arrive to the end: 0 is the free-flow shortest path, 1 equilibrium.
+    In traffic, by the fleet's mean seconds: 0 is the free-flow shortest path, 1 equilibrium.
     Else, by reward as in the paper's set-up: 0 is random driving, 1 the shortest path.
     """
     known = {row["driver"]: row for row in rows}

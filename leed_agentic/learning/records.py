@@ -7,6 +7,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from leed_agentic.runs.record import Cell, Versions, open_record, record
+from leed_agentic.traffic.measures import FleetFigures
 from leed_agentic.traffic.records import ScenarioFile
 
 
@@ -148,18 +149,6 @@ class TrainingSummary(TypedDict):
     output_tokens: int
 
 
-class FleetTimes(TypedDict):
-    """Seconds from planned departure to arrival, or to the end of the episode, over agents and episodes."""
-
-    mean: float
-    median: float
-    p95: float
-    total: float
-    """Of all agents, an episode."""
-    unfinished: float
-    """Agents that did not arrive, an episode."""
-
-
 class DriverRecord(TypedDict):
     """One driver over all episodes; null stands for a figure that nothing was measured for."""
 
@@ -176,8 +165,8 @@ class DriverRecord(TypedDict):
     travel_seconds_mean: float | None
     travel_time_ratio: float | None
     """To the shortest path of the same seed."""
-    fleet: FleetTimes
-    """Those who did not arrive count to the end."""
+    fleet: FleetFigures
+    """By SUMO, the mean over episodes; those who did not arrive count to the end."""
     gain: float | None
     """In traffic, by mean seconds: 0 is the free-flow shortest path, 1 duaIterate. Else, by reward: 0 is random, 1 the
     shortest path. Null where the two are alike or were not driven."""

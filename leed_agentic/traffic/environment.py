@@ -144,7 +144,8 @@ class RouteEnv(RouteChoice, ParallelEnv):
         Args:
             seed: of the scenario, where the environment was given a function, and of driver noise.
             options: `scenario` replaces the scenario; `agents`, a list of agent numbers, leaves the others at home;
-                `routes`, edge ids by agent number, are what SUMO expects them to choose.
+                `routes`, edge ids by agent number, are what SUMO expects them to choose; `measure`, a `Measure`, has
+                SUMO write what `simulation.measured()` reads at the end.
         """
         self.begin(seed, options)
         return self._begun_with()

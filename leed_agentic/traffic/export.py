@@ -19,6 +19,7 @@ from leed_agentic.roads.markup import check_markup
 from leed_agentic.roads.programs import run_program
 from leed_agentic.runs.files import copy_file, whole_file, write_text
 from leed_agentic.runs.folder import check_links
+from leed_agentic.traffic.measures import FleetMeasures, measure
 from leed_agentic.traffic.reproduction import CONFIG, FLEET, read_config
 from leed_agentic.traffic.sumo_run import (
     EDGE_DATA,
@@ -94,6 +95,19 @@ def export_run(run: Path, form: str, file: Path | None = None) -> Path:
         else:
             copy_file(place / (TRIPINFO if form == "emissions" else export.file), target)
     return target
+
+
+def measure_run(run: Path, emissions: bool = False) -> FleetMeasures:
+    """The figures of a run's fleet, or of all where it names none: its folder driven again by SUMO.
+
+    Raises:
+        UsageError: as `export_run`.
+    """
+    with tempfile.TemporaryDirectory(prefix="leed-measure-") as name:
+        words = EXPORTS["emissions"].words if emissions else ()
+        driven = _drive_again(run, read_config(run / CONFIG), Path(name), list(words), "csv")
+    fleet = _fleet(run)
+    return measure(driven, None if fleet is None else fleet & driven.vehicles.keys())
 
 
 def _drive_again(run: Path, config: dict[str, str], place: Path, words: list[str], form: str) -> Driven:

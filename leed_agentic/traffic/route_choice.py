@@ -121,7 +121,7 @@ class RouteChoice:
             self._check_size(scenario)
         if seed is not None:
             self._chance = np.random.default_rng([seed, _CHANCE])
-        self.simulation.reset(scenario, seed)
+        self.simulation.reset(scenario, seed, options.get("measure"))
         self._reset = True
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
         self._too_long(scenario)
