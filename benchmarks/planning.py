@@ -1,11 +1,13 @@
 """What a model adds to a fleet's plan: ways of planning beside the same loop with argmin and a coin, as many SUMO runs.
 
     python benchmarks/planning.py -s map.name=portland -s scenario.agents=100 -s scenario.departure_window=60 --seeds 3
-    python benchmarks/planning.py -s map.name=portland -s scenario.agents=500 -s scenario.departure_window=300
+    python benchmarks/planning.py -s map.name=portland -s scenario.demand=portland_500_seed1.trips.xml.gz \
+        --model openai:qwen -s model.base_url=http://127.0.0.1:8080/v1 --schema off,on --record asked
 
 Mean seconds from planned departure to arrival, calm (all drivers alike, by which plans are chosen) and in noise (sigma
-0.5, speedDev 0.1, other SUMO seeds). Skill: (coin - model) / (coin - argmin), calm. Prints a table and, as its last
-line, JSON.
+0.5, speedDev 0.1, other SUMO seeds). Skill: (coin - model) / (coin - argmin), calm. Read: share of the asked agents for
+whom the first reply named one of their routes; right: for whom that was the one of the least seconds. Prints a table
+and, as its last line, JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -24,7 +27,8 @@ from leed_agentic.demonstrations.commands import Command
 from leed_agentic.demonstrations.coordination import FleetInTraffic
 from leed_agentic.demonstrations.graph import run
 from leed_agentic.demonstrations.parts import Parts, open_parts
-from leed_agentic.demonstrations.planning import PlanRequest
+from leed_agentic.demonstrations.planning import Planned, PlanRequest
+from leed_agentic.demonstrations.planning.alternatives import AlternativesPlanner
 from leed_agentic.demonstrations.planning.instructions import Digest, InstructionsPlanner
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.state import Context
@@ -50,6 +54,30 @@ class ByLot(InstructionsPlanner):
         return found, ()
 
 
+class Counted(AlternativesPlanner):
+    """Counts whom it asked, whose reply could be read, and who was given the least seconds."""
+
+    def __init__(self) -> None:
+        self.asked = self.read = self.right = 0
+
+    def plan(self, request: PlanRequest) -> Planned:
+        fleet = request.traffic
+        questions = fleet.questions() if fleet.begun else []
+        planned = super().plan(request)
+        unread = {problem.agent for problem in planned.problems}
+        for question in questions:
+            agent = fleet.numbers[question.vehicle]
+            seconds = {tuple(fleet.edges(one.route)): round(one.seconds) for one in question.alternatives}
+            self.asked += 1
+            self.read += agent not in unread
+            chosen = seconds[tuple(planned.routes[agent])]
+            self.right += agent not in unread and chosen == min(seconds.values())
+        return planned
+
+    def figures(self) -> dict[str, float]:
+        return {"asked": self.asked, "read": self.read / self.asked, "right": self.right / self.asked}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-s", "--set", action="append", default=[], help="any setting")
@@ -57,6 +85,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="scenarios drawn from 0 to so many")
     parser.add_argument("--draws", type=int, default=5, help="of the coin and the lot")
     parser.add_argument("--ways", default="alternatives,instructions")
+    parser.add_argument("--schema", default="off", help="of off, on: whether alternatives send the schema of a reply")
+    parser.add_argument("--record", type=Path, help="a folder for calls.jsonl of each run; asked again, nothing is")
     parser.add_argument("--noise-seeds", type=int, default=3)
     options = parser.parse_args()
     cases = []
@@ -65,10 +95,12 @@ def main() -> None:
         cases.append(rows)
         best = min(rows[name]["calm"] for name in ("shortest", "lights", "rerouted"))
         noisy = min(rows[name]["noise"] for name in ("shortest", "lights", "rerouted"))
-        print(f"seed {seed}{'':20} calm    noise   calm / best start   noise / best start   skill   calls  tokens")
+        head = "calm    noise   calm / best start   noise / best start   skill   calls  tokens   read  right"
+        print(f"seed {seed}{'':20} {head}")
         for name, row in rows.items():
             skill = f"{row['skill']:8.2f}" if row.get("skill") is not None else " " * 8
             asked = f"{row.get('calls', 0):7} {row.get('tokens', 0):7}" if "calls" in row else ""
+            asked += f" {row['read']:6.3f} {row['right']:6.3f}" if "read" in row else ""
             ratios = f"{row['calm'] / best:15.3f} {row['noise'] / noisy:20.3f}"
             print(f"{name:24} {row['calm']:8.1f} {row['noise']:8.1f} {ratios}   {skill} {asked}", flush=True)
     print(json.dumps({"benchmark": "planning", "model": options.model, "settings": options.set, "cases": cases}))
@@ -76,17 +108,26 @@ def main() -> None:
 
 def case(options: argparse.Namespace, seed: int) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
-    for way in options.ways.split(","):
+    for way, schema in ways(options):
         planned = {"seed": seed, "model.name": options.model, "demonstration.planning": way}
-        settings = settings_for_run(assignments=options.set, overrides=planned)
-        parts = open_parts(settings, progress=lambda line, way=way: print(f"{way}: {line}", file=sys.stderr))
+        settings = settings_for_run(assignments=options.set, overrides=planned | {"model.structured": schema})
+        label = f"{way}, schema" if schema else way
+        folder = options.record / f"{label.replace(', ', '-')}-{seed}" if options.record else None
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        parts = open_parts(
+            settings, folder=folder, progress=lambda line, way=way: print(f"{way}: {line}", file=sys.stderr)
+        )
         try:
             if not rows:
                 rows |= controls(parts, options)
-            rows[way] = planned_by_graph(parts, options)
             if way == "alternatives":
+                parts.planner = counted = Counted()
+            rows[label] = planned_by_graph(parts, options)
+            if way == "alternatives":
+                rows[label] |= counted.figures()
                 gain = rows["coin"]["calm"] - rows["argmin"]["calm"]
-                rows[way]["skill"] = (rows["coin"]["calm"] - rows[way]["calm"]) / gain if gain else None
+                rows[label]["skill"] = (rows["coin"]["calm"] - rows[label]["calm"]) / gain if gain else None
         finally:
             parts.close()
         if way == "instructions":
@@ -100,6 +141,15 @@ def case(options: argparse.Namespace, seed: int) -> dict[str, dict[str, Any]]:
                     parts.close()
             rows["instructions by lot"] = {kind: mean(row[kind] for row in found) for kind in ("calm", "noise")}
     return rows
+
+
+def ways(options: argparse.Namespace) -> list[tuple[str, bool]]:
+    """Ways of planning, and whether their replies are held to a schema."""
+    return [
+        (way, schema == "on")
+        for way in options.ways.split(",")
+        for schema in (options.schema.split(",") if way == "alternatives" else ("off",))
+    ]
 
 
 def controls(parts: Parts, options: argparse.Namespace) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,9 @@ from leed_agentic.traffic.trips import Trips
 GROWS, SHRINKS = 1.25, 0.5
 KEPT = 0.25
 """Of the promised gain, that a round must keep for the next to ask more: what all hope for at once, few get."""
+LOCKED = 1.3
+"""Times the best score, with more teleports: the town was locked, and what its streets took then says nothing of a plan
+that can be driven."""
 MEMORY = 0.5
 """Weight of what was known of a street before the last drive: a jam that all have just left comes back with them."""
 
@@ -159,6 +162,7 @@ class Coordinator:
         """What was driven last."""
         self.memory: dict[bool, Costs] = {}
         """What is known of the streets so far, without (False) and with the lights (True)."""
+        self._known_at_best: dict[bool, Costs] = {}
         self.share, self.lights, self._misses = self.settings.share, False, 0
         self.generator = np.random.default_rng(seed)
         """Of the round; made anew from the seed and the round's number."""
@@ -177,6 +181,7 @@ class Coordinator:
             self.drive(routes, name)
         # What happens on a plan that is not gone on from says little of the streets of the one that is.
         self._learn(self._best)
+        self._known_at_best = dict(self.memory)
         self.lights = settings.signals == "on" or (settings.signals == "auto" and self._lights_pay())
 
     def questions(self) -> list[Question]:
@@ -233,7 +238,12 @@ class Coordinator:
             planning_seconds=seconds,
         )
         self._asked = ([], 0, 0.0)
-        self._learn(plan)
+        if self._locked(plan.round, before.round):
+            self.memory = dict(self._known_at_best)
+        else:
+            self._learn(plan)
+        if plan.round.best:
+            self._known_at_best = dict(self.memory)
         self._misses = 0 if plan.round.best else self._misses + 1
         if self._misses:
             self.share *= SHRINKS
@@ -322,6 +332,10 @@ class Coordinator:
                 costs = replace(costs, extra=mixed([(MEMORY, known), (1 - MEMORY, costs.extra)]))
             self.memory[lights] = costs
 
+    @staticmethod
+    def _locked(one: Round, best: Round) -> bool:
+        return one.teleports > best.teleports and one.score > LOCKED * best.score
+
     def _lights_pay(self) -> bool:
         """Whether paths that know the lights did better than those that do not, both planned without traffic."""
         scores = {one.name: one.score for one in self.rounds}
@@ -343,7 +357,8 @@ def coordinate(
 
     A round: the seconds per street and time that the best plan and those before it showed; by them the vehicles with
     most to gain, of those who lost most in the same jam at most one of two; a question to each, an answer from the
-    chooser, a drive of all. A plan that is not better is forgotten except for what it showed of the streets.
+    chooser, a drive of all. A plan that is not better is forgotten except for what it showed of the streets; one that
+    locked the town is forgotten wholly: the next round knows what was known at the best plan, and asks half as many.
 
     Raises:
         UsageError, UnavailableError: as Coordinator and its methods.

@@ -247,6 +247,24 @@ def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, 
     assert drive_plan(plan, task, 23).mean_travel_time < 1.1 * shortest.mean_travel_time
 
 
+def test_a_drive_that_locks_the_town_is_forgotten(grid, demand):
+    """Everybody by one street, and who stands for 10 s is moved on: what the streets took then says nothing."""
+    judge = Judge(demand, grid[0], END, teleport_seconds=10.0)
+    loop = Coordinator(demand, judge, CoordinationSettings(starts=("lights",)))
+    loop.begin()
+    known, narrow = loop.memory, demand.graph.index["C2D2"]
+    closed = frozenset(demand.graph.index[f"C{row}D{row}"] for row in (0, 1, 3, 4))
+    crowded = shortest_paths(demand, Costs(demand.graph, closed=closed))
+    locked = loop.attempt(crowded)
+    assert sum(narrow in route for route in crowded.values()) > len(crowded) / 2
+    assert locked.teleports > loop.best.round.teleports
+    assert locked.score > 1.3 * loop.best.round.score
+    assert {k: costs.extra for k, costs in loop.memory.items()} == {k: costs.extra for k, costs in known.items()}
+    assert loop.share == loop.settings.share / 2
+    loop.attempt(shortest_paths(demand, Costs(demand.graph)))
+    assert loop.memory[True].extra != known[True].extra, "what can be driven is learned from"
+
+
 def test_step_by_step_as_a_graph_would(grid, demand):
     """The loop's own steps give what the loop gives, and a plan made elsewhere may come between."""
     settings = CoordinationSettings(rounds=2, starts=("shortest",))
