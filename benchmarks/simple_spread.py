@@ -30,7 +30,7 @@ from scipy.optimize import linear_sum_assignment
 from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.rollout import SEED_STRIDE, ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 
 AGENTS, STEPS, TESTED = 3, 25, 100
 ACCELERATION, DAMPING, STEP_SECONDS = 5.0, 0.25, 0.1

@@ -13,7 +13,7 @@ from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.map import AsJson, Assignments, SettingsFile
 
 if TYPE_CHECKING:
-    from leed_agentic.settings import MapSettings
+    from leed_agentic.setting_groups import MapSettings
     from leed_agentic.traffic.closures import Closure
     from leed_agentic.traffic.drives import Row
 

@@ -28,7 +28,7 @@ from leed_agentic.experiments.table import (
 )
 from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.usage import price_of
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 Trials = Mapping[tuple[str, int], Mapping[str, Any]]
 """(folder, seed) of a trial that is done to what it came to."""

@@ -24,7 +24,8 @@ from leed_agentic.models.recording import ReplyCache
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ModelSettings, Settings
+from leed_agentic.setting_groups import ModelSettings
+from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv

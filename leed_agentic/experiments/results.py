@@ -14,7 +14,7 @@ from leed_agentic.experiments.statistics import Estimate, improvement_and_interv
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
 from leed_agentic.runs.files import read_json
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import PAPER_STEPS
+from leed_agentic.setting_groups import PAPER_STEPS
 
 LAST = 50
 """Episodes behind a final figure."""

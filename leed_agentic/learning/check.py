@@ -15,7 +15,7 @@ from leed_agentic.learning.algorithms import Algorithm, algorithm_class, group_o
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.metrics import METRICS
 from leed_agentic.learning.sources import DemonstrationSource
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import Trajectory
 

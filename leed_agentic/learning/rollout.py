@@ -12,7 +12,7 @@ import torch
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import Folding
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, drive

@@ -22,7 +22,7 @@ from leed_agentic.learning.rollout import SEED_STRIDE, Driven, RouteWorld, World
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.similarity import dtw_distance

@@ -22,7 +22,7 @@ from leed_agentic.models.reply import Reply, reply_of
 from leed_agentic.models.threads import together, within
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

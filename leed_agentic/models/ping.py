@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.providers import REPLAY
 from leed_agentic.models.tracing import traced
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 # Somebody waits at the terminal: less than the settings allow a run.
 LONGEST_WAIT = 30.0

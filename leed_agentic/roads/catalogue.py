@@ -32,7 +32,7 @@ from leed_agentic.roads.definition import (
 from leed_agentic.roads.download import download_osm
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import sumo_home
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 
 Progress = Callable[[str], None]
 

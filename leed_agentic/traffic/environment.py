@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.observation import LARGEST, observation_bounds
 from leed_agentic.traffic.process_choice import ProcessChoice
 from leed_agentic.traffic.route_choice import RouteChoice, agent_name

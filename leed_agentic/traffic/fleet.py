@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, Goal, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import in_order, type_of
 from leed_agentic.traffic.closures import OpenStreets
 from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario

@@ -10,7 +10,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.child import Child, Far
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.observation import junction_columns, observation_bounds

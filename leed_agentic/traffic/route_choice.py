@@ -11,7 +11,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import PAPER_STEPS, EnvironmentSettings
+from leed_agentic.setting_groups import PAPER_STEPS, EnvironmentSettings
 from leed_agentic.traffic.fleet import Counters, Fleet, Vehicle
 from leed_agentic.traffic.observation import junction_columns, observations, scores
 from leed_agentic.traffic.reward import Change, distances, rewards

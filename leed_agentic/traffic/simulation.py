@@ -16,7 +16,7 @@ from typing import Any
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import plain_name
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import REROUTING_OPTIONS, additional_text, is_exact, vehicle_attributes
 from leed_agentic.traffic.scenario import VEHICLE_TYPE, Scenario
 from leed_agentic.traffic.sumo_run import Driven, outputs, read_driven

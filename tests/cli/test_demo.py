@@ -13,7 +13,7 @@ import pytest
 
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.programs import sumo_home
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from tests.conftest import Ran
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle

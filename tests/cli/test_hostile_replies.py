@@ -12,7 +12,7 @@ import pytest
 from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from tests.model_server import Say
 
 POEM = "I would rather write a poem. The street is long, the night is deep, and all the cars are fast asleep."

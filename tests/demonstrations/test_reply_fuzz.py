@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leed_agentic.demonstrations.reply import MAX_CHARACTERS, parse_reply, read_reply
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from tests.demonstrations.fuzz import refused
 from tests.demonstrations.replies import DRESSES, FORMS, a_reply

@@ -16,7 +16,7 @@ from leed_agentic.demonstrations.reply import parse_reply
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, ModelServer, Say
 
 

@@ -17,7 +17,7 @@ from leed_agentic.learning.algorithms import algorithms
 from leed_agentic.learning.rollout import ParallelWorld, batch_of
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "any-environment.md"
 

@@ -17,7 +17,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import Replay, central_inputs, joint_episode
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from tests.learning.drives import drive
 
 SECOND = {"2A": [[7.0, 7.0], [7.0, 7.0]], "2B": [[0.0, 1.0], [1.0, 8.0]]}

@@ -14,7 +14,7 @@ import pytest
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle
 
 HELLO: list[Message] = [{"role": "system", "content": "You plan routes."}, {"role": "user", "content": "Hello there"}]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import MapSettings, load_settings
+from leed_agentic.setting_groups import MapSettings
+from leed_agentic.settings import load_settings
 from leed_agentic.traffic.closures import Closure, read_closures
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.scenario import Scenario

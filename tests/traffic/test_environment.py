@@ -13,7 +13,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import EnvironmentSettings, MapSettings, ScenarioSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.observation import table1
 from leed_agentic.traffic.route_v0 import ID, parallel_env

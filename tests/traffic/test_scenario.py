@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import MapSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import AgentTrip, Scenario, draw_scenario
 
 NETWORK = open_map("braunschweig", MapSettings())

@@ -23,7 +23,7 @@ from leed_agentic.learning.networks import (
     named_tensors,
 )
 from leed_agentic.registry import Registry, nearest
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 

@@ -18,7 +18,7 @@ from leed_agentic.learning.algorithms.ppo import ExpertData, Mixture, Ppo, PpoSe
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.objectives import surrogate
 from leed_agentic.registry import Registry
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
 from leed_agentic.traffic.trajectory import Trajectory
 

@@ -23,7 +23,7 @@ from leed_agentic.learning.objectives import (
     log_probabilities,
     surrogate,
 )
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 DECAY = 0.99999

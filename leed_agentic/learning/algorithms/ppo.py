@@ -27,7 +27,7 @@ from leed_agentic.learning.objectives import (
 )
 from leed_agentic.learning.rollout import Batch, Rollout, batch_of
 from leed_agentic.registry import Registry
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 agent_advantages: Registry[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = Registry("agent advantage")

@@ -18,7 +18,7 @@ from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, jo
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.networks import fitting, named_parameters
 from leed_agentic.learning.objectives import NEVER
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 
