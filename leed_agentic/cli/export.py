@@ -17,7 +17,7 @@ def export(
         "geojson",
         "--to",
         help="geojson (routes and street loads), csv (per vehicle), or SUMO's tripinfo, edgedata, fcd, emissions; of a "
-        "comparison jsonl (a line per trial, with every prompt and reply) or csv.",
+        "comparison jsonl (a line per trial, with every prompt and reply), csv, or inspect (logs of inspect-ai).",
     ),
     file: Path | None = typer.Option(None, "--out", help="The file; unset: beside the run under the format's name."),
 ) -> None:
