@@ -107,7 +107,8 @@ class _Measured:
 
 def _flat(fleet: FleetFigures | None) -> dict[str, Any]:
     """By the names that they have in the table of a comparison."""
-    return {f"fleet_{name}": fleet[name] if fleet else None for name in FleetFigures.__annotations__}
+    figures: Mapping[str, Any] = fleet or dict.fromkeys(FleetFigures.__annotations__)
+    return {f"fleet_{name}": value for name, value in figures.items()}
 
 
 def _leave(

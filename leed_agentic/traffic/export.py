@@ -77,17 +77,14 @@ def export_run(run: Path, form: str, file: Path | None = None) -> Path:
     """
     if form not in EXPORTS:
         raise UsageError(f"Unknown format {form!r}: {nearest(form, EXPORTS)}")
-    check_links(run)
-    if not (run / CONFIG).is_file():
-        raise UsageError(f"The folder {run} holds no {CONFIG}; give a run that `leed drive --out` wrote.")
-    config = read_config(run / CONFIG)
+    config = config_of(run)
     export = EXPORTS[form]
     target = file or run / export.file
     with tempfile.TemporaryDirectory(prefix="leed-export-") as name:
         place = Path(name)
         net = _inside(run, config.get("net-file", "map.net.xml"))
         geo = net.is_file() and _has_projection(net)
-        driven = _drive_again(run, config, place, [word.format(geo=str(geo).lower()) for word in export.words], form)
+        driven = drive_again(run, config, place, [word.format(geo=str(geo).lower()) for word in export.words], form)
         if form == "geojson":
             _write_geojson(target, driven, net, _fleet(run))
         elif form == "csv":
@@ -105,13 +102,29 @@ def measure_run(run: Path, emissions: bool = False) -> FleetMeasures:
     """
     with tempfile.TemporaryDirectory(prefix="leed-measure-") as name:
         words = EXPORTS["emissions"].words if emissions else ()
-        driven = _drive_again(run, read_config(run / CONFIG), Path(name), list(words), "csv")
+        driven = drive_again(run, config_of(run), Path(name), list(words), "csv")
     fleet = _fleet(run)
     return measure(driven, None if fleet is None else fleet & driven.vehicles.keys())
 
 
-def _drive_again(run: Path, config: dict[str, str], place: Path, words: list[str], form: str) -> Driven:
-    """SUMO's outputs come into `place`; the run's own folder is only read."""
+def config_of(run: Path) -> dict[str, str]:
+    """Options of a run's run.sumocfg by name. Raises UsageError where the folder has none."""
+    check_links(run)
+    if not (run / CONFIG).is_file():
+        raise UsageError(f"The folder {run} holds no {CONFIG}; give a run that `leed drive --out` wrote.")
+    return read_config(run / CONFIG)
+
+
+def drive_again(run: Path, config: dict[str, str], place: Path, words: list[str], form: str = "") -> Driven:
+    """Drive a run again by SUMO: its outputs come into `place`, the run's own folder is only read.
+
+    Args:
+        words: further options of SUMO.
+        form: "edgedata" also asks for figures per street.
+
+    Raises:
+        UsageError: SUMO refuses what the configuration names, or it names what lies elsewhere.
+    """
     end = float(config.get("end", "-1"))
     begin = float(config.get("begin", "0"))
     options = []
