@@ -91,6 +91,10 @@ class Algorithm(ABC):
         """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
         self.actor = Actor(networks, self.encoding, self.generator)
 
+    def on_device(self, *arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Arrays where the networks are."""
+        return tuple(torch.from_numpy(array).to(self.settings.device) for array in arrays)
+
     def step(self, loss: torch.Tensor, norm: float | None = None, together: bool = False) -> None:
         """One gradient step.
 
