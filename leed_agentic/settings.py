@@ -58,13 +58,8 @@ class Settings(Group):
 
     def vouched_for(self) -> dict[str, Any]:
         """The code and the server that these settings name, as `settings_of` takes what a caller vouches for."""
-        found: dict[str, Any] = {"model.base_url": self.model.base_url}
-        for name, _ in self.code():
-            value: Any = self
-            for part in name.split("."):
-                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-            found[name] = value
-        return found
+        tree = self.model_dump()
+        return {name: leaf(tree, name) for name in ("model.base_url", *(name for name, _ in self.code()))}
 
     def for_file(self) -> dict[str, Any]:
         """The tree as JSON, fit to be written: no secrets of the model's."""
@@ -82,6 +77,14 @@ def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
         elif field and any(isinstance(mark, Named) for mark in field.metadata):
             values = value if isinstance(value, tuple) else (value,)
             yield from ((f"{above}{name}", v) for v in values if is_dotted(v))
+
+
+def leaf(tree: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name in nested groups; None where there is none."""
+    found: Any = tree
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def load_settings(
