@@ -179,7 +179,9 @@ def _validated(tree: Mapping[str, Any], where: str = "") -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(f"{where}: {_one_sentence(error)}" if where else _one_sentence(error)) from error
+        raise UsageError(
+            f"{where}: {one_sentence(error, Settings)}" if where else one_sentence(error, Settings)
+        ) from error
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -230,16 +232,19 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
     tree[last] = value
 
 
-def _one_sentence(error: ValidationError) -> str:
+def one_sentence(error: ValidationError, tree: type[BaseModel], above: str = "") -> str:
+    """What pydantic found wrong first; `above` is the dotted name of the tree, with a dot behind."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = f"{above}{'.'.join(str(part) for part in first['loc'])}".rstrip(".")
     if first["type"] == "extra_forbidden":
-        group: Any = Settings
+        group: Any = tree
         for part in first["loc"][:-1]:
             group = group.model_fields[str(part)].annotation
         name = str(first["loc"][-1])
         homes = [path for path in _names(Settings) if path.rpartition(".")[2] == name]
-        hint = f"did you mean {' or '.join(map(repr, homes))}?" if homes else nearest(name, group.model_fields)
+        hint = nearest(name, group.model_fields) if group.model_fields else "it has no settings."
+        if homes:
+            hint = f"did you mean {' or '.join(map(repr, homes))}?"
         return f"Unknown setting {where!r}: {hint}"
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         known = re.findall(r"'([^']+)'", first["ctx"]["expected"])
