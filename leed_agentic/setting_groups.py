@@ -139,6 +139,16 @@ class EnvironmentSettings(Group):
         return float((self.max_steps or PAPER_STEPS) * self.step_seconds)
 
 
+HOW_A_MODEL_IS_REACHED = frozenset(
+    {
+        *("base_url", "send_key", "timeout_seconds", "retries", "retry_seconds"),
+        *("calls_per_minute", "max_concurrent_calls", "concurrent_calls"),
+        *("price_input", "price_output", "price_as_of", "tracing"),
+    }
+)
+"""Settings of a model that change no reply."""
+
+
 class ModelSettings(Group):
     """Which language model answers, and how much it may be asked. Keys come from the environment only."""
 

@@ -58,13 +58,8 @@ class Settings(Group):
 
     def vouched_for(self) -> dict[str, Any]:
         """The code and the server that these settings name, as `settings_of` takes what a caller vouches for."""
-        found: dict[str, Any] = {"model.base_url": self.model.base_url}
-        for name, _ in self.code():
-            value: Any = self
-            for part in name.split("."):
-                value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-            found[name] = value
-        return found
+        tree = self.model_dump()
+        return {name: leaf(tree, name) for name in ("model.base_url", *(name for name, _ in self.code()))}
 
     def for_file(self) -> dict[str, Any]:
         """The tree as JSON, fit to be written: no secrets of the model's."""
@@ -82,6 +77,14 @@ def _code_in(group: BaseModel, above: str = "") -> Iterator[tuple[str, str]]:
         elif field and any(isinstance(mark, Named) for mark in field.metadata):
             values = value if isinstance(value, tuple) else (value,)
             yield from ((f"{above}{name}", v) for v in values if is_dotted(v))
+
+
+def leaf(tree: Mapping[str, Any], name: str) -> Any:
+    """The value of a dotted name in nested groups; None where there is none."""
+    found: Any = tree
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def load_settings(
@@ -176,7 +179,9 @@ def _validated(tree: Mapping[str, Any], where: str = "") -> Settings:
     try:
         return Settings.model_validate(tree)
     except ValidationError as error:
-        raise UsageError(f"{where}: {_one_sentence(error)}" if where else _one_sentence(error)) from error
+        raise UsageError(
+            f"{where}: {one_sentence(error, Settings)}" if where else one_sentence(error, Settings)
+        ) from error
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -227,16 +232,19 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
     tree[last] = value
 
 
-def _one_sentence(error: ValidationError) -> str:
+def one_sentence(error: ValidationError, tree: type[BaseModel], above: str = "") -> str:
+    """What pydantic found wrong first; `above` is the dotted name of the tree, with a dot behind."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = f"{above}{'.'.join(str(part) for part in first['loc'])}".rstrip(".")
     if first["type"] == "extra_forbidden":
-        group: Any = Settings
+        group: Any = tree
         for part in first["loc"][:-1]:
             group = group.model_fields[str(part)].annotation
         name = str(first["loc"][-1])
         homes = [path for path in _names(Settings) if path.rpartition(".")[2] == name]
-        hint = f"did you mean {' or '.join(map(repr, homes))}?" if homes else nearest(name, group.model_fields)
+        hint = nearest(name, group.model_fields) if group.model_fields else "it has no settings."
+        if homes:
+            hint = f"did you mean {' or '.join(map(repr, homes))}?"
         return f"Unknown setting {where!r}: {hint}"
     if first["type"] == "literal_error" and isinstance(first["input"], str):
         known = re.findall(r"'([^']+)'", first["ctx"]["expected"])

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leed_agentic.demonstrations.graph import steps, summary_of
-from leed_agentic.demonstrations.parts import Parts, check_budget, open_parts, scenario_of, unasked
+from leed_agentic.demonstrations.graph import steps
+from leed_agentic.demonstrations.nodes import summary_of
+from leed_agentic.demonstrations.parts import Parts, check_budget, open_parts, unasked
 from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved
@@ -29,6 +31,7 @@ from leed_agentic.runs.files import read_json, write_json, write_text
 from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.export import measure_run
 from leed_agentic.traffic.measures import FleetFigures, average
@@ -107,7 +110,7 @@ def generate(
     started = time.perf_counter()
     out, settings = Path(out) if out else None, resolved(settings, replayed=model is None, wishes=brief is not None)
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     if resume and out and policy is None and (out / AGENTS).is_file():
         policy = out / AGENTS
     trajectories = own_trajectories(policy, scenario) if policy else None
@@ -172,7 +175,8 @@ def _run(
         # Writing the results would make it anew, without what it held.
         raise problem or UnwritableError(f"The run folder {folder} was removed; generate again.")
     stopped = state.get("stopped") or (str(problem) or "interrupted" if problem else None)
-    result = _write(parts, folder, state, started, stopped, emissions)
+    measured = partial(fleet_figures, folder, parts, emissions)
+    result = write_result(parts, folder, state, started, stopped, measured)
     if problem is not None:
         raise problem
     return result
@@ -267,7 +271,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
     planning = settings.demonstration.planning or "fleet"
     planner, prompts = planner_of(planning), PromptSet.load(settings.demonstration.prompts)
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     check_budget(settings, prompts, network, scenario)
     request = unasked(settings, prompts, network, scenario)
     written = planner.first_questions(request)
@@ -312,27 +316,6 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
     return ask
 
 
-def _write(parts: Parts, folder: Path, state: State, started: float, stopped: str | None, emissions: bool) -> Generated:
-    best = state.get("best", Best())
-    demonstrations = DemonstrationSet(
-        parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
-    )
-    if state.get("reviewed"):
-        demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
-    demonstrations.save(folder / "demonstrations.json")
-    if state.get("traffic") and parts.fleet is not None:
-        write_json(folder / TRAFFIC, parts.fleet.record())
-    driven = best.episode.driven if best.episode else None
-    write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
-    if best.episode:
-        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
-    draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    fleet = fleet_figures(folder, parts, emissions) if driven else None
-    summary = run_summary(parts, folder, state, time.perf_counter() - started, stopped, fleet)
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)
-
-
 def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetFigures | None:
     """Of the agents, from the run's folder driven by plain SUMO; None, said, where that fails: the rest is kept."""
     parts.progress("measuring the drive in plain SUMO")
@@ -343,17 +326,39 @@ def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetF
         return None
 
 
-def run_summary(
+def write_result(
     parts: Parts,
     folder: Path,
     state: State,
-    seconds: float,
+    started: float,
     stopped: str | None,
-    fleet: FleetFigures | None = None,
-) -> dict[str, Any]:
-    """What summary.json holds."""
-    usage = parts.caller.usage
-    return {
+    measured: Callable[[], FleetFigures | None],
+    whole: bool = True,
+) -> Generated:
+    """What was reached, as files.
+
+    Args:
+        started: when it began, by `time.perf_counter`.
+        stopped: why it ended early, if it did.
+        measured: the fleet's figures, once the drive is written.
+        whole: with the run of plain SUMO, what the traffic came to, and a picture.
+    """
+    best = state.get("best", Best())
+    provenance = {**provenance_of(parts), "stopped": stopped}
+    if state.get("reviewed"):
+        provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
+    demonstrations = DemonstrationSet(parts.scenario, best.routes, state.get("history", []), provenance)
+    demonstrations.save(folder / "demonstrations.json")
+    if best.episode:
+        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
+    driven = best.episode.driven if best.episode else None
+    if whole:
+        if state.get("traffic") and parts.fleet is not None:
+            write_json(folder / TRAFFIC, parts.fleet.record())
+        write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
+        draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
+    fleet, usage = measured() if driven else None, parts.caller.usage
+    summary = {
         **summary_of(state, parts),
         "fleet": fleet,
         "cost": parts.caller.cost,
@@ -361,7 +366,9 @@ def run_summary(
         "retries": usage.retries,
         "replayed_calls": usage.replayed_calls,
         "model_seconds": round(usage.seconds, 3),
-        "seconds": round(seconds, 3),
+        "seconds": round(time.perf_counter() - started, 3),
         "stopped": stopped,
         "run": str(folder),
     }
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)

@@ -113,11 +113,6 @@ class Parts:
         self._closing.close()
 
 
-def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
-    """The scenario that the settings and their seed make on this map."""
-    return scenario_for(network, settings)
-
-
 def made_with(settings: Settings, scenario: Scenario) -> dict[str, Any]:
     """What a record of calls says of itself: the scenario, and the settings that decide which questions are asked."""
     groups = {"seed", "map", "scenario", "environment", "demonstration"}
@@ -156,7 +151,7 @@ def open_parts(
     planner = planner_of(demonstration.planning or "fleet")
     prompts = PromptSet.load(demonstration.prompts)
     network = network or open_map(settings.map.name, settings.map)
-    scenario = scenario or scenario_of(settings, network)
+    scenario = scenario or scenario_for(network, settings)
     check_budget(settings, prompts, network, scenario)
     rules = Rules(read_rules(demonstration.rules).rules, network, scenario) if demonstration.rules else None
     with ExitStack() as closing:

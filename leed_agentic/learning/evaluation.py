@@ -43,14 +43,6 @@ EQUILIBRIUM = "dua-iterate"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Fixed routes, and who made them."""
-
-    made_by: str
-    routes: Mapping[int, Sequence[str]]
-
-
-@dataclass(frozen=True)
 class Driver:
     """Somebody who decides for every agent."""
 
@@ -96,10 +88,10 @@ def equilibrium_driver(env: RouteEnv) -> Driver:
     return Driver(EQUILIBRIUM, lambda seed: follow(routes), sorted(routes))
 
 
-def plan_driver(plan: Plan) -> Driver:
+def plan_driver(made_by: str, routes: Mapping[int, Sequence[str]]) -> Driver:
     """Drives a plan. Agents without a route take the shortest path, so that the streets are as full as for others, and
     stay out of the figures."""
-    return Driver(f"plan ({plan.made_by})", lambda seed: follow(plan.routes), sorted(plan.routes))
+    return Driver(f"plan ({made_by})", lambda seed: follow(routes), sorted(routes))
 
 
 def drive_all(
@@ -126,34 +118,6 @@ def drive_all(
                 drive(env, driver.policy(seed), seed, {**options[seed], "measure": Measure(emissions)})
             )
     return _with_gains([_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers])
-
-
-def evaluate(
-    session: Session,
-    episodes: int = 20,
-    deterministic: bool = False,
-    plan: Plan | None = None,
-    progress: Callable[[str], Any] = lambda line: None,
-    emissions: bool = False,
-) -> dict[str, Any]:
-    """Figures of the trained policies, of the drivers that learned nothing, and of a plan, all on the same seeds.
-
-    Raises:
-        UsageError: fewer than one episode.
-    """
-    if episodes < 1:
-        raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
-    drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
-    settings = session.settings
-    crowded = in_traffic(settings) or session.world.env.scenario.background
-    if crowded and settings.scenario.redraw == "never":
-        progress(f"{EQUILIBRIUM}: planning")
-        drivers.append(equilibrium_driver(session.world.env))
-    if plan:
-        drivers.append(plan_driver(plan))
-    seeds = evaluation_seeds(session.settings.seed, episodes)
-    rows = drive_all(session.world.env, drivers, seeds, progress, emissions=emissions)
-    return _evaluated(session, seeds, deterministic, rows)
 
 
 def evaluate_held_out(
@@ -259,14 +223,24 @@ def evaluate_run(
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))
         plan = None
-        if demonstrations:
-            plan = plan_of_file(demonstrations, session)
-        else:
-            try:
-                plan = plan_of_run(session)
-            except UsageError as error:
-                progress(f"No row for the plan: {error}")
-        return evaluate(session, episodes, deterministic, plan, progress, emissions)
+        try:
+            plan = plan_of_file(demonstrations, session) if demonstrations else plan_of_run(session)
+        except UsageError as error:
+            if demonstrations:
+                raise
+            progress(f"No row for the plan: {error}")
+        if episodes < 1:
+            raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
+        settings, env = session.settings, session.world.env
+        drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
+        if (in_traffic(settings) or env.scenario.background) and settings.scenario.redraw == "never":
+            progress(f"{EQUILIBRIUM}: planning")
+            drivers.append(equilibrium_driver(env))
+        if plan:
+            drivers.append(plan)
+        seeds = evaluation_seeds(settings.seed, episodes)
+        rows = drive_all(env, drivers, seeds, progress, emissions=emissions)
+        return _evaluated(session, seeds, deterministic, rows)
 
 
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:
@@ -332,7 +306,7 @@ def _interval(figures: Sequence[float]) -> list[float] | None:
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
-def plan_of_run(session: Session) -> Plan:
+def plan_of_run(session: Session) -> Driver:
     """The demonstrations that the run's latest checkpoint was learning from.
 
     Raises:
@@ -350,19 +324,19 @@ def plan_of_run(session: Session) -> Plan:
         )
         raise UsageError(f"{session.folder} holds no demonstrations ({why}); name some with --demonstrations FILE.")
     if learning.source == "file" and learning.demonstrations:
-        return Plan(_maker(learning.demonstrations), {agent: t.route for agent, t in experts.items()})
+        return plan_driver(_maker(learning.demonstrations), {agent: t.route for agent, t in experts.items()})
     files = sorted((session.folder / "demonstrations").glob("[0-9]*.json"))
     model = _provenance(files[-1]).get("model") if files else None
     made_by = f"{learning.source}, {_unbracketed(str(model))}" if model else learning.source
-    return Plan(made_by, {agent: t.route for agent, t in experts.items()})
+    return plan_driver(made_by, {agent: t.route for agent, t in experts.items()})
 
 
-def plan_of_file(file: Path, session: Session) -> Plan:
+def plan_of_file(file: Path, session: Session) -> Driver:
     """The routes of a saved demonstration file. Raises UsageError when it holds none or they do not fit the run."""
     routes = load_routes(file, session.world.env).routes
     if not routes:
         raise UsageError(f"{file} holds no route; make demonstrations with `leed demo generate`.")
-    return Plan(_maker(file), routes)
+    return plan_driver(_maker(file), routes)
 
 
 def _maker(file: Path) -> str:

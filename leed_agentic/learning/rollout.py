@@ -40,8 +40,11 @@ class Driven:
 class World(Protocol):
     """What the trainer needs of an environment."""
 
+    env: Any
     agents: int
     actions: int
+    scenario: Scenario | None
+    """The first trips; None: none of ours, and so no demonstrations."""
 
     def encoding(self, settings: LearningSettings) -> Encoding: ...
     def episode(self, choose: Choose, seed: int) -> Driven: ...
@@ -57,8 +60,7 @@ class RouteWorld:
 
     def __init__(self, env: RouteEnv, draw: Callable[[int], Scenario] | None = None, every: int = 1) -> None:
         self.env = env
-        self.scenario = env.scenario
-        """The first one."""
+        self.scenario: Scenario | None = env.scenario
         self.agents = len(env.possible_agents)
         self.actions = env.network.max_successors
         self._draw, self._every = draw, every
@@ -102,6 +104,7 @@ class ParallelWorld:
         from gymnasium import spaces
 
         self.env = env
+        self.scenario: Scenario | None = None
         self.names = list(env.possible_agents)
         self.agents = len(self.names)
         shapes = {env.observation_space(name).shape for name in self.names}

@@ -17,8 +17,9 @@ import torch
 from leed_agentic.errors import LeedError, UnavailableError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
-from leed_agentic.learning.rollout import SEED_STRIDE, Driven, RouteWorld, World
+from leed_agentic.learning.metrics import METRICS, REPORTED, USAGE, cells
+from leed_agentic.learning.rollout import SEED_STRIDE, Driven, World
+from leed_agentic.learning.run import TIMING, Logbook, summary_writer
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
@@ -66,12 +67,12 @@ class Trainer:
         watch: Callable[[Mapping[str, Any]], Any] = lambda row: None,
     ) -> None:
         self.world, self.algorithm, self.settings, self.seed = world, algorithm, settings, seed
-        self.source = source if algorithm.uses_demonstrations and isinstance(world, RouteWorld) else None
+        self.source = source if algorithm.uses_demonstrations and world.scenario else None
         self.folder, self.watch = folder, watch
         self.metrics = (*METRICS, *algorithm.metrics)
         self.episode = 0
         self.experts: dict[int, Trajectory] = {}
-        self._demonstrated = world.scenario if isinstance(world, RouteWorld) else None
+        self._demonstrated = world.scenario
         """The scenario that the experts are of."""
         self.triggers = 0
         self.failures = 0
@@ -91,8 +92,19 @@ class Trainer:
             NoDemonstrationError: the source never had one.
             UnwritableError: the run folder can no longer be written; the last checkpoint is whole.
         """
-        with one_thread():
-            rows = self._run() if self.folder is None else self._run_in(self.folder)
+        rows = []
+        with one_thread(), self._in_folder():
+            if self.episode == 0:
+                self._checkpoint(None)
+            while self.episode < self.settings.episodes:
+                row, seconds, driven = self._one_episode()
+                self.episode += 1
+                rows.append(row)
+                if self._logbook:
+                    self._logbook.write(row, seconds)
+                if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
+                    self._checkpoint(driven)
+                self.watch({**row, **seconds})
         if self.lack:
             raise NoDemonstrationError(self.lack)
         return rows
@@ -108,31 +120,19 @@ class Trainer:
             f"learned from their own driving alone. Mend the source and train anew.{last}"
         )
 
-    def _run_in(self, folder: Path) -> list[dict[str, Any]]:
-        triggers = None if self.source is None else self.triggers
-        tensorboard = self.settings.tensorboard
+    @contextmanager
+    def _in_folder(self) -> Iterator[None]:
+        """With the run folder's logbook open, where there is a folder."""
+        if self.folder is None:
+            yield
+            return
+        triggers, tensorboard = None if self.source is None else self.triggers, self.settings.tensorboard
+        book = partial(Logbook, self.folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
         try:
-            with closing(
-                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
-            ) as self._logbook:
-                return self._run()
+            with closing(book()) as self._logbook:
+                yield
         except UnwritableError as error:
-            raise UnwritableError(f"{error} Then go on with `leed train --resume {folder}`.") from error
-
-    def _run(self) -> list[dict[str, Any]]:
-        rows = []
-        if self.episode == 0:
-            self._checkpoint(None)
-        while self.episode < self.settings.episodes:
-            row, seconds, driven = self._one_episode()
-            self.episode += 1
-            rows.append(row)
-            if self._logbook:
-                self._logbook.write(row, seconds)
-            if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
-                self._checkpoint(driven)
-            self.watch({**row, **seconds})
-        return rows
+            raise UnwritableError(f"{error} Then go on with `leed train --resume {self.folder}`.") from error
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
         clock = [time.perf_counter()]
@@ -166,7 +166,6 @@ class Trainer:
     # -- demonstrations ------------------------------------------------------------------------------------------------
     def _is_new_scenario(self) -> bool:
         """Whether the trips are others than those that the demonstrations at hand are of; these are dropped then."""
-        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
         if self.world.env.scenario == self._demonstrated:
             return False
         self._demonstrated, self.experts = self.world.env.scenario, {}
@@ -174,7 +173,6 @@ class Trainer:
 
     def _ask(self, source: DemonstrationSource, driven: Driven) -> None:
         """Ask the source; when it has nothing this time, the last good demonstrations stay."""
-        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
         self.triggers += 1
         before, started = self.usage(), time.perf_counter()
         row: dict[str, Any] = {"episode": self.episode, "source": source.name, "failure": ""}
@@ -262,7 +260,7 @@ class Trainer:
         if self.folder is None:
             return
         files = {}
-        if isinstance(self.world, RouteWorld) and self._demonstrated:
+        if self._demonstrated:
             if driven is not None:
                 with whole_file(self.folder / "trajectories.json") as file:
                     save_trajectories(file, driven.experiences, self.world.env.scenario.to_json())
@@ -282,7 +280,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
-        scenario = self.world.scenario.to_json() if isinstance(self.world, RouteWorld) else None
+        scenario = self.world.scenario.to_json() if self.world.scenario else None
         # Through JSON, as it comes back from a file: tuples are lists there.
         return json.loads(json.dumps({"algorithm": self.settings.algorithm, "seed": self.seed, "scenario": scenario}))
 
@@ -311,7 +309,7 @@ class Trainer:
             self.triggers, self.failures = int(state["triggers"]), int(state["source_failures"])
             self._trouble = str(state["trouble"])
             self._usage_before = {name: int(state["usage"][name]) for name in USAGE}
-            if isinstance(self.world, RouteWorld):
+            if self.world.scenario:
                 experts, scenario = load_trajectories(known[-1] / "experts.json")
                 self.experts, self._demonstrated = dict(experts), Scenario.from_json(scenario)
             if self.source is not None:

@@ -12,8 +12,9 @@ from xml.sax.saxutils import escape
 
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.roads.definition import OSM_ATTRIBUTION, Box
+from leed_agentic.roads.edges import VEHICLE_CLASS
 from leed_agentic.roads.net_file import class_bit, read_net
-from leed_agentic.roads.network import VEHICLE_CLASS, RoadNetwork
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.osm import check_osm
 from leed_agentic.roads.programs import plain_link, run_program, sumo_home
 from leed_agentic.roads.streets import needs_rewriting, rewrite

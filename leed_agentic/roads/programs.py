@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 
@@ -56,25 +57,9 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
         UnavailableError: the program is missing or cannot be started.
         UsageError: it refused its input; the message is its own last error, after `purpose`.
     """
-    home = sumo_home()
-    program = home / "bin" / (f"{name}.exe" if sys.platform == "win32" else name)
-    if not program.is_file():
-        raise UnavailableError(f"SUMO's program {name} is missing from {program.parent}; {_FIX}.")
-    environment = {**os.environ, "SUMO_HOME": str(home)}
-    try:
-        done = subprocess.run(
-            [str(program), *options],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    except OSError as error:
-        raise UnavailableError(f"SUMO's program {name} cannot be started ({error}); {_FIX}.") from error
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode != 0:
+    program = sumo_home() / "bin" / (f"{name}.exe" if sys.platform == "win32" else name)
+    code, said = _run(program, [str(program), *options], folder, lambda _line: None)
+    if code != 0:
         raise UsageError(f"{purpose}: {name} says: {_last_error(said)}")
     return said
 
@@ -94,34 +79,32 @@ def run_tool(
         log: the file in the folder to which it sends what the programs say that it runs.
 
     Raises:
-        UnavailableError: the tool is missing or cannot be started.
-        UsageError: it refused its input; the message is its own last error, after `purpose`.
+        UnavailableError, UsageError: as `run_program`.
     """
-    home = sumo_home()
-    file = home / "tools" / script
+    file = sumo_home() / "tools" / script
+    code, said = _run(file, [sys.executable, "-u", str(file), *options], folder, say)
+    if code != 0:
+        if log and (folder / log).is_file():
+            said += (folder / log).read_text(encoding="utf-8", errors="replace")
+        raise UsageError(f"{purpose}: {script} says: {_last_error(said)}")
+
+
+def _run(file: Path, words: Sequence[str], folder: Path, say: Callable[[str], None]) -> tuple[int, str]:
+    """Exit code and output."""
     if not file.is_file():
-        raise UnavailableError(f"SUMO's tool {script} is missing from {home / 'tools'}; {_FIX}.")
-    lines: list[str] = []
+        raise UnavailableError(f"SUMO's program {file.name} is missing from {file.parent}; {_FIX}.")
+    environment = {**os.environ, "SUMO_HOME": str(sumo_home())}
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    streams |= {"encoding": "utf-8", "errors": "replace"}
+    lines = []
     try:
-        with subprocess.Popen(
-            [sys.executable, "-u", str(file), *options],
-            env={**os.environ, "SUMO_HOME": str(home)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
+        with subprocess.Popen(words, env=environment, cwd=folder, **streams) as process:
             for line in process.stdout or ():
                 lines.append(line)
                 say(line.strip())
     except OSError as error:
-        raise UnavailableError(f"SUMO's tool {script} cannot be started ({error}); {_FIX}.") from error
-    if process.returncode != 0:
-        if log and (folder / log).is_file():
-            lines.append((folder / log).read_text(encoding="utf-8", errors="replace"))
-        raise UsageError(f"{purpose}: {script} says: {_last_error(''.join(lines))}")
+        raise UnavailableError(f"SUMO's program {file.name} cannot be started ({error}); {_FIX}.") from error
+    return process.returncode, "".join(lines)
 
 
 def _last_error(output: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import nearest_id
+from leed_agentic.roads.edges import nearest_id
 from leed_agentic.runs.folder import check_links
 from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path, without_way
 from leed_agentic.traffic.closed_net import NetStreets, turned_into_closed, write_closed_net, write_speed_signs

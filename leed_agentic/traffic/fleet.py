@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, Goal, RoadNetwork
+from leed_agentic.roads.edges import Edge, Goal
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import in_order, type_of
 from leed_agentic.traffic.closures import OpenStreets

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.child import Child, Far
 from leed_agentic.traffic.fleet import Counters

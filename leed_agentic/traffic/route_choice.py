@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.setting_groups import PAPER_STEPS, EnvironmentSettings
 from leed_agentic.traffic.fleet import Counters, Fleet, Vehicle
 from leed_agentic.traffic.observation import junction_columns, observations, scores

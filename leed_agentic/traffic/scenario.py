@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Destination, Edge, Goal, RoadNetwork
+from leed_agentic.roads.edges import Destination, Edge, Goal
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.runs.files import write_json
 from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.closures import Closure

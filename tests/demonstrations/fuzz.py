@@ -14,7 +14,7 @@ import sumo
 from leed_agentic.demonstrations.reply import read_reply
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.scenario import draw_scenario
 from tests.demonstrations.replies import a_reply
 

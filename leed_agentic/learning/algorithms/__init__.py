@@ -24,6 +24,7 @@ from leed_agentic.learning.networks import (
 )
 from leed_agentic.registry import Registry, nearest
 from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
+from leed_agentic.settings import one_sentence
 from leed_agentic.traffic.trajectory import Trajectory
 
 
@@ -90,6 +91,10 @@ class Algorithm(ABC):
     def act_by(self, networks: StackedNetworks) -> None:
         """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
         self.actor = Actor(networks, self.encoding, self.generator)
+
+    def on_device(self, *arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Arrays where the networks are."""
+        return tuple(torch.from_numpy(array).to(self.settings.device) for array in arrays)
 
     def step(self, loss: torch.Tensor, norm: float | None = None, together: bool = False) -> None:
         """One gradient step.
@@ -215,10 +220,4 @@ def _checked(kind: type[Algorithm], values: Any) -> AlgorithmSettings:
     try:
         return kind.Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where, name = f"learning.{group_of(kind)}", ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            hint = nearest(name, kind.Settings.model_fields) if kind.Settings.model_fields else "it has no settings."
-            raise UsageError(f"Unknown setting '{where}.{name}': {hint}") from error
-        given = str(first["input"])[:80]
-        raise UsageError(f"Setting {f'{where}.{name}'.rstrip('.')}: {first['msg']} (got {given!r}).") from error
+        raise UsageError(one_sentence(error, kind.Settings, f"learning.{group_of(kind)}.")) from error
