@@ -211,7 +211,7 @@ def test_in_equilibrium_all_ways_over_both_bottlenecks_take_what_is_written_down
 
 @pytest.mark.slow
 def test_a_further_street_makes_everybody_slower(tmp_path):
-    """The same paradox by duaIterate, which finds the ways itself, from streets' mean seconds over 900 s: it is near the
+    """The same paradox by duaIterate, which finds the ways itself, from mean seconds over 900 s: it is near the
     equilibrium of a minute and not at it, and everybody is slower all the same."""
     means = {}
     for bridge in (False, True):
