@@ -15,7 +15,6 @@ from leed_agentic.cli.calls import calls
 from leed_agentic.cli.check import check
 from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
-from leed_agentic.cli.fleet_table import fleet_lines
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.leaderboard import leaderboard
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
@@ -284,6 +283,8 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
         )
     out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
     if fleet := summary.get("fleet"):
+        from leed_agentic.traffic.fleet_table import fleet_lines
+
         out.print("By plain SUMO, seconds from planned departure to arrival or to the end:")
         for line in fleet_lines({"fleet": fleet}):
             out.print(line, markup=False, highlight=False)

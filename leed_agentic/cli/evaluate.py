@@ -8,7 +8,6 @@ from typing import Any
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.fleet_table import fleet_lines
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
 from leed_agentic.errors import UsageError
 
@@ -79,6 +78,8 @@ def evaluate(
 
 
 def _show(result: dict[str, Any]) -> None:
+    from leed_agentic.traffic.fleet_table import fleet_lines
+
     out.print(
         f"{result['agents']} agents on {result['map']}, {result['algorithm']} trained for {result['trained_episodes']} "
         f"episodes; {_what(result)}",

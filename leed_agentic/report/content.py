@@ -21,6 +21,7 @@ from leed_agentic.report.routes import RouteTable
 from leed_agentic.report.streets import map_data, network_of
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.fleet_table import fleet_table
 from leed_agentic.traffic.scenario import Scenario
 
 
@@ -40,6 +41,8 @@ class Content:
     network: RoadNetwork | None = None
     conversation: Conversation | None = None
     evaluation: dict[str, Any] | None = None
+    fleets: Sequence[Sequence[str]] = ()
+    """A table of the figures of fleets, heads first; empty where none was measured."""
     tables_html: str = ""
     tables: Sequence[collection.Table] = ()
     verdicts: Sequence[str] = ()
@@ -100,7 +103,16 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
         network=network,
         conversation=conversation,
         evaluation=evaluation,
+        fleets=_fleets(summary, evaluation),
     )
+
+
+def _fleets(summary: Mapping[str, Any], evaluation: Mapping[str, Any] | None) -> list[list[str]]:
+    """Of every driver of an evaluation, or of the routes that were planned."""
+    rows = {str(row["driver"]): row.get("fleet") for row in evaluation["drivers"]} if evaluation else {}
+    rows = rows or {"planned routes": summary.get("fleet")}
+    known = {name: fleet for name, fleet in rows.items() if isinstance(fleet, dict)}
+    return fleet_table(known) if known else []
 
 
 def _result(

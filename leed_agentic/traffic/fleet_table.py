@@ -1,12 +1,8 @@
-"""The figures of fleets as a table of text, the same for every command."""
+"""The figures of fleets as a table of text, the same in every command and report."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from leed_agentic.traffic.measures import FleetFigures
 
 _COLUMNS = (
     ("mean", "mean", ".1f"),
@@ -26,16 +22,20 @@ _ASKED = ("co2_kg", "others_mean")
 """Left out where nobody has the figure."""
 
 
-def fleet_lines(fleets: Mapping[str, FleetFigures]) -> list[str]:
-    """A line of heads and one a fleet, by name; as wide as it has to be, since a table of Rich's cuts figures off."""
+def fleet_table(fleets: Mapping[str, Mapping[str, object]]) -> list[list[str]]:
+    """A row of heads and one a fleet, by name; the figures are `FleetFigures`, or what a file from elsewhere has."""
     columns = [
         column
         for column in _COLUMNS
         if column[1] not in _ASKED or any(fleet.get(column[1]) is not None for fleet in fleets.values())
     ]
-    rows = [["", *(head for head, _, _ in columns)]]
-    for name, fleet in fleets.items():
-        rows.append([name, *(_cell(fleet.get(key), form) for _, key, form in columns)])
+    rows = [[name, *(_cell(fleet.get(key), form) for _, key, form in columns)] for name, fleet in fleets.items()]
+    return [["", *(head for head, _, _ in columns)], *rows]
+
+
+def fleet_lines(fleets: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """The table as lines, as wide as it has to be: one of Rich's cuts figures off where the terminal is narrow."""
+    rows = fleet_table(fleets)
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [
         " ".join([f"{row[0]:<{widths[0]}}", *(f"{cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))])
