@@ -32,8 +32,8 @@ def net(tmp_path_factory):
         (
             "all stay off Salmon Street; agent 1 must drive on C2D2",
             [
-                "agent 1 must drive on 'C2D2' contradicts the one that every agent must not enter 'Salmon Street'",
-                "leave",
+                "every agent must not enter 'Salmon Street' contradicts the one that agent 1 must drive on 'C2D2'",
+                "leave one of them out",
             ],
         ),
         (
@@ -59,8 +59,6 @@ def test_briefs_that_cannot_be_end_the_command_before_anything_is_driven(leed, n
 
 def test_a_street_that_the_rules_leave_no_agent(leed, net):
     """Which rule, for whom, and what can be had."""
-    named = leed("map", "show", net, "--json")
-    assert named.code == 0
     Path("rules.json").write_text('[{"rule": "avoid", "street": "C2D2", "around": 2000}]')
     done = leed("demo", "generate", "--map", net, "--model", "stand-in", *WORDS, "--brief", "rules.json")
     assert done.code == 2
