@@ -223,8 +223,8 @@ class DemonstrationSettings(Group):
 
     planning: Annotated[str | None, Named()] = Field(
         None,
-        description="fleet (one prompt for all), agent (one each), junction, alternatives, instructions, or the dotted "
-        "path of your own; unset: as recorded, else alternatives where there is traffic, else fleet.",
+        description="fleet (one prompt for all), agent (one each), junction, alternatives, instructions, tools, or the "
+        "dotted path of your own; unset: as recorded, else alternatives where there is traffic, else fleet.",
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
     prompts: Path | None = Field(
@@ -275,6 +275,8 @@ class DemonstrationSettings(Group):
     questions: Literal["one", "group"] = Field(
         "one", description="Alternatives: a question per agent, or one for several after the model has shown it can."
     )
+    tool_turns: int = Field(8, ge=1, le=100, description="Tools: replies of the model in one round, at most.")
+    tool_drives: int = Field(2, ge=0, le=100, description="Tools: sets of commands that a round may try in SUMO.")
     edge_names: Literal["ids", "aliases"] = Field(
         "ids", description="Streets and junctions in fleet and agent prompts by id, or as short aliases e17 and j5."
     )

@@ -21,6 +21,8 @@ class Say:
     text: str | None
     finish_reason: str = "stop"
     reports_usage: bool = True
+    calls: tuple[tuple[str, str], ...] = ()
+    """Tools it calls: name and arguments as JSON."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +176,12 @@ class ModelServer:
 
 def _completion(step: Say, body: dict[str, Any]) -> tuple[str, tuple[int, int]]:
     # One token a word is enough for tests that add tokens up.
-    read = sum(len(m["content"].split()) for m in body["messages"])
+    read = sum(len((m["content"] or "").split()) for m in body["messages"])
     written = len((step.text or "").split())
     message = {"role": "assistant", "content": step.text}
+    if step.calls:
+        functions = ({"name": name, "arguments": arguments} for name, arguments in step.calls)
+        message["tool_calls"] = [{"id": f"c{i}", "type": "function", "function": f} for i, f in enumerate(functions)]
     completion = {
         "id": "chatcmpl-test",
         "object": "chat.completion",

@@ -28,7 +28,7 @@ from leed_agentic.traffic.starts import Routes
 
 NOISE_SEEDS = 2
 """Noisy runs that judge a plan where the best start jams: chosen by a calm drive, it is lost in noise."""
-COORDINATES = ("alternatives", "instructions")
+COORDINATES = ("alternatives", "instructions", "tools")
 """Ways of planning that begin with a drive."""
 
 MENDS = 3
@@ -233,6 +233,14 @@ class FleetInTraffic:
 
     def edges(self, route: Route) -> list[str]:
         return [self.loop.trips.graph.ids[street] for street in route]
+
+    @property
+    def plan(self) -> Routes:
+        """The best plan of the whole demand, as numbers of streets."""
+        return dict(self._best.routes)
+
+    def route_of(self, vehicle: str) -> Route:
+        return self._best.routes[vehicle]
 
     def ids_of(self, vehicle: str) -> set[int]:
         """The streets of a vehicle's route in the best plan."""

@@ -141,6 +141,7 @@ def generate(
         on_folder(folder)
         if brief is not None:
             _follow(parts, brief, accept)
+        parts.check_rules()
         return _run(parts, folder, trajectories, reviewer, callbacks, started, emissions)
 
 
@@ -194,6 +195,7 @@ def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
     given = parts.rules.rules if parts.rules is not None else ()
     # What cannot be is said before anybody is asked.
     parts.rules = Rules((*given, *reading.rules), parts.network, parts.scenario)
+    parts.check_rules()
     if accept is not None and not accept(reading):
         raise UsageError(
             "The rules were not accepted; nothing was driven. Say it in other words, or write them as JSON."

@@ -102,6 +102,16 @@ class Parts:
             self._fleet.append(made)
         return self._fleet[0]
 
+    def check_rules(self) -> None:
+        """Find out whether the streets allow what the rules ask for; nothing is driven.
+
+        Raises:
+            UsageError: a rule leaves an agent no way, or no time.
+        """
+        if self.rules is not None:
+            # Its limits are found when it is made.
+            _ = self.fleet
+
     def request(self, agents: list[int], remarks: Mapping[int, str], memory: Mapping[str, Any]) -> PlanRequest:
         """What the planner gets to work with."""
         settings = self.settings.demonstration

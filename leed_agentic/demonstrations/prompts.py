@@ -36,6 +36,7 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "alternatives_examples": (frozenset(), frozenset()),
     "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
     "instructions": (frozenset({"digest"}), frozenset({"last"})),
+    "tools": (frozenset({"digest"}), frozenset({"last", "tools", "commands", "turns", "drives"})),
     "brief": (frozenset({"brief"}), frozenset()),
 }
 """Template name to its (required, further allowed) variables; prompts/README.md explains each."""
@@ -51,6 +52,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "alternatives_examples": ("alternatives",),
     "alternatives_group": ("alternatives",),
     "instructions": ("instructions",),
+    "tools": ("tools",),
     "brief": ("--brief",),
 }
 """Template name to the ways of planning that use it; one of the user's own may use any."""

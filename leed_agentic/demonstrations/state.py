@@ -64,7 +64,7 @@ class Input(TypedDict, total=False):
     agents: Annotated[int, EphemeralValue(int), Field(ge=1, description="Number of agents.")]
     model: Annotated[str, EphemeralValue(str), Field(description="provider:name, replay or stand-in.")]
     planning: Annotated[
-        str, EphemeralValue(str), Field(description="fleet, agent, junction, alternatives, instructions.")
+        str, EphemeralValue(str), Field(description="fleet, agent, junction, alternatives, instructions, tools.")
     ]
     rounds: Annotated[int, EphemeralValue(int), Field(ge=0, le=100, description="Refinements after the first plan.")]
     seed: Annotated[int, EphemeralValue(int), Field(ge=0, description="Seed of the scenario.")]

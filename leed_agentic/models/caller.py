@@ -20,6 +20,7 @@ from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
 from leed_agentic.models.reply import Reply, reply_of
 from leed_agentic.models.threads import together, within
+from leed_agentic.models.tool_turns import turns_of
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
 from leed_agentic.setting_groups import ModelSettings
@@ -37,15 +38,16 @@ _LOADING_PAUSE = 5.0
 # Digits, the densest text there is, have two or three characters a token and prose four or five.
 _CUT_PROMPT = 12
 _SHORT_PROMPT = 2000
+_TOOL_WORDS = {"tools", "tool choice", "tool_choice"}
 _OTHER_WORD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 _log = logging.getLogger(__name__)
 
 
 class Message(TypedDict):
-    """One turn of a chat."""
+    """One turn of a chat. One that called tools is as `Reply.text` has it; the results follow as `tool`, one each."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
 
 
@@ -141,6 +143,7 @@ class ModelCaller:
         purpose: str,
         max_output_tokens: int | None = None,
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Reply:
         """One question and its reply; a reply may be empty or cut, that is for the reader to judge.
 
@@ -148,6 +151,8 @@ class ModelCaller:
             purpose: what the call is for, in a word or two; a note in the record, not sent.
             max_output_tokens: a tighter limit for this call; the settings' own when None.
             schema: JSON schema of the reply, sent only where `structured` says so; the server may ignore it.
+            tools: name, description and parameters (a JSON schema) of what the model may call; a server that knows no
+                tools gets none, and its model can only write a call as text.
 
         Raises:
             CapReached: the run's cap on calls, tokens or cost; nothing was sent.
@@ -156,7 +161,7 @@ class ModelCaller:
                 prompt alone breaks a cap.
         """
         self._admit(messages)
-        return self._answer(messages, purpose, schema, max_output_tokens)
+        return self._answer(messages, purpose, schema, max_output_tokens, tools)
 
     def ask_all(self, questions: Sequence[Question], max_output_tokens: int | None = None) -> Iterator[Reply]:
         """Replies to (messages, purpose, schema), in order, `concurrent_calls` of them asked at the same time.
@@ -204,6 +209,7 @@ class ModelCaller:
         purpose: str,
         schema: Mapping[str, Any] | None,
         max_output_tokens: int | None,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> Reply:
         sampling = {word: self.model.get(word) for word in SAMPLING}
         if max_output_tokens is not None and sampling["max_output_tokens"] is not None:
@@ -212,13 +218,15 @@ class ModelCaller:
         asked: list[Message] = [{"role": m["role"], "content": without_keys(m["content"])} for m in messages]
         sent = schema if self.structured else None
         call: dict[str, Any] = {
-            "key": call_key(asked, sampling, sent, self.model.get("extra_body")),
+            "key": call_key(asked, sampling, sent, self.model.get("extra_body"), tools),
             "purpose": purpose,
             "messages": asked,
         }
         call |= {"model": self.model["name"], "settings": sampling}
         if sent:
             call["schema"] = sent
+        if tools:
+            call["tools"] = [tool["name"] for tool in tools]
         if self.model.get("extra_body"):
             call["extra_body"] = self.model["extra_body"]
         recorded, kept = self._cache.take(call["key"]) if self._cache else (None, False)
@@ -228,7 +236,7 @@ class ModelCaller:
         if recorded is not None:
             return self._replayed(recorded, call, kept)
         with self.pace.place():
-            return self._tried(call, asked, sampling["max_output_tokens"])
+            return self._tried(call, asked, sampling["max_output_tokens"], tools)
 
     def go_on(self, recorded: int, usage: Mapping[str, Any]) -> None:
         """Take up a run of which so many replies are used up, and so much is spent of its caps."""
@@ -248,6 +256,7 @@ class ModelCaller:
         # The limit goes in when the model is made, because providers agree on no word for it in a single call.
         with self._lock:
             changed = {"max_output_tokens": limit, **self._adapted}
+            changed.pop("tools", None)
             named = tuple(sorted(changed.items()))
             if named not in self._models:
                 self._models[named] = connect(self.settings.model_copy(update=changed))
@@ -262,6 +271,8 @@ class ModelCaller:
                 self._adapted["limit_word"] = _OTHER_WORD[field]
             elif field in _OTHER_WORD and "max_output_tokens" not in self._adapted:
                 self._adapted["max_output_tokens"] = None
+            elif field in _TOOL_WORDS and "tools" not in self._adapted:
+                self._adapted["tools"] = None
             else:
                 return False
         return True
@@ -290,7 +301,9 @@ class ModelCaller:
             self._keep(call, reply, kept=kept)
         return reply
 
-    def _tried(self, call: dict[str, Any], messages: list[Message], limit: int | None) -> Reply:
+    def _tried(
+        self, call: dict[str, Any], messages: list[Message], limit: int | None, tools: Sequence[Mapping[str, Any]]
+    ) -> Reply:
         attempt = failures = 0
         began = time.monotonic()
         while True:
@@ -299,8 +312,8 @@ class ModelCaller:
             # Read before the call: another thread may adapt to the server meanwhile.
             left_out = sorted(self._adapted)
             try:
-                message = self._invoke(self._connected(limit), messages, call.get("schema"))
-                reply = reply_of(message, time.perf_counter() - started)
+                message = self._invoke(self._connected(limit), messages, call.get("schema"), tools)
+                reply = reply_of(message, time.perf_counter() - started, bool(tools))
             except Exception as error:
                 # Each provider's client raises its own classes, and any error of the stand-in is a fault of ours.
                 if self.settings.name == STAND_IN:
@@ -334,10 +347,20 @@ class ModelCaller:
                 self._pause(failure, attempt)
             attempt += 1
 
-    def _invoke(self, model: BaseChatModel, messages: list[Message], schema: Mapping[str, Any] | None) -> AIMessage:
-        turns = [dict(m) for m in messages]
+    def _invoke(
+        self,
+        model: BaseChatModel,
+        messages: list[Message],
+        schema: Mapping[str, Any] | None,
+        tools: Sequence[Mapping[str, Any]],
+    ) -> AIMessage:
+        offered = bool(tools) and "tools" not in self._adapted and self.settings.name != STAND_IN
+        turns = turns_of(messages, offered)
         if self.settings.name == STAND_IN:
             return model.invoke(turns)
+        if offered:
+            bound = model.bind_tools([{"type": "function", "function": dict(tool)} for tool in tools])
+            return within(self.settings.timeout_seconds, lambda: bound.invoke(turns))
         if schema is None:
             return within(self.settings.timeout_seconds, lambda: model.invoke(turns))
         # Not as the client's own response_format, which raises on a reply cut short and loses its text and tokens.

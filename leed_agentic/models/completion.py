@@ -39,10 +39,12 @@ def message_of(body: Any) -> AIMessage:
             raise NoReply("the reply has no message")
         message = {}
     text, reasoning = _texts(message.get("content"))
+    called = _calls(message)
     extra = {
         "reasoning": reasoning or next((m for word in _REASONING if isinstance(m := message.get(word), str)), ""),
         "refusal": message.get("refusal") if isinstance(message.get("refusal"), str) else "",
-        "tool_calls": _arguments(message),
+        "tool_calls": [arguments for _, arguments in called],
+        "tool_names": [name for name, _ in called],
     }
     finish = choice.get("finish_reason")
     return AIMessage(
@@ -62,6 +64,16 @@ def parts_of(message: AIMessage) -> tuple[str, str, str, list[str]]:
     calls = more.get("tool_calls")
     called = [call for call in calls if isinstance(call, str)] if isinstance(calls, list) else []
     return text, reasoning, refusal or "", called or [json.dumps(call["args"]) for call in message.tool_calls]
+
+
+def calls_of(message: AIMessage) -> list[tuple[str, str]]:
+    """Name and arguments of every tool call of any LangChain chat model's reply; the arguments as it wrote them, which
+    may be no JSON."""
+    names, more = message.additional_kwargs.get("tool_names"), message.additional_kwargs.get("tool_calls")
+    if isinstance(names, list) and isinstance(more, list):
+        return [(str(name), str(arguments)) for name, arguments in zip(names, more, strict=False)]
+    invalid = [(str(call["name"] or ""), str(call["args"] or "")) for call in message.invalid_tool_calls]
+    return [(call["name"], json.dumps(call["args"])) for call in message.tool_calls] + invalid
 
 
 def count(value: Any) -> int | None:
@@ -96,17 +108,18 @@ def _texts(content: Any) -> tuple[str, str]:
     return "".join(said), "".join(thought)
 
 
-def _arguments(message: Mapping[str, Any]) -> list[str]:
-    """The arguments of every tool call, as JSON."""
+def _calls(message: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and arguments of every tool call, the latter as JSON."""
     calls = message.get("tool_calls")
     found = []
     for call in [*(calls if isinstance(calls, list) else []), {"function": message.get("function_call")}]:
         function = call.get("function") if isinstance(call, Mapping) else None
-        arguments = function.get("arguments") if isinstance(function, Mapping) else None
-        if isinstance(arguments, str):
-            found.append(arguments)
-        elif isinstance(arguments, Mapping | list):
-            found.append(json.dumps(arguments))
+        if not isinstance(function, Mapping):
+            continue
+        name, arguments = function.get("name"), function.get("arguments")
+        if isinstance(arguments, str | Mapping | list):
+            written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            found.append((name if isinstance(name, str) else "", written))
     return found
 
 

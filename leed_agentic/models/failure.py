@@ -17,7 +17,7 @@ from leed_agentic.errors import LeedError, UnavailableError, UsageError
 
 LONGEST_PAUSE = 60.0
 """Seconds; a server that asks for more (a daily quota) is tried again after this much all the same."""
-FIELDS = ("temperature", "seed", "max_tokens", "max_completion_tokens")
+FIELDS = ("temperature", "seed", "max_tokens", "max_completion_tokens", "tools", "tool choice", "tool_choice")
 """What a request can do without."""
 
 _WORTH_ANOTHER_TRY = {408, 409, 425, 429}
@@ -31,7 +31,7 @@ _LOADING = re.compile(r"\b(?:loading|warming up|starting up|not (?:yet )?ready|i
 _UNSUPPORTED = re.compile(
     r"unsupported|not (?:be )?(?:supported|permitted|allowed|accepted)|(?:does not|doesn't) support"
     r"|unknown|unrecogni[sz]ed|unexpected|extra (?:input|field)|invalid (?:parameter|argument|field)"
-    r"|deprecated|forbidden|no such|\buse '",
+    r"|requires --|deprecated|forbidden|no such|\buse '",
     re.IGNORECASE,
 )
 _DURATION = re.compile(r"\s*(?:(\d{1,20}(?:\.\d{1,9})?)\s*(ms|s|m|h)?)\s*", re.IGNORECASE)

@@ -4,9 +4,9 @@ The first line is a header: format, version, what the run was made with (scenari
 effective settings. Each further line is one try: what was asked, what came back, tokens, seconds, or the error.
 
 A call is found again by its key, a hash of the messages, the limit on output tokens, temperature, seed and, where they
-were sent, the JSON schema of the reply and further fields of the request. The model's name and address are left out: a
-recording stands for its model. When a file is played back, temperature, seed, default limit and whether schemas were
-sent are the file's own, so the current settings cannot make a recorded call unfindable.
+were sent, the JSON schema of the reply, tools and further fields of the request. The model's name and address are left
+out: a recording stands for its model. When a file is played back, temperature, seed, default limit and whether schemas
+were sent are the file's own, so the current settings cannot make a recorded call unfindable.
 
 Long contents that recur (a constant system message) are written once with an `id` and then referred to by `same_as`.
 """
@@ -51,6 +51,7 @@ def call_key(
     sampling: Mapping[str, Any],
     schema: Mapping[str, Any] | None = None,
     extra_body: Mapping[str, Any] | None = None,
+    tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The name under which a request is found again."""
     request: dict[str, Any] = {
@@ -59,6 +60,7 @@ def call_key(
     }
     request |= {"schema": schema} if schema else {}
     request |= {"extra_body": extra_body} if extra_body else {}
+    request |= {"tools": list(tools)} if tools else {}
     canonical = json.dumps(request, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

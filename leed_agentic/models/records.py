@@ -37,7 +37,7 @@ class CallsHeader(TypedDict):
 class MessageRecord(TypedDict):
     """One turn of a chat. A long content that recurs is written once."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: NotRequired[str | None]
     """Left out where same_as stands."""
     id: NotRequired[str | None]
@@ -87,5 +87,7 @@ class Call(TypedDict):
     replayed: NotRequired[bool | None]
     schema: NotRequired[dict[str, Any] | None]
     """JSON schema that was sent along."""
+    tools: NotRequired[list[str] | None]
+    """Names of the tools that were offered; a reply has a line {"tool": ..., "arguments": ...} for each it called."""
     status: NotRequired[int | None]
     """HTTP status of a failed try."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -53,9 +54,13 @@ def shortened(text: str) -> str:
     return line if len(line) <= _QUOTED else line[: _QUOTED - 1] + "…"
 
 
-def reply_of(message: AIMessage, seconds: float) -> Reply:
-    """What a chat model's message says, whatever its provider. No key is in it."""
-    from leed_agentic.models.completion import count, parts_of
+def reply_of(message: AIMessage, seconds: float, tools: bool = False) -> Reply:
+    """What a chat model's message says, whatever its provider. No key is in it.
+
+    Args:
+        tools: whether tools were offered; each call is then a line {"tool": name, "arguments": {...}} after the text.
+    """
+    from leed_agentic.models.completion import calls_of, count, parts_of
 
     text, reasoning, refusal, called = struck_out(parts_of(message))
     details = message.response_metadata
@@ -63,6 +68,9 @@ def reply_of(message: AIMessage, seconds: float) -> Reply:
     incomplete = details.get("incomplete_details")
     reason = str(reason or (incomplete.get("reason") if isinstance(incomplete, Mapping) else None) or "stop")
     reason = "length" if reason in _CUT else "content_filter" if reason in _HELD_BACK else reason
+    if tools:
+        lines = [_call_line(name, arguments) for name, arguments in struck_out(calls_of(message))]
+        text, called = "\n".join([*([text] if text.strip() else []), *lines]), []
     if not text.strip():
         # The answer is in a tool call, or a server that splits thoughts off took it for one.
         text = "\n".join(called) or (reasoning if reason != "length" and not refusal else "")
@@ -79,3 +87,11 @@ def reply_of(message: AIMessage, seconds: float) -> Reply:
         reasoning=reasoning,
         refusal=refusal,
     )
+
+
+def _call_line(name: str, arguments: str) -> str:
+    try:
+        given = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        given = arguments
+    return json.dumps({"tool": name, "arguments": given}, ensure_ascii=False)

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from leed_agentic.models.stand_in_brief import BRIEF, rules_of
+from leed_agentic.models.stand_in_tools import TOOLS, call_of
 
 NOTICE = "stand-in, no LLM was called"
 CHARACTERS_PER_TOKEN = 4
@@ -80,6 +81,9 @@ class StandIn(BaseChatModel):
             return json.dumps(routes)
         if brief := BRIEF.search(texts[-1]):
             return rules_of(json.loads(brief[1]))
+        if TOOLS.search(texts[0]):
+            worst = _GROUP.findall(texts[0])
+            return call_of(texts, worst if random.Random(texts[0]).random() > self.error_rate else worst[::-1])
         if groups := _GROUP.findall(texts[-1]):
             worst = groups if chance.random() > self.error_rate else groups[::-1]
             return json.dumps({"commands": [["avoid", street, f"20% of {group}"] for group, street in worst[:4]]})

@@ -166,6 +166,7 @@ class Coordinator:
         self.share, self.lights, self._misses = self.settings.share, False, 0
         self.generator = np.random.default_rng(seed)
         """Of the round; made anew from the seed and the round's number."""
+        self._tried: tuple[Routes, Sequence[Driven]] | None = None
         self._asked: tuple[list[Question], int, float] = ([], 0, 0.0)
 
     def begin(self) -> None:
@@ -255,9 +256,9 @@ class Coordinator:
 
     def drive(self, routes: Routes, name: str, number: int = 0, **planned: Any) -> DrivenPlan:
         """Drive any plan of the whole demand; it becomes the best when it is better."""
-        driven = self.judge.drive(routes)
-        fleet, broken = mean_time(driven, self.fleet), self.broken(driven)
-        score = fleet if self.settings.objective == "fleet" else mean_time(driven)
+        driven, broken, score = self.try_out(routes)
+        self._tried = None
+        fleet = mean_time(driven, self.fleet)
         one = Round(
             number,
             name,
@@ -277,6 +278,15 @@ class Coordinator:
         self.rounds.append(one)
         self.on_round(one)
         return plan
+
+    def try_out(self, routes: Routes) -> tuple[Sequence[Driven], int, float]:
+        """Drive any plan without keeping it: its runs, how many wishes it leaves unmet, and the objective. Driven next,
+        it is not driven again."""
+        if self._tried is None or self._tried[0] != routes:
+            self._tried = (dict(routes), self.judge.drive(routes))
+        driven = self._tried[1]
+        score = mean_time(driven, self.fleet if self.settings.objective == "fleet" else None)
+        return driven, self.broken(driven), score
 
     def result(self) -> Coordination:
         return Coordination(self._best.routes, self._best.round, tuple(self.rounds), self.judge.runs)

@@ -88,13 +88,18 @@ class InstructionsPlanner:
 
 def question_of(request: PlanRequest, digest: Digest, told: Sequence[Mapping[str, Any]] = ()) -> list[Message]:
     """The messages of a round."""
+    asked = request.prompts.render("instructions", digest=digest.text, last=told_of(told))
+    return [{"role": "user", "content": asked}]
+
+
+def told_of(told: Sequence[Mapping[str, Any]]) -> str:
+    """What each of the last commands came to, as the model hears it."""
     lines = [
         f"[{', '.join(row['command'])}]: its {row['agents']} agents "
         + (f"gained {row['gained']:.0f} s each" if row["gained"] > 0 else f"lost {-row['gained']:.0f} s each")
         for row in told[:MOST]
     ]
-    last = "\n".join(lines) or "none"
-    return [{"role": "user", "content": request.prompts.render("instructions", digest=digest.text, last=last)}]
+    return "\n".join(lines) or "none"
 
 
 def digest_of(fleet: FleetInTraffic) -> Digest:
