@@ -17,11 +17,12 @@ import torch
 from leed_agentic.errors import LeedError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
+from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells
 from leed_agentic.learning.rollout import SEED_STRIDE, Driven, RouteWorld, World
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
+from leed_agentic.runs.trackers import check_trackers
 from leed_agentic.settings import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.scenario import Scenario
@@ -78,9 +79,8 @@ class Trainer:
         self._trouble = ""
         self._usage_before = dict.fromkeys(USAGE, 0)
         self._logbook: Logbook | None = None
-        if settings.tensorboard:
-            # Found missing here, before anything is written.
-            summary_writer()
+        # Found missing here, before anything is written.
+        check_trackers(settings.trackers)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last episode; returns the metrics of the episodes of this call.
@@ -109,10 +109,9 @@ class Trainer:
 
     def _run_in(self, folder: Path) -> list[dict[str, Any]]:
         triggers = None if self.source is None else self.triggers
-        tensorboard = self.settings.tensorboard
         try:
             with closing(
-                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
+                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, self.settings.trackers)
             ) as self._logbook:
                 return self._run()
         except UnwritableError as error:
