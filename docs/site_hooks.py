@@ -11,6 +11,7 @@ from typing import Any
 
 import nbformat
 from mkdocs.structure.files import File, Files
+from mkdocs.utils import get_relative_url
 from nbclient import NotebookClient
 from nbconvert import MarkdownExporter
 
@@ -61,9 +62,18 @@ def _executed(file: File) -> tuple[str, dict[str, bytes]]:
     return f"{head}\n\n{note}\n{rest}", resources.get("outputs", {})
 
 
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """The theme would fetch what a search in a folder needs; here it stands beside the pages."""
+    return re.sub(r'https://unpkg\.com/iframe-worker/shim', get_relative_url("site/iframe-worker.js", page.url), output)
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Links to files outside docs/ lead to their pages in the site."""
     name = PurePosixPath(page.file.src_uri)
+    if str(name) == "README.md":
+        # The site opens as the repository does.
+        head = (ROOT / "README.md").read_text(encoding="utf-8").partition("Two commands")[0]
+        markdown = head.replace("](docs/", "](") + markdown.replace("# Documentation", "## All pages")
     source = ROOT / name.relative_to(BESIDE) if name.is_relative_to(BESIDE) else DOCS / name
     if name.is_relative_to(BESIDE) and not source.exists():
         # The page of `graph.py` is `graph.py.md`.
