@@ -227,6 +227,9 @@ class DemonstrationSettings(Group):
         "dotted path of your own; unset: as recorded, else alternatives where there is traffic, else fleet.",
     )
     rounds: int = Field(5, ge=0, le=100, description="Refinements after the first plan.")
+    trackers: Names = Field(
+        (), description="Where figures of rounds also go: tensorboard, wandb, mlflow, or the dotted path of your own."
+    )
     prompts: Path | None = Field(
         None, description="Templates: default, short (for small models), or a folder of your own."
     )
@@ -331,7 +334,9 @@ class LearningSettings(Group):
     )
     checkpoint_every: int = Field(50, ge=1, description="Episodes between checkpoints.")
     device: str = Field("cpu", description="Torch device of the update; rollouts always run on the CPU.")
-    tensorboard: bool = Field(False, description="Also write TensorBoard files (pip install tensorboard).")
+    trackers: Names = Field(
+        (), description="Where figures also go: tensorboard, wandb, mlflow, or the dotted path of your own."
+    )
 
     @model_validator(mode="after")
     def _check_groups(self) -> LearningSettings:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from leed_agentic.roads.picture import draw_map, image_html
 from leed_agentic.runs.files import read_json, write_json, write_text
 from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
+from leed_agentic.runs.trackers import Trackers, check_trackers
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
@@ -109,6 +110,7 @@ def generate(
     """
     started = time.perf_counter()
     out, settings = Path(out) if out else None, resolved(settings, replayed=model is None, wishes=brief is not None)
+    check_trackers(settings.demonstration.trackers)
     network = open_map(settings.map.name, settings.map)
     scenario = scenario_for(network, settings)
     if resume and out and policy is None and (out / AGENTS).is_file():
@@ -166,8 +168,14 @@ def _run(
             write_json(folder / SETTINGS, parts.settings.for_file())
         if parts.rules is not None:
             write_json(folder / RULES, rules_json(parts.rules.rules))
-        for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
-            state = reached
+        with closing(Trackers(parts.settings.demonstration.trackers, folder)) as tracked:
+            for reached in steps(
+                Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask
+            ):
+                state = reached
+                # The last round is not driven yet.
+                _track(tracked, state, ended=False)
+            _track(tracked, state, ended=True)
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
     finally:
@@ -181,6 +189,13 @@ def _run(
     if problem is not None:
         raise problem
     return result
+
+
+def _track(tracked: Trackers, state: State, ended: bool) -> None:
+    """Write the figures of the rounds that are complete and not yet written."""
+    complete = state.get("history", [])
+    for plan in complete[tracked.steps : None if ended else -1]:
+        tracked.write(asdict(plan), plan.round)
 
 
 def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:

@@ -185,9 +185,7 @@ def _run_content(settings: Settings) -> dict[str, Any]:
 
     learning = settings.learning
     groups = set(learning.model_extra or {})
-    shared = learning.model_dump(
-        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *groups}
-    )
+    shared = learning.model_dump(mode="json", exclude_defaults=True, exclude={"trackers", "checkpoint_every", *groups})
     options = options_of(algorithm_class(learning.algorithm), learning)
     chosen = {**shared, "options": options.model_dump(mode="json", exclude_defaults=True)}
     content = {"world": world_content(settings), "learning": {"algorithm": learning.algorithm, **chosen}}

@@ -18,6 +18,7 @@ from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.runs.folder import check_links
 from leed_agentic.runs.lock import alone
 from leed_agentic.runs.log import CsvLog, read_csv
+from leed_agentic.runs.trackers import Trackers
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.versions import package_versions
@@ -95,9 +96,9 @@ def read_versions(folder: Path) -> dict[str, str]:
 
 
 class Logbook:
-    """metrics.csv, timing.csv, triggers.csv and on request TensorBoard files, each line written at once.
+    """metrics.csv, timing.csv, triggers.csv and what trackers keep, each line written at once.
 
-    Seconds stand in the latter alone: metrics.csv of two runs is equal to the bit.
+    Seconds stand in timing.csv and triggers.csv alone: metrics.csv of two runs is equal to the bit.
 
     Args:
         metrics: those of the run, which are columns from the first line on; others follow when they first appear.
@@ -105,7 +106,7 @@ class Logbook:
         triggers: triggers of that checkpoint; None for a run that asks no source.
 
     Raises:
-        UsageError: the files do not hold what the checkpoint says; TensorBoard is not installed.
+        UsageError: the files do not hold what the checkpoint says; a tracker cannot be set up.
         UnwritableError: the disk is full or cannot be written.
     """
 
@@ -116,32 +117,28 @@ class Logbook:
         metrics: Sequence[Metric] = METRICS,
         episode: int = 0,
         triggers: int | None = None,
-        tensorboard: bool = False,
+        trackers: Sequence[str] = (),
     ) -> None:
         first = columns(agents, metrics)
         self._per_agent = {name for name in first if name not in {m.name for m in metrics}}
         with ExitStack() as opened:
             self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode, _SUMMED)))
             self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode, TIMING)))
-            self._triggers, self._totals, self._board = None, dict.fromkeys((*USAGE, "seconds"), 0.0), None
+            self._triggers, self._totals = None, dict.fromkeys((*USAGE, "seconds"), 0.0)
             if triggers is not None:
                 log = CsvLog(folder / "triggers.csv", TRIGGERS, triggers, ("episode", *USAGE, "seconds"))
                 self._triggers = opened.enter_context(closing(log))
                 for row in read_csv(folder / "triggers.csv"):
                     self._totals = {name: total + float(row[name] or 0) for name, total in self._totals.items()}
-            if tensorboard:
-                writer = summary_writer()(str(folder / "tensorboard"), purge_step=episode)
-                self._board = opened.enter_context(closing(writer))
+            self._trackers = opened.enter_context(closing(Trackers(trackers, folder, episode)))
             self.close = opened.pop_all().close
 
     def write(self, row: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
         """One episode."""
         self._metrics.write(row)
         self._timing.write({"episode": row["episode"], **seconds})
-        if self._board:
-            for name, figure in row.items():
-                if name not in self._per_agent and figure != "":
-                    self._board.add_scalar(name, figure, row["episode"])
+        figures = {name: figure for name, figure in row.items() if name not in self._per_agent}
+        self._trackers.write(figures, row["episode"])
 
     def write_trigger(self, row: Mapping[str, Any]) -> None:
         """One question to the source; the running totals are filled in."""
@@ -149,17 +146,6 @@ class Logbook:
             self._totals = {name: total + row[name] for name, total in self._totals.items()}
             counts = {f"{name}_total": int(self._totals[name]) for name in USAGE}
             self._triggers.write({**row, **counts, "seconds_total": round(self._totals["seconds"], 3)})
-
-
-def summary_writer() -> Any:
-    """TensorBoard's writer class. Raises UsageError when TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            'learning.tensorboard needs TensorBoard: pip install "leed-agentic[tensorboard]", or leave it out.'
-        ) from error
-    return SummaryWriter
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 from leed_agentic.learning.metrics import METRICS, REPORTED, USAGE, cells
 from leed_agentic.learning.rollout import SEED_STRIDE, Driven, World
-from leed_agentic.learning.run import TIMING, Logbook, summary_writer
+from leed_agentic.learning.run import TIMING, Logbook
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
+from leed_agentic.runs.trackers import check_trackers
 from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.scenario import Scenario
@@ -79,9 +80,8 @@ class Trainer:
         self._trouble = ""
         self._usage_before = dict.fromkeys(USAGE, 0)
         self._logbook: Logbook | None = None
-        if settings.tensorboard:
-            # Found missing here, before anything is written.
-            summary_writer()
+        # Found missing here, before anything is written.
+        check_trackers(settings.trackers)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last episode; returns the metrics of the episodes of this call.
@@ -126,8 +126,8 @@ class Trainer:
         if self.folder is None:
             yield
             return
-        triggers, tensorboard = None if self.source is None else self.triggers, self.settings.tensorboard
-        book = partial(Logbook, self.folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
+        triggers, trackers = None if self.source is None else self.triggers, self.settings.trackers
+        book = partial(Logbook, self.folder, self.world.agents, self.metrics, self.episode, triggers, trackers)
         try:
             with closing(book()) as self._logbook:
                 yield

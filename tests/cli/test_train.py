@@ -232,7 +232,7 @@ def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
 
 def test_tensorboard_files_on_request(leed):
     pytest.importorskip("tensorboard")
-    words = ("--source", "shortest-path", "-s", "learning.tensorboard=true", "--out", "run")
+    words = ("--source", "shortest-path", "-s", "learning.trackers=[tensorboard]", "--out", "run")
     assert leed("train", *SHORT, *words)[0] == 0
     files = list(Path("run", "tensorboard").glob("events.out.tfevents.*"))
     assert len(files) == 1
@@ -245,8 +245,7 @@ def test_tensorboard_files_on_request(leed):
 
 def test_without_tensorboard_one_sentence_and_no_folder(leed, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-    code, _, err = leed("train", *SHORT, "-s", "learning.tensorboard=true", "--source", "none", "--out", "run")
+    code, _, err = leed("train", *SHORT, "-s", "learning.trackers=[tensorboard]", "--source", "none", "--out", "run")
     assert code == 2
     assert 'pip install "leed-agentic[tensorboard]"' in err
     assert len(err.strip().splitlines()) == 1
