@@ -66,11 +66,7 @@ def trained_driver(session: Session, deterministic: bool = False) -> Driver:
     algorithm = session.trainer.algorithm
     algorithm.deterministic = deterministic
     name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
-    return Driver(
-        name,
-        lambda seed: lambda _, agent, observation, mask: algorithm.choose(agent, observation, mask),
-        range(session.world.agents),
-    )
+    return Driver(name, lambda seed: algorithm.act, range(session.world.agents))
 
 
 def reference_drivers(agents: int) -> list[Driver]:
