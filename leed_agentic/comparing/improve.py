@@ -16,7 +16,7 @@ from leed_agentic.comparing.compare import Compared
 from leed_agentic.comparing.compare import compare as make_comparison
 from leed_agentic.comparing.comparison import Combination, Comparison, Wanted, plan_comparison
 from leed_agentic.comparing.rewriting import chosen, feedback, request, score
-from leed_agentic.demonstrations.parts import made_with, scenario_of
+from leed_agentic.demonstrations.parts import made_with
 from leed_agentic.demonstrations.prompts import PromptSet, problems_of, template_folder
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.backends import Submit, processes
@@ -26,7 +26,9 @@ from leed_agentic.models.recording import ReplyCache
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.lock import alone
-from leed_agentic.settings import ModelSettings, load_settings
+from leed_agentic.setting_groups import ModelSettings
+from leed_agentic.settings import load_settings
+from leed_agentic.traffic.demand import scenario_for
 
 TRIES = "tries"
 TRIALS = "trials"
@@ -330,7 +332,7 @@ def _rewriter(search: Search, base: Combination, out: Path) -> ModelCaller:
         given = {"model.name": search.rewriter}
         model = load_settings(None, search.wanted.assignments, given, trust=search.wanted.trust).model
     settings = base.settings.model_copy(update={"model": model})
-    scenario = scenario_of(settings, open_map(settings.map.name, settings.map))
+    scenario = scenario_for(open_map(settings.map.name, settings.map), settings)
     file = out / CALLS
     return ModelCaller(model, file, made_with(settings, scenario), ReplyCache(file))
 

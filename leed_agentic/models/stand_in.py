@@ -20,8 +20,8 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from leed_agentic.models.stand_in_brief import BRIEF, rules_of
-from leed_agentic.models.stand_in_tools import TOOLS, call_of
 from leed_agentic.models.stand_in_rewrite import TEMPLATE, forgetful, missing, rewritten
+from leed_agentic.models.stand_in_tools import TOOLS, call_of
 
 NOTICE = "stand-in, no LLM was called"
 CHARACTERS_PER_TOKEN = 4
