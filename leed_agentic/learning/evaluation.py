@@ -23,14 +23,7 @@ from leed_agentic.traffic.measures import FleetMeasures, average, measure
 from leed_agentic.traffic.reference_routes import equilibrium_routes
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.simulation import Measure
-from leed_agentic.traffic.trajectory import (
-    Choose,
-    Episode,
-    drive,
-    fastest_path,
-    follow,
-    random_policy,
-)
+from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
 from leed_agentic.versions import package_versions
 
 FORMAT = "leed-evaluation"

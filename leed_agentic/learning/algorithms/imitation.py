@@ -51,4 +51,5 @@ class BcThenPpo(Ppo):
     ) -> Mixture:
         if experts and episode < self.options.imitation_episodes:
             return imitation(self.agents)
-        return Mixture(*(np.full(self.agents, weight, np.float32) for weight in self.later))
+        own, expert = (np.full(self.agents, weight, np.float32) for weight in self.later)
+        return Mixture(own, expert)
