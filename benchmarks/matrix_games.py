@@ -98,7 +98,7 @@ def greedy_return(algorithm: str, game: str, seed: int, episodes: int, group: di
     learner = algorithm_class(algorithm)(world.agents, world.actions, world.encoding(s), s, seed)
     Trainer(world, learner, s, seed).run()
     learner.deterministic = True
-    return float(np.mean([e.rewards.sum() for e in world.episode(learner.choose, 0).experiences.values()]))
+    return float(np.mean([e.rewards.sum() for e in world.episode(learner.act, 0).experiences.values()]))
 
 
 def main() -> None:

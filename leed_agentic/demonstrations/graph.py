@@ -24,15 +24,7 @@ from langgraph.types import Command
 from pydantic import BaseModel, Field, create_model
 
 from leed_agentic.demonstrations.critique import AgentCritique, Critique
-from leed_agentic.demonstrations.nodes import (
-    NODES,
-    Node,
-    after_begin,
-    after_critique,
-    after_validation,
-    begin,
-    finish,
-)
+from leed_agentic.demonstrations.nodes import NODES, Node, after_begin, after_critique, after_validation, begin, finish
 from leed_agentic.demonstrations.parts import NAMES, closed, opened
 from leed_agentic.demonstrations.planning import Planned
 from leed_agentic.demonstrations.review import Decision, Next, Proposal

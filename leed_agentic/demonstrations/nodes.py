@@ -14,6 +14,7 @@ from langgraph.config import get_stream_writer
 from langgraph.types import Command, Overwrite, interrupt
 
 from leed_agentic.demonstrations.coordination import FleetInTraffic, objective_of
+from leed_agentic.demonstrations.critique import Critique
 from leed_agentic.demonstrations.critique import critique as judge
 from leed_agentic.demonstrations.execute import execute as drive_routes
 from leed_agentic.demonstrations.execute import fastest_alone
@@ -153,18 +154,7 @@ def critique(state: State, context: Context, parts: Parts) -> State:
     judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
     said = f"mean reward {episode.mean_reward:.1f}, {episode.arrival_rate:.0%} arrived"
     tell(parts, "driven", said, reward_mean=episode.mean_reward, arrival_rate=episode.arrival_rate)
-    records = state["history"][-1:] if state["planned"] is not None else []
-    figures: dict[str, Any] = {"reward_mean": episode.mean_reward, "arrival_rate": episode.arrival_rate}
-    figures |= {"travel_time_ratio": judged.mean("ratio"), "dtw_mean": judged.mean("dtw")}
-    candidate = Best(state["routes"], episode, judged)
-    best = candidate if candidate.rank >= state["best"].rank else state["best"]
-    return {
-        "critique": judged,
-        "alone": alone,
-        "best": best,
-        "routes": best.routes,
-        "history": [replace(record, **figures) for record in records],
-    }
+    return _judged(state, judged, alone, by_reward=True)
 
 
 def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: FleetInTraffic) -> State:
@@ -179,19 +169,23 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     judged.slow = fleet.asked() if going_on else []
     if judged.slow and getattr(parts.planner, "whole_fleet", False):
         judged.slow = list(state["fleet"])
-    candidate = Best(driven["routes"], episode, judged)
     by_reward = objective_of(parts.settings) == "reward"
+    return {**_judged(driven, judged, alone, by_reward), "episode": episode, "traffic": driven["traffic"]}
+
+
+def _judged(state: State, judged: Critique, alone: dict[int, float], by_reward: bool) -> State:
+    """By reward the better of the driven set and the best so far stays; else the driven one, which the fleet chose."""
+    episode = cast(Episode, state["episode"])
+    candidate = Best(state["routes"], episode, judged)
     best = candidate if not by_reward or candidate.rank >= state["best"].rank else state["best"]
     figures: dict[str, Any] = {"reward_mean": episode.mean_reward, "arrival_rate": episode.arrival_rate}
     figures |= {"travel_time_ratio": judged.mean("ratio"), "dtw_mean": judged.mean("dtw")}
-    records = driven["history"][-1:] if state["planned"] is not None else []
+    records = state["history"][-1:] if state["planned"] is not None else []
     return {
         "critique": judged,
-        "episode": episode,
         "alone": alone,
         "best": best,
         "routes": best.routes,
-        "traffic": driven["traffic"],
         "history": [replace(record, **figures) for record in records],
     }
 

@@ -142,7 +142,7 @@ def _agents_trajectories(
     with closing(begin(settings.changed(alone), None)) as session:
         if episodes:
             session.trainer.run()
-        return dict(session.world.episode(session.trainer.algorithm.choose, settings.seed).experiences)
+        return dict(session.world.episode(session.trainer.algorithm.act, settings.seed).experiences)
 
 
 def _figures(state: State, scenario: Scenario, totals: Totals) -> dict[str, Any]:

@@ -23,14 +23,7 @@ from leed_agentic.traffic.measures import FleetMeasures, average, measure
 from leed_agentic.traffic.reference_routes import equilibrium_routes
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.simulation import Measure
-from leed_agentic.traffic.trajectory import (
-    Choose,
-    Episode,
-    drive,
-    fastest_path,
-    follow,
-    random_policy,
-)
+from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
 from leed_agentic.versions import package_versions
 
 FORMAT = "leed-evaluation"
@@ -66,11 +59,7 @@ def trained_driver(session: Session, deterministic: bool = False) -> Driver:
     algorithm = session.trainer.algorithm
     algorithm.deterministic = deterministic
     name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
-    return Driver(
-        name,
-        lambda seed: lambda _, agent, observation, mask: algorithm.choose(agent, observation, mask),
-        range(session.world.agents),
-    )
+    return Driver(name, lambda seed: algorithm.act, range(session.world.agents))
 
 
 def reference_drivers(agents: int) -> list[Driver]:

@@ -15,11 +15,7 @@ from leed_agentic.learning.networks import Folding
 from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import Trajectory, drive
-
-Choose = Callable[[int, np.ndarray, np.ndarray], int]
-"""(agent, observation, action mask) -> action: `Algorithm.choose`."""
-
+from leed_agentic.traffic.trajectory import Choose, Trajectory, drive
 
 SEED_STRIDE = 1_000_003
 """Episode k of seed s resets the world with seed 1000003 s + k."""
@@ -73,7 +69,7 @@ class RouteWorld:
 
     def episode(self, choose: Choose, seed: int) -> Driven:
         options = {"scenario": self._scenario_at(seed)} if self._draw else None
-        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed, options)
+        driven = drive(self.env, choose, seed, options)
         counters = driven.counters
         counts = {"teleports": counters.teleports, "collisions": counters.collisions, "missed": counters.missed}
         return Driven(driven.trajectories, driven.seconds, counts)
@@ -133,7 +129,7 @@ class ParallelWorld:
             for name in self.env.agents:
                 observation = np.asarray(observations[name], dtype=np.float32).ravel()
                 mask = np.asarray(infos.get(name, {}).get("action_mask", free))
-                actions[name] = choose(self.names.index(name), observation, mask)
+                actions[name] = choose(self.env, self.names.index(name), observation, mask)
                 rows[name].append([observation, mask, actions[name], 0.0, now])
             observations, rewards, ended, _, infos = self.env.step(actions)
             for name in actions:

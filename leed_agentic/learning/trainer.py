@@ -140,7 +140,7 @@ class Trainer:
         every = self.settings.greedy_every
         # Before the episode that is learnt from, whose streets the source then finds as it left them.
         greedy = self._greedy_reward(seed) if every and self.episode % every == 0 else ""
-        driven = self.world.episode(self.algorithm.choose, seed)
+        driven = self.world.episode(self.algorithm.act, seed)
         clock.append(time.perf_counter())
         if self.source is not None and (self._is_new_scenario() or self.episode % self.settings.q == 0):
             self._ask(self.source, driven)
@@ -158,7 +158,7 @@ class Trainer:
     def _greedy_reward(self, seed: int) -> float:
         self.algorithm.deterministic = True
         try:
-            driven = self.world.episode(self.algorithm.choose, seed)
+            driven = self.world.episode(self.algorithm.act, seed)
         finally:
             self.algorithm.deterministic = False
         return float(np.mean([e.total_reward for e in driven.experiences.values()]))

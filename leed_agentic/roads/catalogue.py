@@ -14,13 +14,7 @@ import platformdirs
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
-from leed_agentic.roads.build import (
-    RECIPE,
-    TYPE_MAPS,
-    build_network,
-    generate_network,
-    rebuild_lights,
-)
+from leed_agentic.roads.build import RECIPE, TYPE_MAPS, build_network, generate_network, rebuild_lights
 from leed_agentic.roads.definition import (
     BundledMap,
     DownloadedMap,

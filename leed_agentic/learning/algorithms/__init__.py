@@ -117,6 +117,10 @@ class Algorithm(ABC):
         act = self.actor.best if self.deterministic else self.actor.draw
         return act(agent, observation, mask)
 
+    def act(self, env: Any, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        """As a policy that `drive` and every world take; it looks at the observation alone."""
+        return self.choose(agent, observation, mask)
+
     @abstractmethod
     def update(
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int

@@ -16,13 +16,7 @@ from leed_agentic.learning.algorithms.ppo import PpoSettings, agent_advantages, 
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
 from leed_agentic.learning.networks import StackedNetworks, fitting
-from leed_agentic.learning.objectives import (
-    chosen,
-    entropy,
-    generalised_advantages,
-    log_probabilities,
-    surrogate,
-)
+from leed_agentic.learning.objectives import chosen, entropy, generalised_advantages, log_probabilities, surrogate
 from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
@@ -63,7 +63,7 @@ class PpoSettings(AlgorithmSettings):
 
     @field_validator("agent_advantage")
     @classmethod
-    def _is_known(cls, name: str, field: ValidationInfo) -> str:
+    def _is_known(cls, name: str) -> str:
         return known_or_path(agent_advantages, name)
 
 
