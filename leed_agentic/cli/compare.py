@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.interrupt import same_command_goes_on
 from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_assignments, demand_settings
 from leed_agentic.errors import StoppedError, UsageError
 
@@ -107,7 +108,8 @@ def compare(
 
             command = shlex.join(["leed", *sys.argv[1:]])
             at_once = jobs or os.cpu_count() or 1
-            result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
+            with same_command_goes_on():
+                result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
     except KeyboardInterrupt:
         raise StoppedError(done) from None
     short = missed(thresholds, [row for row in result.rows if row.rounds == comparison.rounds[-1]])

@@ -168,8 +168,15 @@ class Stopped:
         except KeyboardInterrupt:
             nothing = "Stopped before anything was asked; nothing is lost, start again."
             raise StoppedError(f"Stopped; {self._how_on}" if self._folder else nothing) from None
-        except UnavailableError as error:
-            if self._folder and not isinstance(error, UnwritableError):
+        except UnwritableError as error:
+            if not self._folder:
+                raise
+            begun = (self._folder / "settings.json").is_file()
+            raise UnwritableError(
+                f"{error} Then {self._how_on if begun else 'begin again in an empty folder.'}"
+            ) from error
+        except UnavailableError:
+            if self._folder:
                 err.print(f"When that is mended, {self._how_on}", markup=False, highlight=False)
             raise
 

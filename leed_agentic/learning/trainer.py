@@ -111,13 +111,10 @@ class Trainer:
     def _run_in(self, folder: Path) -> list[dict[str, Any]]:
         triggers = None if self.source is None else self.triggers
         tensorboard = self.settings.tensorboard
-        try:
-            with closing(
-                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
-            ) as self._logbook:
-                return self._run()
-        except UnwritableError as error:
-            raise UnwritableError(f"{error} Then go on with `leed train --resume {folder}`.") from error
+        with closing(
+            Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
+        ) as self._logbook:
+            return self._run()
 
     def _run(self) -> list[dict[str, Any]]:
         rows = []
