@@ -5,12 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import FrameType
 
 from leed_agentic.errors import UnavailableError, UsageError
 
@@ -103,16 +107,21 @@ def run_tool(
         raise UnavailableError(f"SUMO's tool {script} is missing from {home / 'tools'}; {_FIX}.")
     lines: list[str] = []
     try:
-        with subprocess.Popen(
-            [sys.executable, "-u", str(file), *options],
-            env={**os.environ, "SUMO_HOME": str(home)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
+        with (
+            subprocess.Popen(
+                [sys.executable, "-u", str(file), *options],
+                env={**os.environ, "SUMO_HOME": str(home)},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                # A group of its own: the programs that the tool runs are ended with it.
+                start_new_session=True,
+            ) as process,
+            _ending_with_us(process),
+        ):
             for line in process.stdout or ():
                 lines.append(line)
                 say(line.strip())
@@ -122,6 +131,31 @@ def run_tool(
         if log and (folder / log).is_file():
             lines.append((folder / log).read_text(encoding="utf-8", errors="replace"))
         raise UsageError(f"{purpose}: {script} says: {_last_error(''.join(lines))}")
+
+
+@contextmanager
+def _ending_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever ends the block early, an error, Ctrl-C or a request to terminate, ends the process's whole group."""
+
+    def end() -> None:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        end()
+        signal.signal(number, before)
+        signal.raise_signal(number)
+
+    in_charge = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminated) if in_charge else None
+    try:
+        yield
+    except BaseException:
+        end()
+        raise
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _last_error(output: str) -> str:
