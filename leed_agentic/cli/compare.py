@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_assignments, demand_settings
+from leed_agentic.cli.interrupt import same_command_goes_on
+from leed_agentic.cli.options import (
+    Background,
+    Closures,
+    Demand,
+    Fleet,
+    Trust,
+    demand_assignments,
+    demand_settings,
+    plannings,
+)
 from leed_agentic.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ def compare(
         help="provider:name, name@address, stand-in or a settings file (.yaml); give it again for more.",
     ),
     prompts: str | None = typer.Option(None, help="default, short or folders of templates, separated by commas."),
-    planning: str | None = typer.Option(None, help="Of fleet, agent, junction; separated by commas."),
+    planning: str | None = typer.Option(None, help=f"Of {plannings()} or your own; separated by commas."),
     maps: str | None = typer.Option(None, help="Maps, separated by commas."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas."),
     demand: list[Path] | None = Demand,
@@ -107,7 +117,8 @@ def compare(
 
             command = shlex.join(["leed", *sys.argv[1:]])
             at_once = jobs or os.cpu_count() or 1
-            result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
+            with same_command_goes_on():
+                result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
     except KeyboardInterrupt:
         raise StoppedError(done) from None
     short = missed(thresholds, [row for row in result.rows if row.rounds == comparison.rounds[-1]])

@@ -17,7 +17,7 @@ from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.leaderboard import leaderboard
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings, plannings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
@@ -42,7 +42,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent, junction, alternatives, instructions or your own."),
+    planning: str | None = typer.Option(None, help=f"{plannings()} or your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -170,8 +170,15 @@ class Stopped:
         except KeyboardInterrupt:
             nothing = "Stopped before anything was asked; nothing is lost, start again."
             raise StoppedError(f"Stopped; {self._how_on}" if self._folder else nothing) from None
-        except UnavailableError as error:
-            if self._folder and not isinstance(error, UnwritableError):
+        except UnwritableError as error:
+            if not self._folder:
+                raise
+            begun = (self._folder / "settings.json").is_file()
+            raise UnwritableError(
+                f"{error} Then {self._how_on if begun else 'begin again in an empty folder.'}"
+            ) from error
+        except UnavailableError:
+            if self._folder:
                 err.print(f"When that is mended, {self._how_on}", markup=False, highlight=False)
             raise
 

@@ -128,11 +128,8 @@ class Trainer:
             return
         triggers, trackers = None if self.source is None else self.triggers, self.settings.trackers
         book = partial(Logbook, self.folder, self.world.agents, self.metrics, self.episode, triggers, trackers)
-        try:
-            with closing(book()) as self._logbook:
-                yield
-        except UnwritableError as error:
-            raise UnwritableError(f"{error} Then go on with `leed train --resume {self.folder}`.") from error
+        with closing(book()) as self._logbook:
+            yield
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
         clock = [time.perf_counter()]

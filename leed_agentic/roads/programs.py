@@ -5,12 +5,16 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
@@ -98,13 +102,42 @@ def _run(file: Path, words: Sequence[str], folder: Path, say: Callable[[str], No
     streams |= {"encoding": "utf-8", "errors": "replace"}
     lines = []
     try:
-        with subprocess.Popen(words, env=environment, cwd=folder, **streams) as process:
+        with (
+            # A group of its own: the programs that a tool runs are ended with it.
+            subprocess.Popen(words, env=environment, cwd=folder, start_new_session=True, **streams) as process,
+            _ending_with_us(process),
+        ):
             for line in process.stdout or ():
                 lines.append(line)
                 say(line.strip())
     except OSError as error:
         raise UnavailableError(f"SUMO's program {file.name} cannot be started ({error}); {_FIX}.") from error
     return process.returncode, "".join(lines)
+
+
+@contextmanager
+def _ending_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever ends the block early, an error, Ctrl-C or a request to terminate, ends the process's whole group."""
+
+    def end() -> None:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        end()
+        signal.signal(number, before)
+        signal.raise_signal(number)
+
+    in_charge = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminated) if in_charge else None
+    try:
+        yield
+    except BaseException:
+        end()
+        raise
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _last_error(output: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -190,3 +193,35 @@ def test_an_edge_that_the_net_lacks_and_a_flow_without_end_are_one_sentence(leed
         done = leed("drive", "shortest-path", "--demand", "bad.rou.xml", "--map", "braunschweig")
         assert done.code == 2
         assert said in done.err
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of the group still runs; one that only waits to be buried does not."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_drive_that_is_ended_takes_duaiterate_with_it(leed, demand, number):
+    command = [sys.executable, "-m", "leed_agentic", "drive", "--demand", demand, "--map", "braunschweig"]
+    process = subprocess.Popen(
+        [*command, "dua-iterate", "--iterations", "1000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    group = None
+    while group is None:
+        assert process.poll() is None
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                parent = (file.parent / "stat").read_text().rpartition(")")[2].split()[1]
+                if b"duaIterate.py" in file.read_bytes() and int(parent) == process.pid:
+                    group = int(file.parent.name)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == (-signal.SIGTERM if number == signal.SIGTERM else 130)
+    while _alive(group):
+        """It was killed; the kernel needs a moment."""

@@ -290,3 +290,11 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     assert any(form.fullmatch(line) for line in lines)
     assert sum("no new demonstrations" in line for line in lines) == 80
     assert all(len(line) <= 80 for line in lines if "reward" in line)
+
+
+def test_networks_that_do_not_fit_into_memory_are_refused(leed):
+    code, out, err = leed("train", *SHORT, "--source", "none", "-s", "learning.hidden=200000", "--out", "run")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("Error: The networks of 2 agents need ")
+    assert "-s learning.leed.share_policy=true" in err
+    assert not Path("run").exists()

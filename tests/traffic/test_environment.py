@@ -393,6 +393,20 @@ print(fingerprint(drive(env, random_policy(7))))
 
 
 @pytest.mark.slow
+def test_cars_that_sumo_lifts_over_a_jam_drive_on():
+    """500 cars at random on Braunschweig's few streets: where SUMO puts them down, their choices are others."""
+    env = make(agents=500, teleport_seconds=60, max_steps=60)
+    try:
+        episode = drive(env, random_policy(0))
+        assert env.counters.teleports > 100
+        for trajectory in episode.trajectories.values():
+            pairs = zip(trajectory.route, trajectory.route[1:], strict=False)
+            assert all(after in env.network.edge(before).successors for before, after in pairs)
+    finally:
+        env.close()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_equal_seeds_give_bit_equal_episodes(name):
     """50 resets in one process, a `load` reset and a fresh process all give the same trajectories; nobody vanishes."""
