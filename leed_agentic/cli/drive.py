@@ -248,6 +248,12 @@ def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
                 markup=False,
                 highlight=False,
             )
+        if never := _over_seeds(row, "never_departed").mean:
+            out.print(
+                f"{row.name}: of the unfinished vehicles {never:g} never found room on their first street.",
+                markup=False,
+                highlight=False,
+            )
         if row.on_shortest_paths:
             out.print(
                 f"{row.name} names no route for {row.on_shortest_paths} vehicles; they drive on shortest paths.",
