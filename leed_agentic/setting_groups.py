@@ -47,6 +47,10 @@ class ScenarioSettings(Group):
         0.3, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
     )
     departure_window: float = Field(30.0, ge=0, description="Departures are drawn from 0 to this many seconds.")
+    departures: Literal["uniform", "peak"] = Field(
+        "uniform",
+        description="Drawn evenly, or in a peak: most in the middle of departure_window, the background in it too.",
+    )
     pattern: Literal["uniform", "hub", "cross"] = Field(
         "uniform", description="Drawn trips: anywhere to anywhere, to the middle of the map, or from west to east."
     )

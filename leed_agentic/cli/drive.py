@@ -50,7 +50,7 @@ def drive(
         None, min=0, max=1, help="Imperfection of all drivers; unset: as the files say."
     ),
     speed_dev: float | None = typer.Option(
-        None, min=0, max=1, help="Deviation of the speed drivers want; unset: as the files say, 0 where sigma is given."
+        None, min=0, max=1, help="Deviation of the speed that drivers want; unset: as the files say."
     ),
     iterations: int = typer.Option(8, min=1, max=1000, help="SUMO runs of dua-iterate and dua-marginal."),
     begin: float | None = typer.Option(None, help="Second of the simulation to begin at; unset: the first departure."),
@@ -93,7 +93,7 @@ def drive(
         route_file(name)
     noise = None
     if sigma is not None or speed_dev is not None:
-        noise = DriverNoise(sigma or 0.0, speed_dev or 0.0)
+        noise = DriverNoise(sigma, speed_dev)
     with temporary_folder() as place, err.status("reading the demand") as status:
         work = Path(place)
         window = (begin, end)
@@ -206,7 +206,8 @@ def _over_seeds(row: Row, figure: str) -> Any:
 
 def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
     whose = f"a fleet of {facts['fleet']} among {facts['vehicles']}" if facts["fleet"] else f"{facts['vehicles']}"
-    noise = "" if facts["sigma"] is None else f", sigma {facts['sigma']:g}, speed deviation {facts['speed_dev']:g}"
+    changed = (("sigma", facts["sigma"]), ("speed deviation", facts["speed_dev"]))
+    noise = "".join(f", {name} {value:g}" for name, value in changed if value is not None)
     out.print(
         f"{whose} vehicles, {facts['begin']:g} to {facts['end']:g} s{noise}, "
         f"SUMO seeds {facts['seeds'][0]} to {facts['seeds'][-1]}; seconds from planned departure to arrival",
@@ -245,6 +246,12 @@ def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
         if row.turned_into_closed:
             out.print(
                 f"{row.name}: {row.turned_into_closed} vehicles turned into a street while it was closed.",
+                markup=False,
+                highlight=False,
+            )
+        if never := _over_seeds(row, "never_departed").mean:
+            out.print(
+                f"{row.name}: of the unfinished vehicles {never:g} never found room on their first street.",
                 markup=False,
                 highlight=False,
             )

@@ -6,7 +6,7 @@ A baseline is a function of a Task that returns a Plan: route files, and the opt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -201,6 +201,19 @@ def without_way(task: Task) -> list[str]:
     return [name for name in task.demand.trips if name not in routed]
 
 
+def no_way(task: Task, stuck: Sequence[str]) -> str:
+    """A sentence of how many these are, without its end, and why the first of them has none where it is its type."""
+    where = "The closures leave" if task.whole_net else "The net has"
+    first = task.demand.trips[stuck[0]]
+    kind = next((known for known in task.demand.types if known.get("id") == first.get("type")), None)
+    vehicle_class = kind.get("vClass", "passenger") if kind is not None else "passenger"
+    net = sumolib.net.readNet(str(task.net_file), lxml=False)
+    ends = [first[place] for place in ("from", "to") if place in first and net.hasEdge(first[place])]
+    shut = [edge for edge in ends if not net.getEdge(edge).allows(vehicle_class)]
+    why = f" (a {vehicle_class} may not use {shut[0]})" if shut else ""
+    return f"{where} no way for {len(stuck)} of {len(task.demand.trips)} vehicles, such as {stuck[0]!r}{why}"
+
+
 def _duarouter(task: Task, name: str, *options: str) -> Path:
     file = task.folder / f"{name}.rou.xml"
     words = [
@@ -208,7 +221,14 @@ def _duarouter(task: Task, name: str, *options: str) -> Path:
         *("--output-file", str(file.absolute()), "--begin", f"{task.begin:g}", "--seed", str(task.seed)),
         *("--junction-taz", "true", "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"),
     ]
-    run_program("duarouter", [*words, *options], task.folder, "The demand cannot be routed")
+    try:
+        run_program("duarouter", [*words, *options], task.folder, "The demand cannot be routed")
+    except UsageError:
+        # It names the first vehicle only, and not how to go on without it.
+        stuck = [] if "--ignore-errors" in options else without_way(task)
+        if not stuck:
+            raise
+        raise UsageError(f"{no_way(task, stuck)}; leave these vehicles out with --drop-unreachable.") from None
     return file
 
 

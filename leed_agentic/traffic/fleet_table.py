@@ -29,7 +29,7 @@ def fleet_table(fleets: Mapping[str, Mapping[str, object]]) -> list[list[str]]:
         for column in _COLUMNS
         if column[1] not in _ASKED or any(fleet.get(column[1]) is not None for fleet in fleets.values())
     ]
-    rows = [[name, *(_cell(fleet.get(key), form) for _, key, form in columns)] for name, fleet in fleets.items()]
+    rows = [[name, *(_cell(fleet, key, form) for _, key, form in columns)] for name, fleet in fleets.items()]
     return [["", *(head for head, _, _ in columns)], *rows]
 
 
@@ -43,5 +43,11 @@ def fleet_lines(fleets: Mapping[str, Mapping[str, object]]) -> list[str]:
     ]
 
 
-def _cell(value: object, form: str) -> str:
-    return format(value, form) if isinstance(value, int | float) else "-"
+def _cell(fleet: Mapping[str, object], key: str, form: str) -> str:
+    value, never = fleet.get(key), fleet.get("never_departed")
+    if not isinstance(value, int | float):
+        return "-"
+    waited = (
+        f" ({never:.4g} never departed)" if key == "unfinished" and isinstance(never, int | float) and never else ""
+    )
+    return format(value, form) + waited

@@ -231,7 +231,7 @@ def draw_scenario(
     the HUBS junctions nearest the middle; `cross`, from the western to the eastern SIDE of the map.
 
     Args:
-        episode_seconds: background vehicles depart within this time.
+        episode_seconds: background vehicles depart within this time, unless departures are a peak.
 
     Raises:
         UsageError: the map has no start from which a trip of the pattern is long enough.
@@ -252,18 +252,26 @@ def draw_scenario(
     agents = []
     for agent, start in enumerate(np.concatenate(order)[: settings.agents]):
         destination = generator.choice(_far_junctions(network, start, shortest, goals))
-        departure = float(np.floor(generator.uniform(0, settings.departure_window)))
+        departure = _departure(generator, settings, settings.departure_window)
         agents.append(AgentTrip(agent, network.edges[start].id, network.junctions[int(destination)].id, departure))
     drawn = []
     for _ in range(settings.background):
         start = generator.choice(starts)
         destination = generator.choice(_far_junctions(network, start, shortest, goals))
-        departure = float(np.floor(generator.uniform(0, episode_seconds)))
+        departure = _departure(generator, settings, episode_seconds)
         drawn.append((departure, network.edges[start].id, network.junctions[int(destination)].id))
     drawn.sort(key=lambda trip: trip[0])
     background = [BackgroundTrip(s, d, t, id=f"background_{k}") for k, (t, s, d) in enumerate(drawn)]
     rerouting = settings.background_routes == "rerouting"
     return Scenario(network.name, seed, tuple(agents), tuple(background), rerouting=rerouting)
+
+
+def _departure(generator: np.random.Generator, settings: ScenarioSettings, seconds: float) -> float:
+    """A whole second, drawn evenly from so many, or from the peak that is everybody's."""
+    if settings.departures == "peak" and settings.departure_window:
+        window = settings.departure_window
+        return float(np.floor(generator.triangular(0, window / 2, window)))
+    return float(np.floor(generator.uniform(0, seconds)))
 
 
 def _pattern(network: RoadNetwork, pattern: str) -> tuple[np.ndarray, np.ndarray]:
