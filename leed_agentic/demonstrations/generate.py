@@ -319,6 +319,7 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     demonstrations.save(folder / "demonstrations.json")
     if state.get("traffic") and parts.fleet is not None:
         write_json(folder / TRAFFIC, parts.fleet.record())
+        _draw_losses(parts, folder, state["traffic"])
     driven = best.episode.driven if best.episode else None
     write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
     if best.episode:
@@ -327,6 +328,20 @@ def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: st
     summary = run_summary(parts, folder, state, seconds, stopped)
     write_json(folder / "summary.json", summary)
     return Generated(folder, demonstrations, summary)
+
+
+def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None:
+    """Where the fleet stood on the fastest paths of empty streets, and where it stands now, on one scale."""
+    fleet = parts.fleet
+    if fleet is None or not fleet.before:
+        return
+    took = {"shortest": traffic["baselines"]["shortest"], "kept": traffic["fleet_time"]}
+    lost = {"shortest": fleet.before, "kept": fleet.lost()}
+    most = max(max(seconds.values(), default=0.0) for seconds in lost.values())
+    for name, seconds in lost.items():
+        plan = "shortest paths" if name == "shortest" else traffic["kept"]
+        title = f"{parts.network.title}: {plan}, {took[name]:.0f} s a car"
+        draw_map(parts.network, folder / f"lost_{name}.png", lost=seconds, most_lost=most, title=title)
 
 
 def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
