@@ -340,7 +340,7 @@ def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None
     most = max(max(seconds.values(), default=0.0) for seconds in lost.values())
     for name, seconds in lost.items():
         plan = "shortest paths" if name == "shortest" else traffic["kept"]
-        title = f"{parts.network.title}: {plan}, {took[name]:.0f} s a car"
+        title = f"{parts.network.name}, {plan}: {took[name]:.0f} s a car"
         draw_map(parts.network, folder / f"lost_{name}.png", lost=seconds, most_lost=most, title=title)
 
 
