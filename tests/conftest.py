@@ -20,6 +20,9 @@ from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
 
+JUNCTION = Path(__file__).parent / "recordings" / "junction.jsonl"
+"""Calls of Qwen2.5-Coder 1.5B for ten agents in Braunschweig, junction by junction."""
+
 # A shell that starts pytest in the background has it ignore Ctrl-C, and every command that a test starts would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -25,6 +25,7 @@ from leed_agentic.traffic.paths import Costs, Route, fastest_path
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.scenario_judge import closed_streets, stage
 from leed_agentic.traffic.starts import Routes
+from leed_agentic.traffic.street_times import StreetTimes
 
 NOISE_SEEDS = 2
 """Noisy runs that judge a plan where the best start jams: chosen by a calm drive, it is lost in noise."""
@@ -67,6 +68,8 @@ class FleetInTraffic:
         self._questions: list[Question] | None = None
         self.runs_before = 0
         self.noise_seeds = settings.noise_seeds or 0
+        self.before: dict[str, float] = {}
+        """Seconds lost per street on the fastest paths of empty streets."""
         self.loop = self.new_loop(self.noise_seeds)
         self.numbers = {trip.id: trip.agent for trip in scenario.agents}
 
@@ -187,6 +190,21 @@ class FleetInTraffic:
         rounds = [asdict(one) for one in self.loop.rounds]
         return {"rounds": rounds, "agents": self.delays(), "streets": self.streets()}
 
+    def lost(self) -> dict[str, float]:
+        """Seconds that all cars lost on each street in the best plan, red lights included."""
+        return self._lost(self._best)
+
+    def _lost(self, plan: DrivenPlan) -> dict[str, float]:
+        graph = self.loop.trips.graph
+        times = StreetTimes.measure(list(zip(plan.driven, plan.visits, strict=True)), graph)
+        lost = np.bincount(times.street, times.loss * times.flow, len(graph.ids))
+        return {graph.ids[street]: float(lost[street]) for street in np.flatnonzero(lost)}
+
+    def _heard(self, one: Round) -> None:
+        if one.name == "shortest" and self.loop.last is not None:
+            self.before = self._lost(self.loop.last)
+        self.progress(f"{one.name}: {one.fleet:.1f} s an agent")
+
     def streets(self) -> list[StreetTime]:
         """Of the best plan, per street and interval of 30 s: mean seconds and loss, flow and queue."""
         times = self.loop.times()
@@ -283,7 +301,7 @@ class FleetInTraffic:
             fleet=[trip.id for trip in self.scenario.agents],
             others=placed.others,
             seed=self.seed,
-            on_round=lambda one: self.progress(f"{one.name}: {one.fleet:.1f} s an agent"),
+            on_round=self._heard,
             broken=self.rules.broken if self.rules else lambda driven: 0,
         )
 

@@ -343,6 +343,20 @@ def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetF
         return None
 
 
+def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None:
+    """Where the fleet stood on the fastest paths of empty streets, and where it stands now, on one scale."""
+    fleet = parts.fleet
+    if fleet is None or not fleet.before:
+        return
+    took = {"shortest": traffic["baselines"]["shortest"], "kept": traffic["fleet_time"]}
+    lost = {"shortest": fleet.before, "kept": fleet.lost()}
+    most = max(max(seconds.values(), default=0.0) for seconds in lost.values())
+    for name, seconds in lost.items():
+        plan = "shortest paths" if name == "shortest" else traffic["kept"]
+        title = f"{parts.network.name}, {plan}: {took[name]:.0f} s a car"
+        draw_map(parts.network, folder / f"lost_{name}.png", lost=seconds, most_lost=most, title=title)
+
+
 def write_result(
     parts: Parts,
     folder: Path,
@@ -372,6 +386,7 @@ def write_result(
     if whole:
         if state.get("traffic") and parts.fleet is not None:
             write_json(folder / TRAFFIC, parts.fleet.record())
+            _draw_losses(parts, folder, state["traffic"])
         write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
         draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
     fleet, usage = measured() if driven else None, parts.caller.usage

@@ -43,6 +43,8 @@ def draw_map(
     *,
     routes: Mapping[int, Sequence[str]] | None = None,
     trips: Mapping[int, tuple[str, str]] | None = None,
+    lost: Mapping[str, float] | None = None,
+    most_lost: float | None = None,
     title: str | None = None,
     dpi: int = 150,
 ) -> None:
@@ -52,14 +54,19 @@ def draw_map(
         routes: agent number to its edge ids; a disc marks where it starts, a square where it ends. More than
             `TOLD_APART` are drawn as the streets' volumes.
         trips: agent number to start edge and destination junction, for agents that have no route to show.
+        lost: edge ids to seconds lost there, drawn in place of routes.
+        most_lost: what the widest line stands for, so that two pictures compare; the most in `lost` when None.
         title: the place the map shows when None.
 
     Raises:
         UsageError: a route or trip is not on this map, or the file cannot be written.
     """
     routes, trips = dict(routes or {}), dict(trips or {})
-    figure, axes, metres_per_point = _street_figure(network, title or network.title, _counts(network, routes), dpi)
-    if len(routes) > TOLD_APART:
+    counts = _counts(network, routes) if lost is None else f"{sum(lost.values()):.0f} s lost: the wider, the more"
+    figure, axes, metres_per_point = _street_figure(network, title or network.title, counts, dpi)
+    if lost is not None:
+        _draw_losses(axes, network, lost, most_lost)
+    elif len(routes) > TOLD_APART:
         _draw_volumes(axes, network, routes)
     else:
         _draw_routes(axes, network, routes, metres_per_point)
@@ -195,6 +202,16 @@ def _draw_volumes(axes: Axes, network: RoadNetwork, routes: Mapping[int, Sequenc
     lines = [np.array(network.edge(edge).shape) for edge in users]
     widths = [0.6 + 4.4 * count / max(users.values()) for count in users.values()]
     axes.add_collection(LineCollection(lines, linewidths=widths, colors=COLOURS[0], zorder=3, capstyle="round"))
+
+
+def _draw_losses(axes: Axes, network: RoadNetwork, lost: Mapping[str, float], most: float | None) -> None:
+    from matplotlib.collections import LineCollection
+
+    most = most or max(lost.values(), default=1.0) or 1.0
+    shares = [min(seconds / most, 1.0) for seconds in lost.values()]
+    lines = [np.array(network.edge(edge).shape) for edge in lost]
+    widths = [0.4 + 6.6 * share for share in shares]
+    axes.add_collection(LineCollection(lines, linewidths=widths, colors=COLOURS[1], zorder=3, capstyle="round"))
 
 
 def _draw_routes(

@@ -277,7 +277,7 @@ def test_the_default_replay_leaves_what_it_does_not_hold_to_the_stand_in(leed):
     assert result.code == 0
     assert json.loads(result.out)["model"] == "stand-in (no LLM was called)"
     (line,) = result.err.strip().splitlines()
-    assert "scenario.agents=10 and cannot answer for 2, so the stand-in plans" in line
+    assert "scenario.agents=50 and cannot answer for 2, so the stand-in plans" in line
 
 
 def test_replay_refuses_another_scenario(leed):
@@ -305,7 +305,8 @@ def test_first_command_of_the_readme(leed):
     result = leed("demo", "generate", "--json")
     assert result.code == 0
     summary = json.loads(result.out)
-    assert summary["agents"] == 10
+    assert summary["agents"] == 50
     assert summary["validity_final"] == summary["arrival_rate"] == 1.0
+    assert summary["traffic"]["fleet_time"] < min(summary["traffic"]["baselines"].values())
     assert summary["replayed_calls"] == summary["calls"] > 0
     assert summary["input_tokens"] == 0

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from leed_agentic.learning.metrics import columns
 from leed_agentic.learning.run import TIMING, TRIGGERS
 from leed_agentic.models.recording import shipped_recording
+from tests.conftest import JUNCTION
 
 FILES = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "generate.py"))["FILES"]
 
@@ -74,8 +75,9 @@ def test_csv_columns_and_their_order(name, columns):
     assert list(model(name).json_schema()["properties"]) == columns
 
 
-def test_the_shipped_recording():
-    assert calls_fit(shipped_recording()) > 100
+def test_recordings_of_real_models():
+    assert calls_fit(shipped_recording()) > 20
+    assert calls_fit(JUNCTION) > 100
 
 
 def test_a_field_nobody_described_is_refused():

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from leed_agentic.demonstrations.prompts import TEMPLATES, PromptSet
+from tests.conftest import JUNCTION
 
 
 def test_list_and_show_agree_with_the_files(leed):
@@ -99,13 +100,14 @@ def test_templates_that_are_changed_in_vain_are_told(leed):
     assert leed("prompts", "copy", "mine").code == 0
     Path("mine", "fleet.md").write_text("Other words. $agents $links")
     words = ("demo", "generate", "--dry-run", "--prompts", "mine", "--out", "run")
-    told = leed(*words).err
+    told = leed(*words, "--replay", JUNCTION).err
     assert "junction planning uses none of your changed templates (fleet)" in " ".join(told.split())
     assert "changed templates" not in leed(*words, "--model", "stand-in", "--planning", "fleet").err
     Path("mine", "junction.md").write_text("Another question? $choices")
-    result = leed("demo", "generate", "--prompts", "mine", "--model", "replay", "--out", "other")
+    result = leed("demo", "generate", "--prompts", "mine", "--replay", JUNCTION, "--out", "other")
     assert result.code == 2
     assert "prompt templates" in result.err
+    Path("mine", "alternatives.md").write_text("Another question? $seconds")
     words = ("demo", "generate", "--prompts", "mine", "--dry-run", "--out", "else")
     told = " ".join(leed(*words).err.split())
     assert "cannot answer for mine, so the stand-in plans: no LLM is called" in told

@@ -18,6 +18,7 @@ from leed_agentic.demonstrations.parts import open_parts
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.rules import read_rules
 from leed_agentic.demonstrations.rules.brief import brief_question, read_brief, understood
+from leed_agentic.demonstrations.rules.rule import RULE
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.stand_in_brief import rules_of
@@ -91,6 +92,55 @@ def test_what_the_brief_does_not_bear_out_is_no_rule(reply, doubt):
     assert not found.rules
     assert doubt in " ".join(found.not_understood)
     assert "'agents 3 and 7 arrive together'" in found.not_understood[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "holds"),
+    [
+        ("nobody drives on Main", {"rule": "avoid", "street": "Main"}, True),
+        ("nobody drives on Main", {"rule": "require", "who": "nobody", "street": "Main"}, False),
+        ("agent 3 must not use Main", {"rule": "avoid", "who": [3], "street": "Main"}, True),
+        ("agent 3 must not use Main", {"rule": "require", "who": [3], "street": "Main"}, False),
+        ("agent 3 need not stay off Main", {"rule": "avoid", "who": [3], "street": "Main"}, False),
+        ("all but agent 3 don't avoid Main", {"rule": "avoid", "who": [3], "street": "Main"}, False),
+        ("agents 3 and 7 never arrive together", {"rule": "together", "who": [3, 7]}, False),
+        ("agent 3 must not arrive before agent 7", {"rule": "order", "first": [3], "then": [7]}, False),
+        ("agent 3 has no priority", {"rule": "priority", "who": [3]}, False),
+        ("agent 3 must not arrive by 90 s", {"rule": "latest_arrival", "who": [3], "by": 90}, False),
+        ("agent 3 must not arrive later than 90 s", {"rule": "latest_arrival", "who": [3], "by": 90}, True),
+        ("nobody takes more than 2 times its way", {"rule": "max_detour", "factor": 2}, True),
+    ],
+)
+def test_a_rule_that_says_the_opposite_is_no_rule(words, rule, holds):
+    found = understood(words, json.dumps({"rules": [{**rule, "words": words}]}))
+    assert bool(found.rules) == holds
+    assert holds or "its words say" in found.not_understood[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "holds"),
+    [
+        ("agent 3 must arrive by 90 s", {"by": 90}, True),
+        ("agent 3 must arrive by 90 s", {"by": "90 s"}, True),
+        ("agent 3 must arrive by 90 s", {"by": 120}, False),
+        ("agent 3 must arrive by 9", {"by": "9:00"}, True),
+        ("agent 3 must arrive by 9:30", {"by": 34200}, True),
+        ("agent 3 must arrive by 3 pm", {"by": "15:00"}, True),
+        ("agent 3 must arrive within 2 minutes", {"by": 120}, True),
+        ("agent 3 must arrive soon", {"by": 60}, False),
+    ],
+)
+def test_a_figure_that_nobody_said_is_no_rule(words, rule, holds):
+    row = {"rule": "latest_arrival", "who": [3], "words": words, **rule}
+    assert bool(understood(words, json.dumps({"rules": [row]})).rules) == holds
+
+
+def test_null_is_what_was_not_said():
+    """In a reply, and in rules that a program wrote."""
+    row = {"rule": "avoid", "street": "Main", "begin": None, "until": None, "words": "all stay off Main"}
+    (rule,) = understood("all stay off Main", json.dumps({"rules": [row]})).rules
+    assert str(rule) == "every agent must not enter 'Main'"
+    assert RULE.validate_python(rule.model_dump()) == rule
 
 
 @given(st.text(max_size=300), st.text(max_size=300))

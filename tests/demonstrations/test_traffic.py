@@ -15,6 +15,7 @@ from leed_agentic.demonstrations.parts import open_parts, unasked
 from leed_agentic.demonstrations.planning import check_planner
 from leed_agentic.demonstrations.planning.alternatives import Asked, group_question, question_of, read_choices
 from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UsageError
 from leed_agentic.models.tokens import estimated_tokens
@@ -150,6 +151,24 @@ def test_any_way_of_planning_in_traffic_ends_no_worse_than_its_baselines(net, tm
     traffic = result.summary["traffic"]
     assert traffic["fleet_time"] <= min(traffic["baselines"].values())
     assert result.summary["validity_final"] == 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "agents", "planning", "seed"),
+    [("braunschweig", 25, "instructions", 1), ("berlin", 15, "tools", 2), ("grid", 40, "alternatives", 3)],
+)
+def test_no_plan_on_any_map_ends_worse_than_its_baselines(tmp_path, where, agents, planning, seed):
+    """With a stand-in that errs; what the environment drives then is what was judged."""
+    words = {"map.name": where, "scenario.agents": agents, "demonstration.planning": planning, "seed": seed}
+    words |= {"model.name": "stand-in", "demonstration.rounds": 2, "demonstration.objective": "fleet"}
+    result = generate(settings_for_run(overrides=words), tmp_path / "run")
+    traffic = result.summary["traffic"]
+    assert traffic["fleet_time"] <= min(traffic["baselines"].values())
+    assert {"lost_shortest.png", "lost_kept.png"} <= {file.name for file in result.folder.iterdir()}
+    trajectories, _ = load_trajectories(result.folder / "trajectories.json")
+    took = [t.arrival - result.demonstrations.scenario.agents[a].departure for a, t in trajectories.items()]
+    assert sum(took) / len(took) == pytest.approx(traffic["fleet_time"], abs=1.01)
 
 
 def test_the_others_are_measured_and_count_where_that_is_wanted(net, tmp_path):

@@ -66,7 +66,7 @@ def test_it_works_without_the_checkout(installed, tmp_path):
     assert {"braunschweig", "berlin", "grid"} <= {
         m["name"] for m in json.loads(ran(leed, "map", "list", "--json"))["maps"]
     }
-    # The shipped recording says which prompts are written.
-    assert json.loads(ran(leed, "demo", "generate", "--dry-run", "--json"))["planning"] == "junction"
+    # The shipped recording says how routes are planned.
+    assert json.loads(ran(leed, "demo", "generate", "--json"))["planning"] == "alternatives"
     summary = json.loads(ran(leed, "demo", "generate", "--model", "stand-in", "--agents", "2", "--json"))
     assert summary["validity_final"] == 1.0

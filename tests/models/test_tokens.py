@@ -5,12 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leed_agentic.models.recording import Recording, shipped_recording
+from leed_agentic.models.recording import Recording
 from leed_agentic.models.tokens import TOKENS_PER_MESSAGE, estimated_tokens, prompt_tokens
+from tests.conftest import JUNCTION
 
 
 def test_it_is_above_what_a_real_model_counted_but_not_far() -> None:
-    recording = Recording.load(shipped_recording())
+    recording = Recording.load(JUNCTION)
     assert len(recording.calls) > 50
     for call in recording.calls:
         estimate, counted = prompt_tokens(call["messages"]), call["input_tokens"]

@@ -13,18 +13,21 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.conftest import JUNCTION
+
 
 @pytest.fixture(scope="session")
 def _planned_once(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("planned") / "run"
     words = [sys.executable, "-m", "leed_agentic.cli.main", "demo", "generate", "--out", str(folder)]
+    words += ["--replay", str(JUNCTION)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     return folder
 
 
 @pytest.fixture
 def planned(leed, _planned_once, tmp_path) -> Path:
-    """A run of ten agents with the shipped recording; a copy, so that it may be damaged."""
+    """A run of ten agents, replayed; a copy, so that it may be damaged."""
     return Path(shutil.copytree(_planned_once, tmp_path / "planned")).relative_to(tmp_path)
 
 

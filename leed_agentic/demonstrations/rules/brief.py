@@ -27,6 +27,16 @@ LONGEST_FILE = 200_000
 _CLAUSES = re.compile(r"[;\n]|\.(?=\s|$)|[!?。；]")
 _FILLER = {"and", "please", "then", "also", "thanks", "thank", "you"}
 
+_FIGURES = {"begin", "until", "by", "within", "factor", "around"}
+_NOT = re.compile(r"\b(?:not|cannot|no|nobody|none|never|neither|nor|without|unless|except)\b|n['’]t\b")
+_BEARS_NOT = {
+    # Every other kind of rule is the opposite of what such words say, or may be.
+    "avoid": re.compile(r"^(?!.*\b(?:avoids?|off|away|out of|clear of|unless|except)\b)"),
+    "latest_arrival": re.compile(r"\b(?:after|later|past|beyond)\b"),
+    "max_detour": re.compile(r"\b(?:more|longer|above|over|beyond)\b"),
+}
+"""What words that hold a "not" have to say besides for a rule of this kind."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -121,7 +131,8 @@ def rules_json(rules: tuple[Rule, ...]) -> dict[str, Any]:
 def _rows(value: Any) -> list[dict[str, Any]]:
     """Every object that says which rule it is, as a plain dictionary."""
     if isinstance(value, Pairs):
-        row = {key: _plain_value(inner) for key, inner in value}
+        # A model that fills in every field writes null where nothing was said.
+        row = {key: _plain_value(inner) for key, inner in value if inner is not None}
         if "rule" in row:
             return [row]
         return [found for _, inner in value for found in _rows(inner)]
@@ -147,8 +158,27 @@ def _unfounded(rule: Rule, brief: str) -> str:
             return f"its words name no agent {missing[0]}"
         if isinstance(who, str) and who != "all" and _plain(who).removesuffix("s") not in words:
             return f"its words name no {who[:60]!r}"
+    negated, bears = _NOT.search(words), _BEARS_NOT.get(rule.rule)
+    if negated and (bears is None or bears.search(words) is None):
+        return f"its words say {negated[0]!r}"
+    known = _figures(words)
+    for name in _FIGURES & rule.model_fields_set:
+        value = getattr(rule, name)
+        if value != type(rule).model_fields[name].default and value not in known:
+            return f"its words name no {name} {value:g}"
     street = getattr(rule, "street", None)
     return f"its words name no street {street!r}" if street and _plain(street) not in words else ""
+
+
+def _figures(words: str) -> set[float]:
+    """What the numbers in some words may mean: seconds, minutes, hours or the time of day, a factor."""
+    found: set[float] = {2.0} if re.search(r"\b(?:twice|double)\b", words) else set()
+    for hours, minutes, seconds in re.findall(r"\b(\d{1,3}):([0-5]\d)(?::([0-5]\d))?", words):
+        found.add(int(hours) * 3600.0 + int(minutes) * 60 + int(seconds or 0))
+    for number in map(float, re.findall(r"\d+(?:\.\d+)?", words)):
+        found |= {number, number * 3600} | ({number * 60} if "min" in words else set())
+        found |= {1 + number / 100} if "%" in words else set()
+    return found | {figure + 12 * 3600 for figure in found if "pm" in words or "p.m" in words}
 
 
 def _plain(text: str) -> str:

@@ -43,7 +43,7 @@ class _Street(_Rule):
     around: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     """Metres: the area of all streets that come so near to it; 0: the street itself."""
     begin: Time = 0.0
-    until: Annotated[float | None, BeforeValidator(_time), Field(ge=0)] = None
+    until: Time | None = None
     """None: to the end."""
 
     @model_validator(mode="after")
