@@ -10,16 +10,28 @@ import numpy as np
 
 from leed_agentic.comparing.verdict import LEVEL, difference_and_interval, permutation_p
 
+BASELINES = {
+    "shortest": "shortest paths",
+    "lights": "shortest paths that know the lights",
+    "rerouted": "SUMO's rerouting",
+    "given": "the routes as given",
+}
+"""What summaries call them, and what people do."""
+
 
 def result_of_plan(summary: Mapping[str, Any], streets: Mapping[str, Any] | None) -> list[str]:
-    """Who can drive and arrives, and how long it takes against each vehicle's fastest path alone."""
+    """Who can drive and arrives, and how long it takes: in traffic against the baselines, else against each vehicle's
+    fastest path alone."""
     agents, valid = summary.get("agents"), summary.get("validity_final")
     if not isinstance(agents, int) or not _is_number(valid):
         return []
     legs = list(streets["drives"][0]["legs"].values()) if streets and streets["drives"] else []
     arrived = [leg["seconds"] for leg in legs if leg["arrived"] and _is_number(leg["seconds"])]
     whole = round(float(valid) * agents)
-    said = [f"{whole} of {agents} vehicles have a route that can be driven, and {len(arrived)} arrive."]
+    able = [f"{whole} of {agents} vehicles have a route that can be driven, and {len(arrived)} arrive."]
+    if (gain := _gain(_traffic(summary), agents)) is not None:
+        return [gain, *able]
+    said = able
     ratio = summary.get("travel_time_ratio")
     if arrived and _is_number(ratio):
         minutes, share = float(np.mean(arrived)) / 60, float(ratio) - 1
@@ -34,6 +46,62 @@ def result_of_plan(summary: Mapping[str, Any], streets: Mapping[str, Any] | None
     if _is_number(first) and float(first) < float(valid):
         said.append(f"Refinement raised the share of valid routes from {float(first):.0%} to {float(valid):.0%}.")
     return said
+
+
+def gains(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Routes, mean minutes and what the plan gains: the plan first, then the baselines, the best first; none without
+    traffic."""
+    traffic = _traffic(summary)
+    times = _times(traffic)
+    if not times:
+        return []
+    ours = float(traffic["fleet_time"])
+    rows = [("as planned", f"{ours / 60:.2f}", "")]
+    for name, seconds in sorted(times.items(), key=lambda item: item[1]):
+        rows.append((BASELINES.get(name, name), f"{seconds / 60:.2f}", _difference(ours, seconds)))
+    return rows
+
+
+def _gain(traffic: Mapping[str, Any], agents: int) -> str | None:
+    """What the fleet gains over the best baseline and over shortest paths; None without traffic."""
+    times = _times(traffic)
+    if not times:
+        return None
+    ours = float(traffic["fleet_time"])
+    best = min(times, key=lambda name: times[name])
+    noise = traffic.get("noise_seeds")
+    how = f", mean of {noise} drives with driver noise" if isinstance(noise, int) and noise > 0 else ""
+    took = f"{ours / 60:.1f} min on average{how}"
+    against = [best, *(name for name in ("shortest",) if name in times and name != best)]
+    words = [f"{_difference(ours, times[name])} than with {BASELINES.get(name, name)}" for name in against]
+    if traffic.get("kept") in times:
+        kept = BASELINES.get(str(traffic["kept"]), str(traffic["kept"]))
+        return f"No plan was better than {kept}, which the {agents} vehicles keep: {took}" + (
+            f", {words[-1]}." if len(words) > 1 else "."
+        )
+    words[0] += ", the best of the baselines"
+    return f"The {agents} vehicles take {took}: {'; '.join(words)}."
+
+
+def _difference(ours: float, theirs: float) -> str:
+    """In minutes and per cent."""
+    if abs(ours - theirs) < 0.5:
+        return "no less"
+    word = "less" if ours < theirs else "more"
+    return f"{abs(ours - theirs) / 60:.1f} min ({abs(ours - theirs) / theirs:.0%}) {word}"
+
+
+def _traffic(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = summary.get("traffic")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _times(traffic: Mapping[str, Any]) -> dict[str, float]:
+    """Baseline to its mean seconds; none where the fleet's own are unknown."""
+    known = traffic.get("baselines")
+    if not isinstance(known, Mapping) or not _is_number(traffic.get("fleet_time")):
+        return {}
+    return {str(name): float(value) for name, value in known.items() if _is_number(value) and value > 0}
 
 
 def result_of_training(evaluation: Mapping[str, Any] | None) -> list[str]:
