@@ -18,6 +18,9 @@ BASELINES = {
 }
 """What summaries call them, and what people do."""
 
+SAME = 0.001
+"""Share of the reward below which nobody tells two drivers apart."""
+
 
 def result_of_plan(summary: Mapping[str, Any], streets: Mapping[str, Any] | None) -> list[str]:
     """Who can drive and arrives, and how long it takes: in traffic against the baselines, else against each vehicle's
@@ -92,7 +95,10 @@ def _difference(ours: float, theirs: float) -> str:
 
 
 def _traffic(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = summary.get("traffic")
+    return _part(summary.get("traffic"))
+
+
+def _part(found: Any) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
@@ -111,26 +117,47 @@ def result_of_training(evaluation: Mapping[str, Any] | None) -> list[str]:
         return []
     mine = rows[0]
     best = max(rows[1:], key=lambda row: float(np.mean(_rewards(row))))
+    return [_won(mine, best), *_beside(mine, best)]
+
+
+def _won(mine: Mapping[str, Any], best: Mapping[str, Any]) -> str:
+    """Whether what was trained earns more than the best of the others."""
     ours, theirs = np.array(_rewards(mine)), np.array(_rewards(best))
-    who = f"{mine['driver']} against {best['driver']}, the best of the others"
+    who = f"the agents trained ({mine['driver']})", f"{best['driver']}, the best of the others"
     figures = f"reward {ours.mean():.1f} against {theirs.mean():.1f}"
+    first = f"{who[0][0].upper()}{who[0][1:]}"
+    if abs(ours.mean() - theirs.mean()) < SAME * max(abs(theirs.mean()), 1.0) and np.ptp(ours) + np.ptp(theirs) < 1.0:
+        return f"{first} are as good as {who[1]}: {figures}."
     if len(ours) != len(theirs) or len(ours) < 2:
-        return [f"{who}: {figures}; one episode does not say how sure that is."]
+        return f"{first} beside {who[1]}: {figures}; one episode does not say how sure that is."
     differences = ours - theirs
     if np.ptp(ours) == 0 and np.ptp(theirs) == 0:
         # Without driver noise every episode is the same one.
-        return [f"{who}: {figures} in this one scenario, where every episode is the same."]
+        word = "better" if ours.mean() > theirs.mean() else "worse"
+        return f"{first} are {word} than {who[1]}, in this one scenario, where every episode is the same: {figures}."
     found, p = difference_and_interval([differences]), permutation_p(differences)
     by = f"by {abs(found.mean):.1f} [{_ends(found.low, found.high, found.mean)}] over {len(ours)} episodes, p {p:.3f}"
     if p > LEVEL:
-        return [f"Not decided: {who}: {figures}, {by}."]
-    winner, other = (mine, best) if found.mean > 0 else (best, mine)
-    return [f"{winner['driver']} is better than {other['driver']} {by}: {figures}."]
+        return f"Not decided between {who[0]} and {who[1]}: {figures}, apart {by}."
+    return f"{first} are {'better' if found.mean > 0 else 'worse'} than {who[1]}, {by}: {figures}."
+
+
+def _beside(mine: Mapping[str, Any], best: Mapping[str, Any]) -> list[str]:
+    """The same in arrivals and minutes, where the evaluation has them."""
+    shares = [row.get("arrival_rate") for row in (mine, best)]
+    if not all(map(_is_number, shares)):
+        return []
+    said = f"Of their vehicles {shares[0]:.0%} arrive, of {best['driver']} {shares[1]:.0%}"
+    times = [_part(row.get("fleet")).get("mean") for row in (mine, best)]
+    if all(map(_is_number, times)):
+        minutes = [float(seconds) / 60 for seconds in times if _is_number(seconds)]
+        said += f"; they take {minutes[0]:.1f} min on average, against {minutes[1]:.1f}"
+    return [f"{said}."]
 
 
 def _ends(low: float | None, high: float | None, mean: float) -> str:
     ends = (low or 0.0, high or 0.0) if mean > 0 else (-(high or 0.0), -(low or 0.0))
-    return f"{ends[0]:.1f}, {ends[1]:.1f}"
+    return ", ".join(f"{round(end, 1) + 0.0:.1f}" for end in ends)
 
 
 def _rewards(row: Mapping[str, Any]) -> Sequence[float]:
