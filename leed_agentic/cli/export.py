@@ -16,7 +16,8 @@ def export(
     form: str = typer.Option(
         "geojson",
         "--to",
-        help="geojson (routes and street loads), csv (per vehicle), or SUMO's tripinfo, edgedata, fcd, emissions; of a "
+        help="geojson (routes and street loads), csv (per vehicle), positions (for the animation of leed report), or "
+        "SUMO's tripinfo, edgedata, fcd, emissions; of a "
         "comparison jsonl (a line per trial, with every prompt and reply), csv, or inspect (logs of inspect-ai).",
     ),
     file: Path | None = typer.Option(None, "--out", help="The file; unset: beside the run under the format's name."),

@@ -20,6 +20,8 @@ from leed_agentic.roads.programs import run_program
 from leed_agentic.runs.files import copy_file, whole_file, write_text
 from leed_agentic.runs.folder import check_links
 from leed_agentic.traffic.measures import FleetMeasures, measure
+from leed_agentic.traffic.positions import FILE as POSITIONS
+from leed_agentic.traffic.positions import read_fcd
 from leed_agentic.traffic.reproduction import CONFIG, FLEET, read_config
 from leed_agentic.traffic.sumo_run import (
     EDGE_DATA,
@@ -31,6 +33,7 @@ from leed_agentic.traffic.sumo_run import (
 )
 
 EDGE_DATA_SECONDS = 300
+FCD = "fcd.xml"
 COLUMNS = (
     *("id", "type", "fleet", "planned", "departed", "arrived", "travel_time"),
     *("insertion_delay", "time_loss", "waiting", "metres", "route"),
@@ -57,7 +60,8 @@ EXPORTS = {
     "csv": Export("vehicles.csv"),
     "tripinfo": Export(TRIPINFO),
     "edgedata": Export(EDGE_DATA),
-    "fcd": Export("fcd.xml", ("--fcd-output", "fcd.xml", "--fcd-output.geo", "{geo}")),
+    "fcd": Export(FCD, ("--fcd-output", FCD, "--fcd-output.geo", "{geo}")),
+    "positions": Export(POSITIONS, ("--fcd-output", FCD, "--fcd-output.attributes", "x,y")),
     "emissions": Export("emissions.xml", ("--device.emissions.probability", "1")),
 }
 
@@ -89,6 +93,8 @@ def export_run(run: Path, form: str, file: Path | None = None) -> Path:
             _write_geojson(target, driven, net, _fleet(run))
         elif form == "csv":
             _write_csv(target, driven, _fleet(run))
+        elif form == "positions":
+            read_fcd(place / FCD).save(target)
         else:
             copy_file(place / (TRIPINFO if form == "emissions" else export.file), target)
     return target
