@@ -64,7 +64,7 @@ def _executed(file: File) -> tuple[str, dict[str, bytes]]:
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
     """The theme would fetch what a search in a folder needs; here it stands beside the pages."""
-    return re.sub(r'https://unpkg\.com/iframe-worker/shim', get_relative_url("site/iframe-worker.js", page.url), output)
+    return re.sub(r"https://unpkg\.com/iframe-worker/shim", get_relative_url("site/iframe-worker.js", page.url), output)
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:

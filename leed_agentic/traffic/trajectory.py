@@ -57,6 +57,7 @@ class Trajectory:
 
     @property
     def total_reward(self) -> float:
+        """Sum of all rewards."""
         return float(self.rewards.sum())
 
 
@@ -92,6 +93,7 @@ class Episode:
 
     @property
     def arrival_rate(self) -> float:
+        """Share of the agents that arrived."""
         return float(np.mean([t.arrived for t in self.trajectories.values()])) if self.trajectories else 0.0
 
 
