@@ -62,13 +62,16 @@ class DemonstrationGraph(CompiledStateGraph[State, Context, Input, Output]):
     """The compiled graph. It refuses an input key that it does not know, which LangGraph would leave out silently."""
 
     def as_tool(self, args_schema: type[BaseModel] | None = None, **more: Any) -> Any:
+        """The graph as LangChain's tool."""
         # LangChain would make every argument one that has to be given.
         return super().as_tool(args_schema or _ARGUMENTS, **more)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Iterator[Any]:
+        """LangGraph's `stream`, on the same input."""
         return super().stream(_known(input, config), config, **more)
 
     def astream(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> AsyncIterator[Any]:
+        """LangGraph's `astream`, on the same input."""
         return super().astream(_known(input, config), config, **more)
 
 

@@ -162,6 +162,7 @@ class Scenario:
 
     @classmethod
     def load(cls, file: Path) -> Scenario:
+        """A scenario that `save` wrote. Raises UsageError where the file is none."""
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:

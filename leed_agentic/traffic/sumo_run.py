@@ -89,6 +89,7 @@ class Driven:
 
     @cached_property
     def unfinished(self) -> int:
+        """How many had not arrived by the end."""
         return sum(drive.arrived is None for drive in self.vehicles.values())
 
 

@@ -58,6 +58,7 @@ class Trajectory:
 
     @property
     def total_reward(self) -> float:
+        """Sum of all rewards."""
         return float(self.rewards.sum())
 
 
@@ -95,6 +96,7 @@ class Episode:
 
     @property
     def arrival_rate(self) -> float:
+        """Share of the agents that arrived."""
         return float(np.mean([t.arrived for t in self.trajectories.values()])) if self.trajectories else 0.0
 
 
