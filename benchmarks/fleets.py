@@ -26,11 +26,11 @@ import numpy as np
 from leed_agentic.demonstrations.coordination import FleetInTraffic
 from leed_agentic.demonstrations.execute import execute
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.alternatives import argmin
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.paths import Costs
 from leed_agentic.traffic.scenario import Scenario
@@ -92,7 +92,7 @@ def said(row: dict[str, Any]) -> str:
 
 def small_fleet(settings: Settings, noise_seeds: int) -> dict[str, dict[str, float]]:
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     with closing(RouteEnv(network, scenario, settings.environment)) as env:
         fleet = FleetInTraffic(env, scenario, settings.demonstration, settings.seed)
         plans = {

@@ -55,7 +55,7 @@ def measure(place: str, agents: int, planning: str, rounds: int, runs: int) -> d
             parts = open_parts(load_settings(overrides=tree, environment={}), folder=home)
             model.seconds = simulation.seconds = 0.0
             began = time.process_time()
-            state = graph.run(Context(parts=parts))
+            *_, state = graph.onward_steps(Context(parts=parts))
             whole = time.process_time() - began
             parts.close()
             played = len(state["history"])

@@ -21,7 +21,7 @@ from pettingzoo import ParallelEnv
 from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 
 CLIMBING = [[11, -30, 0], [-30, 7, 6], [0, 0, 5]]
 PENALTY = [[-100, 0, 10], [0, 2, 0], [10, 0, -100]]
@@ -98,7 +98,7 @@ def greedy_return(algorithm: str, game: str, seed: int, episodes: int, group: di
     learner = algorithm_class(algorithm)(world.agents, world.actions, world.encoding(s), s, seed)
     Trainer(world, learner, s, seed).run()
     learner.deterministic = True
-    return float(np.mean([e.rewards.sum() for e in world.episode(learner.choose, 0).experiences.values()]))
+    return float(np.mean([e.rewards.sum() for e in world.episode(learner.act, 0).experiences.values()]))
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from leed_agentic.demonstrations.commands import Command
 from leed_agentic.demonstrations.coordination import FleetInTraffic
-from leed_agentic.demonstrations.graph import run
+from leed_agentic.demonstrations.graph import onward_steps
 from leed_agentic.demonstrations.parts import Parts, open_parts
 from leed_agentic.demonstrations.planning import Planned, PlanRequest
 from leed_agentic.demonstrations.planning.alternatives import AlternativesPlanner
@@ -190,7 +190,7 @@ def looped(fleet: FleetInTraffic, chooser: Any, draw: int) -> tuple[Coordination
 
 
 def planned_by_graph(parts: Parts, options: argparse.Namespace) -> dict[str, Any]:
-    state = run(Context(parts=parts))
+    *_, state = onward_steps(Context(parts=parts))
     fleet, usage = fleet_of(parts), parts.caller.usage
     row = judged(fleet, {**fleet.loop.fixed, **fleet.ids(state["routes"])}, options)
     return {**row, "calls": usage.calls, "tokens": usage.input_tokens + usage.output_tokens}

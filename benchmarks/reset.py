@@ -15,7 +15,7 @@ import time
 from statistics import median
 
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import EnvironmentSettings, MapSettings, ScenarioSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import draw_scenario
 from leed_agentic.traffic.simulation import Simulation

@@ -30,7 +30,7 @@ from scipy.optimize import linear_sum_assignment
 from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.rollout import SEED_STRIDE, ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 
 AGENTS, STEPS, TESTED = 3, 25, 100
 ACCELERATION, DAMPING, STEP_SECONDS = 5.0, 0.25, 0.1
@@ -109,7 +109,7 @@ def main() -> None:
     for deterministic in (False, True):
         agents.deterministic = deterministic
         seeds = [SEED_STRIDE * (options.seed + 1) - 1 - k for k in range(TESTED)]
-        driven = [episode_return(world, agents.choose, seed) for seed in seeds]
+        driven = [episode_return(world, agents.act, seed) for seed in seeds]
         finals["likeliest" if deterministic else "sampled"] = [float(np.mean(driven)), float(np.std(driven, ddof=1))]
     chance = np.random.default_rng(options.seed)
     idle = [episode_return(world, lambda *_: int(chance.integers(5)), seed) for seed in range(TESTED)]

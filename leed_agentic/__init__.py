@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from leed_agentic.demonstrations.generate import generate as generate
+    from leed_agentic.learning.check import check_algorithm as check_algorithm
+    from leed_agentic.learning.check import check_source as check_source
     from leed_agentic.learning.evaluation import evaluate_run as evaluate
     from leed_agentic.learning.policy import Policy as Policy
     from leed_agentic.learning.session import load_run as load_run
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from leed_agentic.roads.network import RoadNetwork as RoadNetwork
     from leed_agentic.settings import Settings as Settings
     from leed_agentic.settings import load_settings as load_settings
+    from leed_agentic.traffic.check import check_env as check_env
     from leed_agentic.traffic.route_v0 import parallel_env as make_env
     from leed_agentic.traffic.scenario import Scenario as Scenario
     from leed_agentic.traffic.vector import vector_env as vector_env
@@ -33,6 +36,9 @@ _HOMES = {
     "RoadNetwork": "roads.network",
     "Scenario": "traffic.scenario",
     "Settings": "settings",
+    "check_algorithm": "learning.check",
+    "check_env": "traffic.check",
+    "check_source": "learning.check",
     "evaluate": "learning.evaluation:evaluate_run",
     "generate": "demonstrations.generate",
     "load_run": "learning.session",
@@ -46,6 +52,9 @@ __all__ = [
     "RoadNetwork",
     "Scenario",
     "Settings",
+    "check_algorithm",
+    "check_env",
+    "check_source",
     "evaluate",
     "generate",
     "load_run",

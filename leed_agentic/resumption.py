@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from leed_agentic.errors import UsageError
-from leed_agentic.settings import Settings, given_settings, settings_of
+from leed_agentic.setting_groups import HOW_A_MODEL_IS_REACHED
+from leed_agentic.settings import Settings, given_settings, leaf, settings_of
 
-_HOW_TO_REACH = {
-    *("base_url", "send_key", "timeout_seconds", "retries", "retry_seconds"),
-    *("calls_per_minute", "max_concurrent_calls", "concurrent_calls"),
-    *("price_input", "price_output", "price_as_of", "tracing", "max_calls", "max_tokens", "max_cost"),
-}
 _FREE = {
-    *(f"model.{name}" for name in _HOW_TO_REACH),
+    *(f"model.{name}" for name in (*HOW_A_MODEL_IS_REACHED, "max_calls", "max_tokens", "max_cost")),
     *("map.cache", "map.overpass_url", "map.download_timeout"),
 }
 """Settings that change no reply and no drive: how the model is reached and what it may cost, where things lie here."""
@@ -38,22 +34,15 @@ def settings_to_go_on(
     words = given or {}
     # Variables stand for every command alike: one that says something else is not meant for this run.
     variables = {
-        name: value for name, value in given_settings(environment=os.environ).items() if _leaf(tree, name) == value
+        name: value for name, value in given_settings(environment=os.environ).items() if leaf(tree, name) == value
     }
     settings = settings_of(tree, where, {**variables, **words}, trust)
     made, now = settings_of(tree, where, trust=True).for_file(), settings.for_file()
     for name in words:
-        before, after = _leaf(made, name), _leaf(now, name)
+        before, after = leaf(made, name), leaf(now, name)
         if before != after and name not in _FREE:
             raise UsageError(
                 f"{where} says {name}={before}, and a run stays as it began; leave {name}={after} out, or begin a "
                 "new one."
             )
     return settings
-
-
-def _leaf(tree: Mapping[str, Any], name: str) -> Any:
-    found: Any = tree
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found

@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_assignments, demand_settings
+from leed_agentic.cli.interrupt import same_command_goes_on
+from leed_agentic.cli.options import (
+    Background,
+    Closures,
+    Demand,
+    Fleet,
+    Trust,
+    demand_assignments,
+    demand_settings,
+    plannings,
+)
 from leed_agentic.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from leed_agentic.experiments.compare import Compared
-    from leed_agentic.experiments.comparison import Comparison
+    from leed_agentic.comparing.compare import Compared
+    from leed_agentic.comparing.comparison import Comparison
     from leed_agentic.experiments.runner import Progress
 
 
@@ -29,7 +39,7 @@ def compare(
         help="provider:name, name@address, stand-in or a settings file (.yaml); give it again for more.",
     ),
     prompts: str | None = typer.Option(None, help="default, short or folders of templates, separated by commas."),
-    planning: str | None = typer.Option(None, help="Of fleet, agent, junction; separated by commas."),
+    planning: str | None = typer.Option(None, help=f"Of {plannings()} or your own; separated by commas."),
     maps: str | None = typer.Option(None, help="Maps, separated by commas."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas."),
     demand: list[Path] | None = Demand,
@@ -72,15 +82,15 @@ def compare(
     """
     if jobs is not None and jobs < 1:
         raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
-    from leed_agentic.experiments.requirement import missed, read_requirement
+    from leed_agentic.comparing.requirement import missed, read_requirement
 
     thresholds = [read_requirement(text) for text in require or ()]
     words = demand_settings(demand, fleet, background, closures, agents)
     done = "Stopped before anything was asked."
     try:
         with err.status("reading settings") as status:
-            from leed_agentic.experiments.compare import compare as make_comparison
-            from leed_agentic.experiments.comparison import Wanted, plan_comparison
+            from leed_agentic.comparing.compare import compare as make_comparison
+            from leed_agentic.comparing.comparison import Wanted, plan_comparison
 
             wanted = Wanted(
                 models=tuple(models or ()),
@@ -107,7 +117,8 @@ def compare(
 
             command = shlex.join(["leed", *sys.argv[1:]])
             at_once = jobs or os.cpu_count() or 1
-            result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
+            with same_command_goes_on():
+                result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
     except KeyboardInterrupt:
         raise StoppedError(done) from None
     short = missed(thresholds, [row for row in result.rows if row.rounds == comparison.rounds[-1]])
@@ -170,7 +181,7 @@ def _table(comparison: Comparison, result: Compared, names: list[str], axes: lis
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from leed_agentic.experiments.comparison_table import FIGURES, OF_ALL
+    from leed_agentic.comparing.comparison_table import FIGURES, OF_ALL
 
     every = {**FIGURES, **OF_ALL}
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), width=None if out.width < WIDTH else WIDTH)
@@ -187,7 +198,7 @@ def _table(comparison: Comparison, result: Compared, names: list[str], axes: lis
 
 
 def _axes(comparison: Comparison) -> list[str]:
-    from leed_agentic.experiments.comparison_table import varied
+    from leed_agentic.comparing.comparison_table import varied
 
     axes = varied(comparison)
     several = len({combination.labels["model"] for combination in comparison.combinations}) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from typing import Any
 
@@ -13,7 +14,8 @@ from rich.text import Text
 from leed_agentic.credentials import without_keys
 
 out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+# FORCE_COLOR, which notebooks set, asks for colours, not for lines that move.
+err = Console(stderr=True, soft_wrap=True, force_terminal=None if sys.stderr.isatty() else False)
 
 
 def print_json(data: Any) -> None:

@@ -17,7 +17,7 @@ from leed_agentic.cli.compare import compare
 from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
 from leed_agentic.cli.leaderboard import leaderboard
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings, plannings
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
@@ -42,7 +42,7 @@ def generate(
     model: str | None = typer.Option(None, help="provider:name, replay or stand-in."),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
     replay: Path | None = typer.Option(None, help="The calls.jsonl that the replay model plays back."),
-    planning: str | None = typer.Option(None, help="fleet, agent, junction, alternatives, instructions or your own."),
+    planning: str | None = typer.Option(None, help=f"{plannings()} or your own."),
     prompts: Path | None = typer.Option(None, help="Prompt templates: default, short or a folder of your own."),
     rounds: int | None = typer.Option(None, help="Refinements after the first plan."),
     seed: int | None = typer.Option(None, help="Seed of the scenario and of everything random."),
@@ -61,6 +61,7 @@ def generate(
     dry_run: bool = typer.Option(False, "--dry-run", help="Write the prompts and their sizes; call nothing."),
     review: bool = typer.Option(False, "--review", help="Ask you before routes are driven."),
     brief: str | None = typer.Option(None, help="Wishes in words, a text file of them, or a .json file of rules."),
+    emissions: bool = typer.Option(False, "--co2", help="Also measure CO2."),
     yes: bool = typer.Option(False, "--yes", help="Drive by the rules that the brief came to, without asking."),
 ) -> None:
     """Plan routes for a fleet, check them, drive them in SUMO, criticise and refine them.
@@ -127,6 +128,7 @@ def generate(
                 on_folder=stopped.began,
                 brief=words,
                 accept=RulesReviewer(status, review, yes),
+                emissions=emissions,
             )
     print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
     traffic = result.summary["traffic"] or {"rules": []}
@@ -168,8 +170,15 @@ class Stopped:
         except KeyboardInterrupt:
             nothing = "Stopped before anything was asked; nothing is lost, start again."
             raise StoppedError(f"Stopped; {self._how_on}" if self._folder else nothing) from None
-        except UnavailableError as error:
-            if self._folder and not isinstance(error, UnwritableError):
+        except UnwritableError as error:
+            if not self._folder:
+                raise
+            begun = (self._folder / "settings.json").is_file()
+            raise UnwritableError(
+                f"{error} Then {self._how_on if begun else 'begin again in an empty folder.'}"
+            ) from error
+        except UnavailableError:
+            if self._folder:
                 err.print(f"When that is mended, {self._how_on}", markup=False, highlight=False)
             raise
 
@@ -280,6 +289,12 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
             f"{summary['reward_mean']:.1f}."
         )
     out.print(f"{valid} of {agents} agents have a valid route. {driven}", highlight=False)
+    if fleet := summary.get("fleet"):
+        from leed_agentic.traffic.fleet_table import fleet_lines
+
+        out.print("By plain SUMO, seconds from planned departure to arrival or to the end:")
+        for line in fleet_lines({"fleet": fleet}):
+            out.print(line, markup=False, highlight=False)
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)

@@ -82,6 +82,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
 
 
 def check_python(version: tuple[int, int]) -> Check:
+    """Whether this Python is one that the package is for."""
     shown = ".".join(map(str, version))
     ok = OLDEST_PYTHON <= version <= NEWEST_PYTHON
     wanted = f"{'.'.join(map(str, OLDEST_PYTHON))} to {'.'.join(map(str, NEWEST_PYTHON))}"
@@ -105,6 +106,7 @@ def check_wheels(found: dict[str, str | None], foreign: dict[str, str] | None = 
 
 
 def check_libsumo(settings: Settings) -> str:
+    """What a simulation of one second says. Raises LeedError where there is none."""
     from leed_agentic.roads.catalogue import open_map
 
     net_file = str(open_map("braunschweig", settings.map).net_file)
@@ -120,6 +122,7 @@ def check_libsumo(settings: Settings) -> str:
 
 
 def check_maps(settings: Settings) -> str:
+    """How many maps there are. Raises LeedError where one is wrong."""
     from leed_agentic.roads.catalogue import map_names, open_map
 
     names = sorted(map_names(settings.map))
@@ -128,6 +131,7 @@ def check_maps(settings: Settings) -> str:
 
 
 def check_key(settings: Settings) -> Check:
+    """Whether the key that the model needs is set; it is never shown."""
     from leed_agentic.models.providers import KEY_VARIABLES, NEEDS_NO_KEY, is_own, key_of, masked, split_name
 
     name = settings.model.name
@@ -148,6 +152,7 @@ def check_key(settings: Settings) -> Check:
 
 
 def check_model(settings: Settings) -> str:
+    """What the model says to one question. Raises LeedError where it says nothing."""
     from leed_agentic.models.ping import ping
     from leed_agentic.models.providers import STAND_IN
 

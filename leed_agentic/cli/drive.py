@@ -13,7 +13,7 @@ from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.map import AsJson, Assignments, SettingsFile
 
 if TYPE_CHECKING:
-    from leed_agentic.settings import MapSettings
+    from leed_agentic.setting_groups import MapSettings
     from leed_agentic.traffic.closures import Closure
     from leed_agentic.traffic.drives import Row
 
@@ -26,9 +26,9 @@ def drive(
     names: list[str] | None = typer.Argument(
         None,
         metavar="[NAME]...",
-        help="Route files (.rou.xml), run folders, or baselines: shortest-path, shortest-path-noise, duarouter, "
-        "random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: shortest-path "
-        "rerouting dua-iterate.",
+        help="Route files (.rou.xml), run folders, or baselines: shortest-path (or duarouter), free-flow, "
+        "shortest-path-noise, random, lights, one-shot, rerouting, dua-iterate, dua-marginal, a dotted path. Unset: "
+        "shortest-path rerouting dua-iterate.",
     ),
     demand: list[Path] | None = typer.Option(
         None, help="SUMO trips, flows or routes (.xml, .xml.gz); may be given again. Unset: of the first run folder."
@@ -43,12 +43,14 @@ def drive(
     ),
     drop_unreachable: bool = typer.Option(False, help="Leave out vehicles that no way is left for; else refused."),
     noise_seeds: int = typer.Option(1, min=1, max=1000, help="Drives of each, on as many SUMO seeds."),
-    seed: int = typer.Option(23, min=0, help="The first SUMO seed, and that of everything drawn."),
+    seed: int = typer.Option(
+        23423, min=0, help="The first SUMO seed, and that of everything drawn; unset: SUMO's own."
+    ),
     sigma: float | None = typer.Option(
         None, min=0, max=1, help="Imperfection of all drivers; unset: as the files say."
     ),
     speed_dev: float | None = typer.Option(
-        None, min=0, max=1, help="Deviation of the speed drivers want; unset: as the files say, 0 where sigma is given."
+        None, min=0, max=1, help="Deviation of the speed that drivers want; unset: as the files say."
     ),
     iterations: int = typer.Option(8, min=1, max=1000, help="SUMO runs of dua-iterate and dua-marginal."),
     begin: float | None = typer.Option(None, help="Second of the simulation to begin at; unset: the first departure."),
@@ -91,7 +93,7 @@ def drive(
         route_file(name)
     noise = None
     if sigma is not None or speed_dev is not None:
-        noise = DriverNoise(sigma or 0.0, speed_dev or 0.0)
+        noise = DriverNoise(sigma, speed_dev)
     with temporary_folder() as place, err.status("reading the demand") as status:
         work = Path(place)
         window = (begin, end)
@@ -204,7 +206,8 @@ def _over_seeds(row: Row, figure: str) -> Any:
 
 def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
     whose = f"a fleet of {facts['fleet']} among {facts['vehicles']}" if facts["fleet"] else f"{facts['vehicles']}"
-    noise = "" if facts["sigma"] is None else f", sigma {facts['sigma']:g}, speed deviation {facts['speed_dev']:g}"
+    changed = (("sigma", facts["sigma"]), ("speed deviation", facts["speed_dev"]))
+    noise = "".join(f", {name} {value:g}" for name, value in changed if value is not None)
     out.print(
         f"{whose} vehicles, {facts['begin']:g} to {facts['end']:g} s{noise}, "
         f"SUMO seeds {facts['seeds'][0]} to {facts['seeds'][-1]}; seconds from planned departure to arrival",
@@ -243,6 +246,12 @@ def _show(facts: dict[str, Any], rows: list[Row], emissions: bool) -> None:
         if row.turned_into_closed:
             out.print(
                 f"{row.name}: {row.turned_into_closed} vehicles turned into a street while it was closed.",
+                markup=False,
+                highlight=False,
+            )
+        if never := _over_seeds(row, "never_departed").mean:
+            out.print(
+                f"{row.name}: of the unfinished vehicles {never:g} never found room on their first street.",
                 markup=False,
                 highlight=False,
             )

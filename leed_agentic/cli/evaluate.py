@@ -31,6 +31,7 @@ def evaluate(
     first_seed: int | None = typer.Option(
         None, "--first-seed", help="With --held-out: the first scenario's seed, counted up from; unset: the run's own."
     ),
+    emissions: bool = typer.Option(False, "--co2", help="Also measure CO2."),
     trust: bool = Trust,
     assignments: list[str] | None = typer.Option(
         None, "-s", "--set", metavar="KEY=VALUE", help="A setting of the run named again, to vouch for it."
@@ -69,6 +70,7 @@ def evaluate(
             given_settings(assignments or ()),
             held_out,
             first_seed,
+            emissions,
         )
     # Shown before it is written: a full disk does not cost the figures.
     print_json(result) if as_json else _show(result)
@@ -76,6 +78,8 @@ def evaluate(
 
 
 def _show(result: dict[str, Any]) -> None:
+    from leed_agentic.traffic.fleet_table import fleet_lines
+
     out.print(
         f"{result['agents']} agents on {result['map']}, {result['algorithm']} trained for {result['trained_episodes']} "
         f"episodes; {_what(result)}",
@@ -84,18 +88,19 @@ def _show(result: dict[str, Any]) -> None:
     )
     names = [_name(row, result["agents"]) for row in result["drivers"]]
     width = max(len(name) for name in names)
-    heads = [("reward", 8), ("std", 6), ("arrived", 7), ("mean s", 7), ("95 % s", 7), ("ratio", 5), ("gain", 5)]
-    heads += [("teleports", 9), ("collisions", 10)]
+    heads = [("reward", 8), ("std", 6), ("arrived", 7), ("ratio", 5), ("gain", 5)]
     out.print(" " * width, " ".join(f"{head:>{wide}}" for head, wide in heads))
     for name, row in zip(names, result["drivers"], strict=True):
         out.print(
             f"{name:{width}} {_number(row['reward_mean'], 1):>8} {_number(row['reward_std'], 1):>6} "
-            f"{row['arrival_rate']:>7.0%} {row['fleet']['mean']:>7.0f} {row['fleet']['p95']:>7.0f} "
-            f"{_number(row['travel_time_ratio'], 2):>5} {_number(row['gain'], 2):>5} "
-            f"{row['teleports']:>9} {row['collisions']:>10}",
+            f"{row['arrival_rate']:>7.0%} {_number(row['travel_time_ratio'], 2):>5} {_number(row['gain'], 2):>5}",
             markup=False,
             highlight=False,
         )
+    fleets = {name: row["fleet"] for name, row in zip(names, result["drivers"], strict=True)}
+    out.print("Of the fleet, by SUMO; seconds from planned departure to arrival or to the end:")
+    for line in fleet_lines(fleets):
+        out.print(line, markup=False, highlight=False)
     if result["held_out"]:
         for name, row in zip(names, result["drivers"], strict=True):
             if row["reward_interval"]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.interrupt import same_command_goes_on
 
 if TYPE_CHECKING:
     from leed_agentic.experiments.runner import Progress
@@ -105,7 +106,10 @@ def run(
             status.update(progress.counts)
 
         at_once = jobs or os.cpu_count() or 1
-        result = run_experiment(experiment, request, out_folder, at_once, backend, command, on_progress, status.update)
+        with same_command_goes_on():
+            result = run_experiment(
+                experiment, request, out_folder, at_once, backend, command, on_progress, status.update
+            )
     if as_json:
         failed = {"runs": sum(task.work == "train" for task in result.tasks), "failed": result.failed}
         members = {

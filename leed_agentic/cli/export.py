@@ -16,8 +16,9 @@ def export(
     form: str = typer.Option(
         "geojson",
         "--to",
-        help="geojson (routes and street loads), csv (per vehicle), or SUMO's tripinfo, edgedata, fcd, emissions; of a "
-        "comparison jsonl (a line per trial, with every prompt and reply) or csv.",
+        help="geojson (routes and street loads), csv (per vehicle), positions (for the animation of leed report), or "
+        "SUMO's tripinfo, edgedata, fcd, emissions; of a "
+        "comparison jsonl (a line per trial, with every prompt and reply), csv, or inspect (logs of inspect-ai).",
     ),
     file: Path | None = typer.Option(None, "--out", help="The file; unset: beside the run under the format's name."),
 ) -> None:
@@ -25,7 +26,7 @@ def export(
 
     The trials of a comparison are written one a row.
     """
-    from leed_agentic.experiments.trial_export import export_trials, is_comparison
+    from leed_agentic.comparing.trial_export import export_trials, is_comparison
     from leed_agentic.traffic.export import export_run
 
     if is_comparison(run):

@@ -5,8 +5,21 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, ClassVar
+
+from leed_agentic.errors import UnavailableError
+
+
+@contextmanager
+def same_command_goes_on() -> Iterator[None]:
+    """Around work that keeps what is done: an error that passes says so."""
+    try:
+        yield
+    except UnavailableError as error:
+        raise type(error)(f"{error} Then the same command goes on; what is done is kept.") from error
 
 
 class Interrupt:

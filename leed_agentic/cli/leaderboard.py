@@ -18,7 +18,7 @@ def leaderboard(
     What cannot be compared is refused: another version, other scenarios, seeds or refinements, prompts that are not
     those of their hashes.
     """
-    from leed_agentic.experiments.leaderboard import leaderboard as make
+    from leed_agentic.comparing.leaderboard import leaderboard as make
 
     made = make(folder)
     if as_json:

@@ -12,6 +12,7 @@ import typer
 from leed_agentic import __version__
 from leed_agentic.cli import demo, experiment, models, policy, prompts
 from leed_agentic.cli import map as map_commands
+from leed_agentic.cli.animate import animate
 from leed_agentic.cli.console import Warnings, complain, err
 from leed_agentic.cli.doctor import doctor
 from leed_agentic.cli.drive import drive
@@ -37,6 +38,7 @@ app.add_typer(map_commands.app, name="map")
 app.add_typer(models.app, name="models")
 app.add_typer(policy.app, name="policy")
 app.add_typer(prompts.app, name="prompts")
+app.command("animate")(animate)
 app.command("doctor")(doctor)
 app.command("train")(train)
 app.command("drive")(drive)

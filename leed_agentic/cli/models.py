@@ -73,7 +73,7 @@ def ping(
     trust: bool = Trust,
     as_json: bool = AsJson,
 ) -> None:
-    """Ask one question of a few tokens. Exit code 3: the model cannot be reached or refuses the key."""
+    """Ask one question of a few tokens. Exit code 2: a refused key or an unknown model; 3: it cannot be reached."""
     from dataclasses import asdict
 
     from leed_agentic.credentials import plain_address

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from leed_agentic.errors import UsageError
+
+
+def plannings() -> str:
+    """Names of the ways of planning, for help texts; read off their files, because importing them takes seconds."""
+    folder = Path(__file__).parents[1] / "demonstrations" / "planning"
+    registered = re.compile(r'^@planners\.register\("([\w-]+)"\)', re.MULTILINE)
+    texts = (file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.py")))
+    return ", ".join(name for text in texts for name in registered.findall(text))
+
 
 Demand = typer.Option(
     None,

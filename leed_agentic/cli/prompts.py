@@ -1,14 +1,18 @@
-"""`leed prompts`: list the templates, read one, copy them all, check a folder of your own."""
+"""`leed prompts`: list the templates, read one, copy them all, check a folder of your own, and improve it."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from pathlib import Path
 
 import typer
 
-from leed_agentic.cli.console import out, print_json
+from leed_agentic.cli.console import err, out, print_json
+from leed_agentic.cli.options import Trust
 
-app = typer.Typer(no_args_is_help=True, help="Prompt templates: list, read, copy and check them.")
+app = typer.Typer(no_args_is_help=True, help="Prompt templates: list, read, copy, check and improve them.")
 
 Folder = typer.Option(None, "--prompts", help="default, short, or a folder of your own that goes before default.")
 AsJson = typer.Option(False, "--json", help="Print one JSON object.")
@@ -102,3 +106,70 @@ def check(folder: Path = typer.Argument(help="Your folder of templates."), as_js
         out.print(f"{found}: {verdict}{rest}.", markup=False, highlight=False)
     if problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def improve(
+    folder: str = typer.Argument(help="Your folder of templates, default or short; it is left as it is."),
+    model: str = typer.Option(help="Who plans: provider:name, name@address, stand-in or a settings file (.yaml)."),
+    budget: int = typer.Option(200, help="Scenarios planned and templates rewritten in the search, together."),
+    planning: str | None = typer.Option(None, help="A way of planning, such as fleet, agent or junction."),
+    place: str | None = typer.Option(None, "--map", help="The map."),
+    agents: int | None = typer.Option(None, help="Number of agents."),
+    rounds: int = typer.Option(0, help="Refinements before a plan is measured."),
+    train: int = typer.Option(6, help="Training scenarios, from the setting seed on."),
+    held_out: int = typer.Option(30, help="Scenarios behind those, on which the best templates are judged."),
+    templates: list[str] | None = typer.Option(
+        None, "--template", help="What to rewrite, such as system; again for more. Unset: the way of planning's own."
+    ),
+    rewriter: str | None = typer.Option(None, help="Model that rewrites the templates; unset: the one that plans."),
+    base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, for a model that names no address."),
+    out_folder: Path = typer.Option(Path("improved"), "--out", help="Folder of the templates, tries and record."),
+    jobs: int | None = typer.Option(None, help="Scenarios at a time, each in a process; as many as there are cores."),
+    assignments: list[str] | None = typer.Option(None, "-s", "--set", metavar="KEY=VALUE", help="Any setting."),
+    trust: bool = Trust,
+    as_json: bool = AsJson,
+) -> None:
+    """Let a model rewrite templates by what its plans came to, and judge the best on scenarios the search did not see.
+
+    Every try is kept; the same command goes on where it stopped. Needs gepa: pip install "leed-agentic[improve]".
+    """
+    from leed_agentic.errors import StoppedError, UsageError
+
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
+    try:
+        with err.status("reading settings") as status:
+            from leed_agentic.comparing.comparison import Wanted
+            from leed_agentic.comparing.improve import Search, as_json_of
+            from leed_agentic.comparing.improve import improve as search_on
+
+            wanted = Wanted(
+                models=(model,),
+                prompts=(folder,),
+                plannings=(planning,) if planning else (),
+                maps=(place,) if place else (),
+                agents=(agents,) if agents is not None else (),
+                rounds=(rounds,),
+                trials=train,
+                base_url=base_url,
+                assignments=tuple(assignments or ()),
+                trust=trust,
+            )
+            search = Search(wanted, budget, held_out, tuple(templates or ()), rewriter)
+
+            def on_try(line: str) -> None:
+                err.print(line, markup=False, highlight=False)
+
+            command = shlex.join(["leed", *sys.argv[1:]])
+            found = search_on(search, out_folder, jobs or os.cpu_count() or 1, command, on_try, status.update)
+    except KeyboardInterrupt:
+        raise StoppedError("Stopped; tries and replies are kept: the same command goes on.") from None
+    if as_json:
+        print_json(as_json_of(found))
+        return
+    out.print("\n".join(found.sentences), markup=False, highlight=False)
+    if found.judged:
+        used = shlex.quote(str(found.folder / "templates"))
+        out.print(f"Use them: leed demo generate --prompts {used}", markup=False, highlight=False)
+    out.print(f"Every try: {found.folder / 'record.json'}", markup=False, highlight=False)

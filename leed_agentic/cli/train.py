@@ -15,7 +15,7 @@ from rich.text import Text
 
 from leed_agentic.cli.console import Lines, err, out, print_json
 from leed_agentic.cli.interrupt import Interrupt
-from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings
+from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust, demand_settings, plannings
 from leed_agentic.errors import LeedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def train(
         None, help="Of source graph: provider:name or stand-in (default; no LLM is called)."
     ),
     base_url: str | None = typer.Option(None, help="An OpenAI-compatible server, such as http://127.0.0.1:8080/v1."),
-    planning: str | None = typer.Option(None, help="Of source graph: fleet, agent or junction."),
+    planning: str | None = typer.Option(None, help=f"Of source graph: {plannings()} or your own."),
     episodes: int | None = typer.Option(None, help="Episodes; with --resume a larger number extends the run."),
     steps: int | None = typer.Option(None, help="Steps per episode."),
     q: int | None = typer.Option(None, help="Episodes between two questions to the source."),

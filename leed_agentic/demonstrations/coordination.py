@@ -13,7 +13,8 @@ import numpy as np
 from leed_agentic.demonstrations.records import AgentDelay, StreetTime, TrafficRecord
 from leed_agentic.demonstrations.rules.compiled import Broken, Rules
 from leed_agentic.demonstrations.rules.mend import mended
-from leed_agentic.settings import DemonstrationSettings, Settings
+from leed_agentic.setting_groups import DemonstrationSettings
+from leed_agentic.settings import Settings
 from leed_agentic.traffic.alternatives import Question
 from leed_agentic.traffic.coordinate import CoordinationSettings, Coordinator, DrivenPlan, Round
 from leed_agentic.traffic.demand import in_traffic

@@ -46,6 +46,7 @@ class Critique:
 
     @property
     def acceptable(self) -> bool:
+        """Whether nothing is left to refine."""
         return not self.slow
 
     def mean(self, what: str) -> float | None:

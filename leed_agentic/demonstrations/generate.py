@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from leed_agentic.demonstrations.graph import steps, summary_of
-from leed_agentic.demonstrations.parts import Parts, check_budget, open_parts, scenario_of, unasked
+from leed_agentic.demonstrations.graph import steps
+from leed_agentic.demonstrations.nodes import summary_of
+from leed_agentic.demonstrations.parts import Parts, check_budget, open_parts, unasked
 from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import resolved
@@ -28,8 +30,12 @@ from leed_agentic.roads.picture import draw_map, image_html
 from leed_agentic.runs.files import read_json, write_json, write_text
 from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
+from leed_agentic.runs.trackers import Trackers, check_trackers
 from leed_agentic.settings import Settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.export import measure_run
+from leed_agentic.traffic.measures import FleetFigures, average
 from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
@@ -78,6 +84,7 @@ def generate(
     on_folder: Callable[[Path], Any] = lambda folder: None,
     brief: str | None = None,
     accept: Accept | None = None,
+    emissions: bool = False,
 ) -> Generated:
     """Plan, validate, drive, judge and refine routes for the settings' scenario, and write everything down.
 
@@ -94,6 +101,7 @@ def generate(
         on_folder: called with the run folder as soon as there is one.
         brief: a person's wishes in words, which the model turns into rules.
         accept: is shown what was understood and says whether the fleet is to drive by it; None: it is.
+        emissions: whether CO2 is among the fleet's figures.
 
     Raises:
         UsageError: a wrong setting, map, model, recording, prompt or folder, another process writes there, or wishes
@@ -102,8 +110,9 @@ def generate(
     """
     started = time.perf_counter()
     out, settings = Path(out) if out else None, resolved(settings, replayed=model is None, wishes=brief is not None)
+    check_trackers(settings.demonstration.trackers)
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     if resume and out and policy is None and (out / AGENTS).is_file():
         policy = out / AGENTS
     trajectories = own_trajectories(policy, scenario) if policy else None
@@ -135,7 +144,7 @@ def generate(
         if brief is not None:
             _follow(parts, brief, accept)
         parts.check_rules()
-        return _run(parts, folder, trajectories, reviewer, callbacks, started)
+        return _run(parts, folder, trajectories, reviewer, callbacks, started, emissions)
 
 
 def _run(
@@ -145,6 +154,7 @@ def _run(
     reviewer: Reviewer | None,
     callbacks: Sequence[BaseCallbackHandler],
     started: float,
+    emissions: bool,
 ) -> Generated:
     ask = _with_picture(reviewer, parts, folder / "routes.png") if reviewer else None
     problem: BaseException | None = None
@@ -158,8 +168,14 @@ def _run(
             write_json(folder / SETTINGS, parts.settings.for_file())
         if parts.rules is not None:
             write_json(folder / RULES, rules_json(parts.rules.rules))
-        for reached in steps(Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask):
-            state = reached
+        with closing(Trackers(parts.settings.demonstration.trackers, folder)) as tracked:
+            for reached in steps(
+                Context(parts=parts, trajectories=trajectories, review=ask is not None), callbacks, ask
+            ):
+                state = reached
+                # The last round is not driven yet.
+                _track(tracked, state, ended=False)
+            _track(tracked, state, ended=True)
     except (LeedError, KeyboardInterrupt) as error:
         problem = error
     finally:
@@ -168,10 +184,18 @@ def _run(
         # Writing the results would make it anew, without what it held.
         raise problem or UnwritableError(f"The run folder {folder} was removed; generate again.")
     stopped = state.get("stopped") or (str(problem) or "interrupted" if problem else None)
-    result = _write(parts, folder, state, time.perf_counter() - started, stopped)
+    measured = partial(fleet_figures, folder, parts, emissions)
+    result = write_result(parts, folder, state, started, stopped, measured)
     if problem is not None:
         raise problem
     return result
+
+
+def _track(tracked: Trackers, state: State, ended: bool) -> None:
+    """Write the figures of the rounds that are complete and not yet written."""
+    complete = state.get("history", [])
+    for plan in complete[tracked.steps : None if ended else -1]:
+        tracked.write(asdict(plan), plan.round)
 
 
 def _follow(parts: Parts, brief: str, accept: Accept | None) -> None:
@@ -264,7 +288,7 @@ def write_prompts(settings: Settings, out: Path | None = None, progress: Line = 
     planning = settings.demonstration.planning or "fleet"
     planner, prompts = planner_of(planning), PromptSet.load(settings.demonstration.prompts)
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     check_budget(settings, prompts, network, scenario)
     request = unasked(settings, prompts, network, scenario)
     written = planner.first_questions(request)
@@ -309,25 +333,14 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
     return ask
 
 
-def _write(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> Generated:
-    best = state.get("best", Best())
-    demonstrations = DemonstrationSet(
-        parts.scenario, best.routes, state.get("history", []), {**provenance_of(parts), "stopped": stopped}
-    )
-    if state.get("reviewed"):
-        demonstrations.provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
-    demonstrations.save(folder / "demonstrations.json")
-    if state.get("traffic") and parts.fleet is not None:
-        write_json(folder / TRAFFIC, parts.fleet.record())
-        _draw_losses(parts, folder, state["traffic"])
-    driven = best.episode.driven if best.episode else None
-    write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
-    if best.episode:
-        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
-    draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    summary = run_summary(parts, folder, state, seconds, stopped)
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)
+def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetFigures | None:
+    """Of the agents, from the run's folder driven by plain SUMO; None, said, where that fails: the rest is kept."""
+    parts.progress("measuring the drive in plain SUMO")
+    try:
+        return average([measure_run(folder, emissions)])
+    except LeedError as error:
+        parts.progress(f"The fleet was not measured: {error}")
+        return None
 
 
 def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None:
@@ -344,17 +357,50 @@ def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None
         draw_map(parts.network, folder / f"lost_{name}.png", lost=seconds, most_lost=most, title=title)
 
 
-def run_summary(parts: Parts, folder: Path, state: State, seconds: float, stopped: str | None) -> dict[str, Any]:
-    """What summary.json holds."""
-    usage = parts.caller.usage
-    return {
+def write_result(
+    parts: Parts,
+    folder: Path,
+    state: State,
+    started: float,
+    stopped: str | None,
+    measured: Callable[[], FleetFigures | None],
+    whole: bool = True,
+) -> Generated:
+    """What was reached, as files.
+
+    Args:
+        started: when it began, by `time.perf_counter`.
+        stopped: why it ended early, if it did.
+        measured: the fleet's figures, once the drive is written.
+        whole: with the run of plain SUMO, what the traffic came to, and a picture.
+    """
+    best = state.get("best", Best())
+    provenance = {**provenance_of(parts), "stopped": stopped}
+    if state.get("reviewed"):
+        provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
+    demonstrations = DemonstrationSet(parts.scenario, best.routes, state.get("history", []), provenance)
+    demonstrations.save(folder / "demonstrations.json")
+    if best.episode:
+        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
+    driven = best.episode.driven if best.episode else None
+    if whole:
+        if state.get("traffic") and parts.fleet is not None:
+            write_json(folder / TRAFFIC, parts.fleet.record())
+            _draw_losses(parts, folder, state["traffic"])
+        write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
+        draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
+    fleet, usage = measured() if driven else None, parts.caller.usage
+    summary = {
         **summary_of(state, parts),
+        "fleet": fleet,
         "cost": parts.caller.cost,
         "price_as_of": parts.settings.model.price_as_of,
         "retries": usage.retries,
         "replayed_calls": usage.replayed_calls,
         "model_seconds": round(usage.seconds, 3),
-        "seconds": round(seconds, 3),
+        "seconds": round(time.perf_counter() - started, 3),
         "stopped": stopped,
         "run": str(folder),
     }
+    write_json(folder / "summary.json", summary)
+    return Generated(folder, demonstrations, summary)

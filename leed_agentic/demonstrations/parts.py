@@ -24,7 +24,8 @@ from leed_agentic.models.recording import ReplyCache
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ModelSettings, Settings
+from leed_agentic.setting_groups import ModelSettings
+from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.environment import RouteEnv
@@ -122,11 +123,6 @@ class Parts:
         self._closing.close()
 
 
-def scenario_of(settings: Settings, network: RoadNetwork) -> Scenario:
-    """The scenario that the settings and their seed make on this map."""
-    return scenario_for(network, settings)
-
-
 def made_with(settings: Settings, scenario: Scenario) -> dict[str, Any]:
     """What a record of calls says of itself: the scenario, and the settings that decide which questions are asked."""
     groups = {"seed", "map", "scenario", "environment", "demonstration"}
@@ -165,7 +161,7 @@ def open_parts(
     planner = planner_of(demonstration.planning or "fleet")
     prompts = PromptSet.load(demonstration.prompts)
     network = network or open_map(settings.map.name, settings.map)
-    scenario = scenario or scenario_of(settings, network)
+    scenario = scenario or scenario_for(network, settings)
     check_budget(settings, prompts, network, scenario)
     rules = Rules(read_rules(demonstration.rules).rules, network, scenario) if demonstration.rules else None
     with ExitStack() as closing:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from leed_agentic.runs.record import record
+from leed_agentic.traffic.measures import FleetFigures
 
 
 @record
@@ -103,6 +104,8 @@ class DemonstrationSummary(TypedDict):
     dtw_mean: float | None
     traffic: Traffic | None
     """What the drives in traffic came to; null where plans are judged by their rewards."""
+    fleet: NotRequired[FleetFigures | None]
+    """The best set driven by plain SUMO from the run folder; null where nothing was driven."""
     input_tokens: int
     """Tokens of replayed calls count as none."""
     output_tokens: int

@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.critique import Critique
 from leed_agentic.demonstrations.execute import execute
 from leed_agentic.demonstrations.feedback import Stationarity
 from leed_agentic.demonstrations.generate import provenance_of
@@ -87,11 +86,6 @@ class GraphSource:
     def rounds(self) -> list[Round]:
         """The rounds of the last trigger."""
         return self._state.get("history", [])
-
-    @property
-    def critique(self) -> Critique | None:
-        """How the demonstrations compare with the agents' own driving, as of the last trigger."""
-        return self.best.critique
 
     @property
     def usage(self) -> dict[str, float]:

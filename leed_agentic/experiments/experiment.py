@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.picture import Panel
 from leed_agentic.experiments.report import ExperimentRun, Manifest, Outcome, manifest, write_report
@@ -18,7 +16,7 @@ from leed_agentic.experiments.run import REFERENCE_EPISODES, Arm, Request, Run, 
 from leed_agentic.experiments.task import Task
 from leed_agentic.models.providers import STAND_IN
 from leed_agentic.registry import Registry
-from leed_agentic.settings import load_settings
+from leed_agentic.settings import given_settings, load_settings
 
 TWO_MAPS = ("braunschweig", "berlin")
 DEFAULTS = {"model.name": STAND_IN}
@@ -107,7 +105,7 @@ class Experiment:
         found = []
         fleets: Sequence[int | None] = request.fleets or self.fleets or (None,)
         by_fleet = len(fleets) > 1 or bool(self.fleets)
-        given = _assigned(request.assignments)
+        given = leaves(given_settings(request.assignments))
         fixed = OPTIONS if by_fleet else {n: option for n, option in OPTIONS.items() if n != "scenario.agents"}
         for name in fixed.keys() & given.keys():
             raise UsageError(f"-s {name} contradicts the experiment, which sets it; use {fixed[name]}.")
@@ -180,17 +178,6 @@ def references_task(run: Run) -> Task:
 def register(experiment: Listed) -> None:
     """File an experiment under its own name."""
     experiments.register(experiment.name)(experiment)
-
-
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    """Dotted name to value; `load_settings` says what is wrong with one that cannot be read."""
-    found: dict[str, Any] = {}
-    for name, equals, text in (assignment.partition("=") for assignment in assignments):
-        try:
-            found |= leaves({name.strip(): yaml.safe_load(text) if equals else None})
-        except yaml.YAMLError:
-            found[name.strip()] = text
-    return found
 
 
 def _check_arm(arm: Arm, given: Mapping[str, Any]) -> None:

@@ -3,19 +3,10 @@ not, and both distances of the reward, which decide how far an agent comes witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from leed_agentic.experiments.experiment import Experiment, register
 from leed_agentic.experiments.figures import steps_panels
-from leed_agentic.experiments.paper import DEMONSTRATED, LEED, Collection, without_demonstrations
-from leed_agentic.experiments.run import Arm
+from leed_agentic.experiments.paper import DEMONSTRATED, LEED, Collection, also, without_demonstrations
 from leed_agentic.experiments.table2 import LONG_TRIPS
-
-
-def _also(arm: Arm, label: str, settings: Mapping[str, Any]) -> Arm:
-    return Arm(label, {**arm.settings, **settings})
-
 
 IPPO, MAPPO, QMIX = (without_demonstrations(name) for name in ("ippo", "mappo", "qmix"))
 ARMS = (
@@ -24,11 +15,11 @@ ARMS = (
     IPPO,
     MAPPO,
     QMIX,
-    _also(QMIX, "vdn", {"learning.qmix.mixer": "vdn"}),
-    _also(QMIX, "independent q", {"learning.qmix.mixer": "none"}),
-    _also(LEED, "leed, shared", {"learning.leed.share_policy": True}),
-    _also(IPPO, "ippo, shared", {"learning.ippo.share_policy": True}),
-    _also(MAPPO, "mappo, one each", {"learning.mappo.share_policy": False}),
+    also(QMIX, "vdn", {"learning.qmix.mixer": "vdn"}),
+    also(QMIX, "independent q", {"learning.qmix.mixer": "none"}),
+    also(LEED, "leed, shared", {"learning.leed.share_policy": True}),
+    also(IPPO, "ippo, shared", {"learning.ippo.share_policy": True}),
+    also(MAPPO, "mappo, one each", {"learning.mappo.share_policy": False}),
 )
 DISTANCES = {"straight": "as the crow flies", "network": "along the streets"}
 

@@ -26,8 +26,13 @@ def without_demonstrations(algorithm: str) -> Arm:
     return Arm(algorithm, {"learning.algorithm": algorithm, "learning.source": "none"})
 
 
+def also(arm: Arm, label: str, settings: Mapping[str, Any]) -> Arm:
+    """The arm with further settings."""
+    return Arm(label, {**arm.settings, **settings})
+
+
 def _leed(label: str, settings: Mapping[str, Any]) -> Arm:
-    return Arm(label, {**LEED.settings, **settings})
+    return also(LEED, label, settings)
 
 
 # -- what else learns from demonstrations ------------------------------------------------------------------------------
@@ -141,37 +146,17 @@ _choice(
         for name in ("filtered", "constant", "agent-critic", "positive", "scaled", "raw")
     ),
 )
+WEAK = {"learning.source": "logit", "learning.logit_temperature": 60.0}
 _choice(
     "weak-expert",
     "Advantage of expert data in (7) when the expert drives detours (a logit model, 60 s of temperature)",
     *(
-        _leed(
-            name,
-            {"learning.leed.expert_advantage": name, "learning.source": "logit", "learning.logit_temperature": 60.0},
-        )
+        _leed(name, {"learning.leed.expert_advantage": name, **WEAK})
         for name in ("filtered", "constant", "agent-critic")
     ),
-    _leed(
-        "alpha by regret",
-        {
-            "learning.leed.alpha": "regret",
-            "learning.leed.alpha_ceiling": 1.0,
-            "learning.source": "logit",
-            "learning.logit_temperature": 60.0,
-        },
-    ),
-    _leed(
-        "fixed alpha 0.5",
-        {
-            "learning.leed.alpha": "fixed",
-            "learning.source": "logit",
-            "learning.logit_temperature": 60.0,
-        },
-    ),
-    *(
-        Arm(arm.label, {**arm.settings, "learning.source": "logit", "learning.logit_temperature": 60.0})
-        for arm in DEMONSTRATED[:4]
-    ),
+    _leed("alpha by regret", {"learning.leed.alpha": "regret", "learning.leed.alpha_ceiling": 1.0, **WEAK}),
+    _leed("fixed alpha 0.5", {"learning.leed.alpha": "fixed", **WEAK}),
+    *(also(arm, arm.label, WEAK) for arm in DEMONSTRATED[:4]),
     references=True,
 )
 _choice(

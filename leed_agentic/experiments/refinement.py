@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.generate import own_trajectories, provenance_of, run_summary
+from leed_agentic.demonstrations.generate import fleet_figures, own_trajectories, write_result
 from leed_agentic.demonstrations.graph import onward_steps
-from leed_agentic.demonstrations.parts import made_with, open_parts, scenario_of
+from leed_agentic.demonstrations.parts import made_with, open_parts
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.experiments.task import CALLS
 from leed_agentic.models.caller import ModelCaller
@@ -21,9 +23,11 @@ from leed_agentic.models.usage import Totals
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json
 from leed_agentic.settings import Settings
-from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.demand import scenario_for
+from leed_agentic.traffic.measures import FleetFigures
+from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import Trajectory, save_trajectories
+from leed_agentic.traffic.trajectory import Episode, Trajectory
 
 
 def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
     with _opened(settings, folder, extras) as context:
         caller, scenario = context.parts.caller, context.parts.scenario
         state, plans = State(), 0
+        fleet_of = _Measured(context)
         problem: str | None = None
         before: int | None = 0
         tokens: int | None = None
@@ -68,34 +73,52 @@ def measure(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> dict
                 plans = made
             before = so_far
             if rounds in extras["rounds"]:
-                stages.append({"rounds": rounds, "prompt_tokens": tokens, **_figures(state, scenario, caller.totals)})
-        _leave(context, state, folder, problem, time.perf_counter() - began)
+                found = _figures(state, scenario, caller.totals)
+                fleet = fleet_of(state)
+                stages.append({"rounds": rounds, "prompt_tokens": tokens, **found, **_flat(fleet)})
+        # What `leed report` and `leed demo show` read.
+        write_json(folder / "settings.json", context.parts.settings.for_file())
+        stopped = problem or state.get("stopped")
+        write_result(context.parts, folder, state, began, stopped, partial(fleet_of, state), whole=False)
         return {
             "model": caller.label,
             "agents": len(scenario.agents),
             "policy_episodes": extras.get("policy_episodes"),
             "stages": stages,
-            "problem": problem or state.get("stopped"),
+            "problem": stopped,
         }
 
 
-def _leave(context: Context, state: State, folder: Path, problem: str | None, seconds: float) -> None:
-    """What `leed report` and `leed demo show` read."""
-    parts, best = context.parts, state.get("best", Best())
-    provenance = {**provenance_of(parts), "stopped": problem or state.get("stopped")}
-    DemonstrationSet(parts.scenario, best.routes, state.get("history", []), provenance).save(
-        folder / "demonstrations.json"
-    )
-    if best.episode:
-        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
-    write_json(folder / "settings.json", parts.settings.for_file())
-    write_json(folder / "summary.json", run_summary(parts, folder, state, seconds, provenance["stopped"]))
+class _Measured:
+    """The figures of the best set so far, by plain SUMO; a set is measured once."""
+
+    def __init__(self, context: Context) -> None:
+        self._parts = context.parts
+        self._last: tuple[Episode, FleetFigures | None] | None = None
+
+    def __call__(self, state: State) -> FleetFigures | None:
+        best = state.get("best", Best())
+        if best.episode is None or best.episode.driven is None:
+            return None
+        if self._last is None or self._last[0] is not best.episode:
+            parts, driven = self._parts, best.episode.driven
+            with tempfile.TemporaryDirectory(prefix="leed-trial-") as name:
+                folder = Path(name)
+                write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
+                self._last = best.episode, fleet_figures(folder, parts)
+        return self._last[1]
+
+
+def _flat(fleet: FleetFigures | None) -> dict[str, Any]:
+    """By the names that they have in the table of a comparison."""
+    figures: Mapping[str, Any] = fleet or dict.fromkeys(FleetFigures.__annotations__)
+    return {f"fleet_{name}": value for name, value in figures.items()}
 
 
 @contextmanager
 def _opened(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> Iterator[Context]:
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     agents = _agents_trajectories(settings, scenario, extras)
     record, calls = extras["record"], folder / CALLS
     others = folder.parent.glob(f"{extras['twins']}/{CALLS}") if "twins" in extras else ()
@@ -116,13 +139,10 @@ def _agents_trajectories(
     from leed_agentic.learning.session import begin
 
     alone = {"learning.algorithm": "ippo", "learning.source": "none", "learning.episodes": max(episodes, 1)}
-    session = begin(settings.changed(alone), None)
-    try:
+    with closing(begin(settings.changed(alone), None)) as session:
         if episodes:
             session.trainer.run()
-        return dict(session.world.episode(session.trainer.algorithm.choose, settings.seed).experiences)
-    finally:
-        session.close()
+        return dict(session.world.episode(session.trainer.algorithm.act, settings.seed).experiences)
 
 
 def _figures(state: State, scenario: Scenario, totals: Totals) -> dict[str, Any]:

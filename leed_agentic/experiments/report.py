@@ -28,6 +28,7 @@ from leed_agentic.experiments.table import (
     number,
     read_estimate,
 )
+from leed_agentic.learning.metrics import METRICS, Metric
 from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.log import read_csv
 from leed_agentic.runs.record import Versions, record
@@ -35,8 +36,7 @@ from leed_agentic.versions import package_versions
 
 SMOOTH = 20
 """Episodes of the trailing mean that a picture draws; the curves_*.csv files hold the raw curves."""
-BOUNDED = ("arrival_rate", "alpha_mean", "expert_probability")
-"""Columns between 0 and 1; the first is a share of agents, whose interval is Wilson's."""
+MEASURED = {metric.name: metric for metric in METRICS}
 
 FIGURES = {
     "area": Figure("area"),
@@ -183,23 +183,14 @@ def manifest(
 # -- rows --------------------------------------------------------------------------------------------------------------
 def rows_of(results: Results) -> list[Row]:
     """Every arm in every place."""
-    return [row for place in results.groups for row in _rows(results, place)]
-
-
-def _rows(results: Results, place: str) -> list[Row]:
-    arms = results.groups[place]
-    first = next(iter(arms.values()))
-    # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
-    return [
-        _row(
-            place,
-            arm,
-            group,
-            first if group is not first and len(first.runs) == len(group.runs) else None,
-            results.normalised(place, arm),
-        )
-        for arm, group in arms.items()
-    ]
+    rows = []
+    for place, arms in results.groups.items():
+        first = next(iter(arms.values()))
+        for arm, group in arms.items():
+            # Arms share seeds, and a seed is a scenario: taken in pairs, what differs between scenarios drops out.
+            paired = group is not first and len(first.runs) == len(group.runs)
+            rows.append(_row(place, arm, group, first if paired else None, results.normalised(place, arm)))
+    return rows
 
 
 def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np.ndarray | None) -> Row:
@@ -348,7 +339,7 @@ def _pictures(results: Results, panels: Sequence[Panel] | None, folder: Path) ->
         made += draw(panels, title, folder / "figure", len(results.groups) if len(panels) > 1 else 1)
     for place, arms in results.groups.items():
         for kind, columns in (("curves", OUTCOME), ("inside", INSIDE)):
-            lines = [_curves_panel(arms, column, label) for column, label in columns.items()]
+            lines = [_curves_panel(arms, MEASURED[column]) for column in columns]
             if any(panel.lines for panel in lines):
                 count = len(next(iter(arms.values())).runs)
                 title = f"{place}: {results.question} ({count} seeds, trailing mean of {SMOOTH} episodes)"
@@ -356,13 +347,13 @@ def _pictures(results: Results, panels: Sequence[Panel] | None, folder: Path) ->
     return made
 
 
-def _curves_panel(arms: Mapping[str, Group], column: str, label: str) -> Panel:
-    """A column of metrics.csv over episodes, with pointwise 95 % bands over seeds."""
+def _curves_panel(arms: Mapping[str, Group], metric: Metric) -> Panel:
+    """A column of metrics.csv over episodes, with pointwise 95 % bands over seeds; of agents' arrivals Wilson's."""
     lines = []
     for arm, group in arms.items():
-        if not np.isnan(group.curves[column]).all():
-            curves = smoothed(group.curves[column], SMOOTH)
-            mean, low, high = curve_with_interval(curves, share=column == BOUNDED[0])
+        if not np.isnan(group.curves[metric.name]).all():
+            curves = smoothed(group.curves[metric.name], SMOOTH)
+            mean, low, high = curve_with_interval(curves, share=metric.name == "arrival_rate")
             band = (low, high) if len(group.runs) > 1 else (None, None)
             lines.append(Line(arm, np.arange(len(mean)), mean, *band))
-    return Panel("", "episode", label, lines, share=column in BOUNDED)
+    return Panel("", "episode", metric.label, lines, share=metric.share)

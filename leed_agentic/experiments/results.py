@@ -14,7 +14,7 @@ from leed_agentic.experiments.statistics import Estimate, improvement_and_interv
 from leed_agentic.experiments.task import PLAN, REFERENCES, SUMMARY, tests_file
 from leed_agentic.runs.files import read_json
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import PAPER_STEPS
+from leed_agentic.setting_groups import PAPER_STEPS
 
 LAST = 50
 """Episodes behind a final figure."""
@@ -23,12 +23,8 @@ PLAN_DRIVER = "plan alone"
 Curves = dict[str, np.ndarray]
 """Columns of metrics.csv of one arm in one place, each of shape (runs, episodes); NaN where a run has no figure."""
 
-OUTCOME = {"reward_mean": "mean reward per agent", "arrival_rate": "share of agents that arrive"}
-INSIDE = {
-    "alpha_mean": "alpha of (8)",
-    "expert_probability": "probability of the expert's action",
-    "expert_advantage": "mean |A^e|, as chosen",
-}
+OUTCOME = ("reward_mean", "arrival_rate")
+INSIDE = ("alpha_mean", "expert_probability", "expert_advantage")
 """What a reader of (7) and (8) wants to see; without demonstrations there is nothing to show."""
 
 

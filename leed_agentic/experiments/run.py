@@ -14,18 +14,13 @@ from leed_agentic import __version__
 from leed_agentic.errors import UsageError
 from leed_agentic.models.providers import REPLAY
 from leed_agentic.registry import Registry, is_dotted, nearest
+from leed_agentic.setting_groups import HOW_A_MODEL_IS_REACHED
 from leed_agentic.settings import Settings, load_settings, read_yaml
 
 REFERENCE_EPISODES = 20
 """Of random driving, and of every other reference driver where there is driver noise."""
 
 _ASKS_NO_MODEL = ("none", "file", "lights", "logit", "shortest-path")
-_HOW_TO_REACH = {
-    *("timeout_seconds", "retries", "retry_seconds", "calls_per_minute", "max_concurrent_calls"),
-    *("concurrent_calls", "base_url", "send_key", "replay"),
-    *("price_input", "price_output", "price_as_of", "tracing"),
-}
-"""Settings of a model that change no reply."""
 
 
 # -- arms --------------------------------------------------------------------------------------------------------------
@@ -171,7 +166,7 @@ def world_content(settings: Settings) -> dict[str, Any]:
 
 def model_content(settings: Settings) -> dict[str, Any]:
     """What decides a model's replies: not how it is reached, nor what it costs."""
-    found = settings.model.model_dump(mode="json", exclude_defaults=True, exclude=_HOW_TO_REACH)
+    found = settings.model.model_dump(mode="json", exclude_defaults=True, exclude={*HOW_A_MODEL_IS_REACHED, "replay"})
     if settings.model.base_url:
         found["base_url"] = settings.model.base_url
     if settings.model.name == REPLAY and settings.model.replay:
@@ -190,9 +185,7 @@ def _run_content(settings: Settings) -> dict[str, Any]:
 
     learning = settings.learning
     groups = set(learning.model_extra or {})
-    shared = learning.model_dump(
-        mode="json", exclude_defaults=True, exclude={"tensorboard", "checkpoint_every", *groups}
-    )
+    shared = learning.model_dump(mode="json", exclude_defaults=True, exclude={"trackers", "checkpoint_every", *groups})
     options = options_of(algorithm_class(learning.algorithm), learning)
     chosen = {**shared, "options": options.model_dump(mode="json", exclude_defaults=True)}
     content = {"world": world_content(settings), "learning": {"algorithm": learning.algorithm, **chosen}}

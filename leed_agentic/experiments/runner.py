@@ -91,31 +91,17 @@ def run_experiment(
     # A slip in its name leaves no folder.
     backends.get(backend)
     with alone(out_folder):
-        return _performed(members, tasks, parent, out_folder, jobs, backend, command, on_progress, status)
-
-
-def _performed(
-    members: Sequence[tuple[Any, Request]],
-    tasks: Sequence[Task],
-    parent: Path,
-    out_folder: Path,
-    jobs: int,
-    backend: str,
-    command: str,
-    on_progress: Callable[[Progress], Any],
-    status: Callable[[str], Any],
-) -> Finished:
-    failures = perform(tasks, parent, jobs, backend, on_progress, ends=OF_EVERYBODY)
-    failed = {folder: failure.problem for folder, failure in failures.items()}
-    status("writing the report")
-    outcomes = {}
-    for member, asked in members:
-        outcome = member.report(asked, failed, parent, out_folder / member.name, command)
-        if outcome:
-            outcomes[member.name] = outcome
-    if not outcomes:
-        raise next(iter(failures.values())).error("No arm is complete; the first failure: ")
-    return Finished(list(tasks), outcomes, failed)
+        failures = perform(tasks, parent, jobs, backend, on_progress, ends=OF_EVERYBODY)
+        failed = {folder: failure.problem for folder, failure in failures.items()}
+        status("writing the report")
+        outcomes = {}
+        for member, asked in members:
+            outcome = member.report(asked, failed, parent, out_folder / member.name, command)
+            if outcome:
+                outcomes[member.name] = outcome
+        if not outcomes:
+            raise next(iter(failures.values())).error("No arm is complete; the first failure: ")
+        return Finished(tasks, outcomes, failed)
 
 
 def perform(
@@ -193,10 +179,11 @@ def check(tasks: Sequence[Task]) -> None:
         UnavailableError: a map cannot be had.
     """
     from leed_agentic.demonstrations.feedback import feedbacks
-    from leed_agentic.demonstrations.parts import check_budget, scenario_of
+    from leed_agentic.demonstrations.parts import check_budget
     from leed_agentic.demonstrations.prompts import PromptSet
     from leed_agentic.learning.session import check_learning
     from leed_agentic.roads.catalogue import open_map
+    from leed_agentic.traffic.demand import scenario_for
 
     networks, worlds = {}, {}
     for task in tasks:
@@ -208,7 +195,7 @@ def check(tasks: Sequence[Task]) -> None:
         network = networks[settings.map.name]
         world = (settings.map.name, settings.scenario.model_dump_json(), settings.seed)
         if world not in worlds:
-            worlds[world] = scenario_of(settings, network)
+            worlds[world] = scenario_for(network, settings)
         if not task.asks_a_model:
             continue
         feedbacks.get(settings.demonstration.feedback)

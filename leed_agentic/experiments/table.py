@@ -10,12 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from leed_agentic.experiments.statistics import (
-    Estimate,
-    iqm_and_interval,
-    mean_and_interval,
-    share_and_interval,
-)
+from leed_agentic.experiments.statistics import Estimate, iqm_and_interval, mean_and_interval, share_and_interval
 
 INTERVALS = "95 % intervals: Student's t, for shares Wilson's, for IQMs bootstrap"
 

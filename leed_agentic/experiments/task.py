@@ -76,6 +76,7 @@ class Task:
         return self.work == REFINEMENT or (self.work == "train" and self.settings.learning.source == "graph")
 
     def done(self, parent: Path) -> bool:
+        """Whether its result is there already."""
         # What is played from the record is for measuring it again.
         again = self.work == REFINEMENT and self.extras["record"] == "only"
         return not again and all((parent / self.folder / name).is_file() for name in self.files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     Raises:
         LeedError: its source never gave a demonstration: the run is none of its arm's.
     """
-    from leed_agentic.learning.evaluation import drive_all, evaluation_seeds, plan_driver, plan_of_run, trained_driver
+    from leed_agentic.learning.evaluation import drive_all, evaluation_seeds, plan_of_run, trained_driver
     from leed_agentic.learning.session import take_up
 
     _one_thread()
@@ -58,8 +59,7 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
     if (not tests or test.is_file()) and (not extras.get("plan") or plan.is_file()):
         return
     # From the checkpoint, as `leed evaluate` does it: a run that was finished earlier gives the same figures.
-    session = take_up(folder, with_source=False, given=settings.vouched_for())
-    try:
+    with closing(take_up(folder, with_source=False, given=settings.vouched_for())) as session:
         env = session.world.env
         if tests:
             seeds = evaluation_seeds(settings.seed, tests)
@@ -67,34 +67,27 @@ def train(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
         if extras.get("plan"):
             try:
                 seeds = evaluation_seeds(settings.seed, _repeats(settings))
-                found: dict[str, Any] = {"driver": drive_all(env, [plan_driver(plan_of_run(session))], seeds)[0]}
+                found: dict[str, Any] = {"driver": drive_all(env, [plan_of_run(session)], seeds)[0]}
             except UsageError as error:
                 found = {"driver": None, "why": str(error)}
             write_json(plan, found)
-    finally:
-        session.close()
 
 
 def _train(settings: Settings, folder: Path) -> None:
-    from leed_agentic.demonstrations.source import GraphSource
     from leed_agentic.learning.checkpoint import checkpoints
     from leed_agentic.learning.session import begin, take_up
     from leed_agentic.learning.trainer import NoDemonstrationError
 
-    if checkpoints(folder / "checkpoints"):
-        session = take_up(folder, GraphSource, given=settings.vouched_for())
-    else:
-        session = begin(settings, folder, GraphSource)
-    try:
-        session.trainer.run()
-        result = session.summary()
-    except NoDemonstrationError:
-        # Without its checkpoints the next call begins the run again.
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        raise
-    finally:
-        session.close()
-    write_json(folder / SUMMARY, result)
+    begun = checkpoints(folder / "checkpoints")
+    vouched = settings.vouched_for()
+    with closing(take_up(folder, given=vouched) if begun else begin(settings, folder)) as session:
+        try:
+            session.trainer.run()
+        except NoDemonstrationError:
+            # Without its checkpoints the next call begins the run again.
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+            raise
+        write_json(folder / SUMMARY, session.summary())
 
 
 def references(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +16,7 @@ from leed_agentic.learning.algorithms import Algorithm, algorithm_class, group_o
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.metrics import METRICS
 from leed_agentic.learning.sources import DemonstrationSource
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import Trajectory
 
@@ -34,10 +35,7 @@ def check_algorithm(algorithm: type[Algorithm] | str, settings: LearningSettings
     """
     kind = algorithm_class(algorithm) if isinstance(algorithm, str) else algorithm
     name = getattr(kind, "__name__", str(kind))
-
-    def demand(kept: Any, promise: str) -> None:
-        _demand(kept, f"Algorithm {name}", promise)
-
+    demand = partial(_demand, f"Algorithm {name}")
     demand(isinstance(kind, type) and issubclass(kind, Algorithm), "must be a subclass of Algorithm")
     demand(group_of(kind) not in LearningSettings.model_fields, f"must not name its group {group_of(kind)!r}")
     new, known = [metric.name for metric in kind.metrics], {metric.name for metric in METRICS}
@@ -82,10 +80,7 @@ def check_source(source: DemonstrationSource, env: RouteEnv) -> None:
         LeedError: its own, when it has no demonstration.
     """
     name = getattr(source, "name", None)
-
-    def demand(kept: Any, promise: str) -> None:
-        _demand(kept, f"Source {name or type(source).__name__}", promise)
-
+    demand = partial(_demand, f"Source {name or type(source).__name__}")
     demand(isinstance(name, str) and name, "must have a name")
     own = source.demonstrations(0, None, env)
     _check_trajectories(own, env, demand)
@@ -102,7 +97,7 @@ def check_source(source: DemonstrationSource, env: RouteEnv) -> None:
     demand(isinstance(source.report(), Mapping) and isinstance(source.record(), Mapping), "must report by mappings")
 
 
-def _demand(kept: Any, who: str, promise: str) -> None:
+def _demand(who: str, kept: Any, promise: str) -> None:
     if not kept:
         raise UsageError(f"{who} {promise}.")
 

@@ -64,9 +64,7 @@ def save_checkpoint(
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         whole = "the one before is whole: " if checkpoints(folder) else ""
-        raise UnwritableError(
-            f"Cannot write the checkpoint of episode {episode} ({reason}); {whole}free some space."
-        ) from error
+        raise UnwritableError(f"Cannot write the checkpoint {target} ({reason}); {whole}free some space.") from error
     return target
 
 

@@ -19,16 +19,11 @@ from leed_agentic.learning.sources import load_routes
 from leed_agentic.traffic.demand import in_traffic, scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
+from leed_agentic.traffic.measures import FleetMeasures, average, measure
 from leed_agentic.traffic.reference_routes import equilibrium_routes
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import (
-    Choose,
-    Episode,
-    drive,
-    fastest_path,
-    follow,
-    random_policy,
-)
+from leed_agentic.traffic.simulation import Measure
+from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
 from leed_agentic.versions import package_versions
 
 FORMAT = "leed-evaluation"
@@ -38,14 +33,6 @@ HELD_OUT = "held-out.json"
 RANDOM = "random"
 SHORTEST_PATH = "shortest path"
 EQUILIBRIUM = "dua-iterate"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Fixed routes, and who made them."""
-
-    made_by: str
-    routes: Mapping[int, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -72,11 +59,7 @@ def trained_driver(session: Session, deterministic: bool = False) -> Driver:
     algorithm = session.trainer.algorithm
     algorithm.deterministic = deterministic
     name = f"{session.settings.learning.algorithm} ({'likeliest action' if deterministic else 'sampled'})"
-    return Driver(
-        name,
-        lambda seed: lambda _, agent, observation, mask: algorithm.choose(agent, observation, mask),
-        range(session.world.agents),
-    )
+    return Driver(name, lambda seed: algorithm.act, range(session.world.agents))
 
 
 def reference_drivers(agents: int) -> list[Driver]:
@@ -94,10 +77,10 @@ def equilibrium_driver(env: RouteEnv) -> Driver:
     return Driver(EQUILIBRIUM, lambda seed: follow(routes), sorted(routes))
 
 
-def plan_driver(plan: Plan) -> Driver:
+def plan_driver(made_by: str, routes: Mapping[int, Sequence[str]]) -> Driver:
     """Drives a plan. Agents without a route take the shortest path, so that the streets are as full as for others, and
     stay out of the figures."""
-    return Driver(f"plan ({plan.made_by})", lambda seed: follow(plan.routes), sorted(plan.routes))
+    return Driver(f"plan ({made_by})", lambda seed: follow(routes), sorted(routes))
 
 
 def drive_all(
@@ -106,46 +89,24 @@ def drive_all(
     seeds: Sequence[int],
     progress: Callable[[str], Any] = lambda line: None,
     draw: Callable[[int], Scenario] | None = None,
+    emissions: bool = False,
 ) -> list[dict[str, Any]]:
     """Every driver's figures on the same seeds. Travel time ratios are to SHORTEST_PATH, where it is one of them.
 
     Args:
         draw: the trips of an episode, from its seed; None: the environment's.
+        emissions: whether CO2 is among the figures.
     """
-    trips = {seed: {"scenario": draw(seed)} for seed in seeds} if draw else {}
+    options = {seed: {"scenario": draw(seed)} if draw else {} for seed in seeds}
     driven: dict[str, list[Episode]] = {}
     for driver in drivers:
         driven[driver.name] = []
         for done, seed in enumerate(seeds):
             progress(f"{driver.name}: episode {done + 1} of {len(seeds)}")
-            driven[driver.name].append(drive(env, driver.policy(seed), seed, trips.get(seed)))
+            driven[driver.name].append(
+                drive(env, driver.policy(seed), seed, {**options[seed], "measure": Measure(emissions)})
+            )
     return _with_gains([_figures(d, driven[d.name], driven.get(SHORTEST_PATH)) for d in drivers])
-
-
-def evaluate(
-    session: Session,
-    episodes: int = 20,
-    deterministic: bool = False,
-    plan: Plan | None = None,
-    progress: Callable[[str], Any] = lambda line: None,
-) -> dict[str, Any]:
-    """Figures of the trained policies, of the drivers that learned nothing, and of a plan, all on the same seeds.
-
-    Raises:
-        UsageError: fewer than one episode.
-    """
-    if episodes < 1:
-        raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
-    drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
-    settings = session.settings
-    crowded = in_traffic(settings) or session.world.env.scenario.background
-    if crowded and settings.scenario.redraw == "never":
-        progress(f"{EQUILIBRIUM}: planning")
-        drivers.append(equilibrium_driver(session.world.env))
-    if plan:
-        drivers.append(plan_driver(plan))
-    seeds = evaluation_seeds(session.settings.seed, episodes)
-    return _evaluated(session, seeds, deterministic, drive_all(session.world.env, drivers, seeds, progress))
 
 
 def evaluate_held_out(
@@ -154,6 +115,7 @@ def evaluate_held_out(
     first_seed: int | None = None,
     deterministic: bool = False,
     progress: Callable[[str], Any] = lambda line: None,
+    emissions: bool = False,
 ) -> dict[str, Any]:
     """Figures on trips that training never drew, one episode each; every row has its intervals over these scenarios.
 
@@ -178,7 +140,7 @@ def evaluate_held_out(
         )
     drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
     env = session.world.env
-    rows = drive_all(env, drivers, seeds, progress, partial(scenario_for, env.network, settings))
+    rows = drive_all(env, drivers, seeds, progress, partial(scenario_for, env.network, settings), emissions)
     return {**_evaluated(session, seeds, deterministic, rows), "held_out": True}
 
 
@@ -224,6 +186,7 @@ def evaluate_run(
     given: Mapping[str, Any] | None = None,
     held_out: int | None = None,
     first_seed: int | None = None,
+    emissions: bool = False,
 ) -> dict[str, Any]:
     """A run's latest policies on seeds that training did not use, next to random, shortest path and the plan.
 
@@ -237,25 +200,36 @@ def evaluate_run(
         given: settings of the run named again, to vouch for them (see `settings_of`).
         held_out: so many scenarios that training never drew, one episode each, in place of the run's own.
         first_seed: of these; None: the run's own.
+        emissions: whether CO2 is among the figures.
 
     Raises:
         UsageError: no such run, fewer than one episode, a plan of another scenario.
     """
     with closing(take_up(Path(run), with_source=False, given=given, trust=trust)) as session:
         if held_out is not None:
-            return evaluate_held_out(session, held_out, first_seed, deterministic, progress)
+            return evaluate_held_out(session, held_out, first_seed, deterministic, progress, emissions)
         changed = {name: value for name, value in (others or {}).items() if value}
         if changed:
             session.world.env.use(scenario_for(session.world.env.network, session.settings.changed(changed)))
         plan = None
-        if demonstrations:
-            plan = plan_of_file(demonstrations, session)
-        else:
-            try:
-                plan = plan_of_run(session)
-            except UsageError as error:
-                progress(f"No row for the plan: {error}")
-        return evaluate(session, episodes, deterministic, plan, progress)
+        try:
+            plan = plan_of_file(demonstrations, session) if demonstrations else plan_of_run(session)
+        except UsageError as error:
+            if demonstrations:
+                raise
+            progress(f"No row for the plan: {error}")
+        if episodes < 1:
+            raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
+        settings, env = session.settings, session.world.env
+        drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
+        if (in_traffic(settings) or env.scenario.background) and settings.scenario.redraw == "never":
+            progress(f"{EQUILIBRIUM}: planning")
+            drivers.append(equilibrium_driver(env))
+        if plan:
+            drivers.append(plan)
+        seeds = evaluation_seeds(settings.seed, episodes)
+        rows = drive_all(env, drivers, seeds, progress, emissions=emissions)
+        return _evaluated(session, seeds, deterministic, rows)
 
 
 def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[Episode] | None) -> dict[str, Any]:
@@ -269,7 +243,6 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         for e, r in zip(episodes, compared, strict=True)
         for a in driver.agents
     ]
-    times = np.array([_to_the_end(e, a) for e in episodes for a in driver.agents])
     arrivals = [float(np.mean([e.trajectories[a].arrived for a in driver.agents])) for e in episodes]
     seconds = [taken for taken, _ in pairs if taken is not None]
     ratios = [taken / reference for taken, reference in pairs if taken is not None and reference]
@@ -281,13 +254,7 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
         "arrival_rate": len(seconds) / len(pairs),
         "travel_seconds_mean": float(np.mean(seconds)) if seconds else None,
         "travel_time_ratio": float(np.mean(ratios)) if ratios else None,
-        "fleet": {
-            "mean": float(times.mean()),
-            "median": float(np.median(times)),
-            "p95": float(np.percentile(times, 95)),
-            "total": float(times.sum() / len(episodes)),
-            "unfinished": (len(pairs) - len(seconds)) / len(episodes),
-        },
+        "fleet": average([_measured(e, driver.agents) for e in episodes]),
         "reward_interval": _interval(rewards),
         "arrival_interval": [min(max(x, 0.0), 1.0) for x in _interval(arrivals) or ()] or None,
         "teleports": sum(e.counters.teleports for e in episodes),
@@ -296,19 +263,17 @@ def _figures(driver: Driver, episodes: Sequence[Episode], references: Sequence[E
     }
 
 
-def _to_the_end(episode: Episode, agent: int) -> float:
-    """Seconds from planned departure to arrival, or to the end of the episode."""
-    taken = episode.trajectories[agent].travel_seconds
-    if taken is not None:
-        return taken
-    assert episode.driven is not None  # noqa: S101 - every drive notes what plain SUMO needs
-    return max(0.0, episode.driven.end - episode.driven.scenario.agents[agent].departure)
+def _measured(episode: Episode, agents: Sequence[int]) -> FleetMeasures:
+    """SUMO's figures of these agents, and of all other vehicles as the others."""
+    assert episode.driven is not None and episode.measured is not None  # noqa: S101, PT018 - drive_all asks for both
+    trips = episode.driven.scenario.agents
+    return measure(episode.measured, [trips[agent].id for agent in agents])
 
 
 def _with_gains(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with their place on a scale of the drivers that learned nothing; None where it has no length.
 
-    In traffic, by mean seconds, those who do not arrive to the end: 0 is the free-flow shortest path, 1 equilibrium.
+    In traffic, by the fleet's mean seconds: 0 is the free-flow shortest path, 1 equilibrium.
     Else, by reward as in the paper's set-up: 0 is random driving, 1 the shortest path.
     """
     known = {row["driver"]: row for row in rows}
@@ -330,7 +295,7 @@ def _interval(figures: Sequence[float]) -> list[float] | None:
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
-def plan_of_run(session: Session) -> Plan:
+def plan_of_run(session: Session) -> Driver:
     """The demonstrations that the run's latest checkpoint was learning from.
 
     Raises:
@@ -348,19 +313,19 @@ def plan_of_run(session: Session) -> Plan:
         )
         raise UsageError(f"{session.folder} holds no demonstrations ({why}); name some with --demonstrations FILE.")
     if learning.source == "file" and learning.demonstrations:
-        return Plan(_maker(learning.demonstrations), {agent: t.route for agent, t in experts.items()})
+        return plan_driver(_maker(learning.demonstrations), {agent: t.route for agent, t in experts.items()})
     files = sorted((session.folder / "demonstrations").glob("[0-9]*.json"))
     model = _provenance(files[-1]).get("model") if files else None
     made_by = f"{learning.source}, {_unbracketed(str(model))}" if model else learning.source
-    return Plan(made_by, {agent: t.route for agent, t in experts.items()})
+    return plan_driver(made_by, {agent: t.route for agent, t in experts.items()})
 
 
-def plan_of_file(file: Path, session: Session) -> Plan:
+def plan_of_file(file: Path, session: Session) -> Driver:
     """The routes of a saved demonstration file. Raises UsageError when it holds none or they do not fit the run."""
     routes = load_routes(file, session.world.env).routes
     if not routes:
         raise UsageError(f"{file} holds no route; make demonstrations with `leed demo generate`.")
-    return Plan(_maker(file), routes)
+    return plan_driver(_maker(file), routes)
 
 
 def _maker(file: Path) -> str:

@@ -211,13 +211,16 @@ class Replay:
         return len(self._episodes)
 
     def add(self, episode: JointEpisode) -> None:
+        """Keep a step, in place of the oldest one where it is full."""
         self._episodes.append(episode)
 
     @property
     def last(self) -> JointEpisode | None:
+        """The newest steps."""
         return self._episodes[-1] if self._episodes else None
 
     def clear(self) -> None:
+        """Forget all."""
         self._episodes.clear()
 
     def all(self) -> JointEpisode:

@@ -1,17 +1,12 @@
-"""What a run measures, one table for log, report and figures, and the files it writes while it trains."""
+"""What a run measures: one table for log, formats, report and figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from leed_agentic.errors import UsageError
-from leed_agentic.runs.log import CsvLog, read_csv
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,12 @@ class Metric:
     """Its name in that chart."""
     reference: bool = False
     """Drawn as what others are compared with."""
+
+    @property
+    def meaning(self) -> str:
+        """What it is, whose where charts tell several apart, and its unit."""
+        whose = f", {self.line}" if self.line != "mean" else ""
+        return f"{self.label}{whose} ({self.unit})"
 
 
 METRICS = (
@@ -70,13 +71,6 @@ USAGE = ("calls", "input_tokens", "output_tokens")
 REPORTED = ("validity", "rounds", "memory")
 """What a source may say about its last answer: the share of asked-for routes that were valid, how many plans it took,
 and how much it remembers (what refinement has added to the prompt)."""
-TIMING = ["episode", "seconds_simulation", "seconds_demonstrations", "seconds_learning", "seconds"]
-_SUMMED = ("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds")
-"""What the summary of a run is made of."""
-TRIGGERS = [
-    *("episode", "source", "ok", "failure", "agents", "validity", "rounds", "memory", "expert_reward_mean"),
-    *("dtw_before", *USAGE, "seconds", *(f"{name}_total" for name in (*USAGE, "seconds"))),
-]
 
 
 def columns(agents: int, metrics: Iterable[Metric] = METRICS) -> list[str]:
@@ -98,71 +92,3 @@ def cells(learnt: Mapping[str, Any], metrics: Sequence[Metric] = METRICS) -> dic
         if figures.ndim and metric and metric.per_agent:
             row |= {f"{metric.per_agent}_{agent}": float(figure) for agent, figure in enumerate(figures)}
     return row
-
-
-class Logbook:
-    """metrics.csv, timing.csv, triggers.csv and on request TensorBoard files, each line written at once.
-
-    Seconds stand in the latter alone: metrics.csv of two runs is equal to the bit.
-
-    Args:
-        metrics: those of the run, which are columns from the first line on; others follow when they first appear.
-        episode: episodes of the checkpoint that the run goes on from; later lines are done again.
-        triggers: triggers of that checkpoint; None for a run that asks no source.
-
-    Raises:
-        UsageError: the files do not hold what the checkpoint says; TensorBoard is not installed.
-        UnwritableError: the disk is full or cannot be written.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        agents: int,
-        metrics: Sequence[Metric] = METRICS,
-        episode: int = 0,
-        triggers: int | None = None,
-        tensorboard: bool = False,
-    ) -> None:
-        first = columns(agents, metrics)
-        self._per_agent = {name for name in first if name not in {m.name for m in metrics}}
-        with ExitStack() as opened:
-            self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode, _SUMMED)))
-            self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode, TIMING)))
-            self._triggers, self._totals, self._board = None, dict.fromkeys((*USAGE, "seconds"), 0.0), None
-            if triggers is not None:
-                log = CsvLog(folder / "triggers.csv", TRIGGERS, triggers, ("episode", *USAGE, "seconds"))
-                self._triggers = opened.enter_context(closing(log))
-                for row in read_csv(folder / "triggers.csv"):
-                    self._totals = {name: total + float(row[name] or 0) for name, total in self._totals.items()}
-            if tensorboard:
-                writer = summary_writer()(str(folder / "tensorboard"), purge_step=episode)
-                self._board = opened.enter_context(closing(writer))
-            self.close = opened.pop_all().close
-
-    def write(self, row: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
-        """One episode."""
-        self._metrics.write(row)
-        self._timing.write({"episode": row["episode"], **seconds})
-        if self._board:
-            for name, figure in row.items():
-                if name not in self._per_agent and figure != "":
-                    self._board.add_scalar(name, figure, row["episode"])
-
-    def write_trigger(self, row: Mapping[str, Any]) -> None:
-        """One question to the source; the running totals are filled in."""
-        if self._triggers:
-            self._totals = {name: total + row[name] for name, total in self._totals.items()}
-            counts = {f"{name}_total": int(self._totals[name]) for name in USAGE}
-            self._triggers.write({**row, **counts, "seconds_total": round(self._totals["seconds"], 3)})
-
-
-def summary_writer() -> Any:
-    """TensorBoard's writer class. Raises UsageError when TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            'learning.tensorboard needs TensorBoard: pip install "leed-agentic[tensorboard]", or leave it out.'
-        ) from error
-    return SummaryWriter

@@ -352,4 +352,5 @@ def fitting(tensors: Mapping[str, torch.Tensor], key: str, like: torch.Tensor) -
 
 
 def named_parameters(networks: Mapping[str, nn.Module]) -> list[tuple[str, nn.Parameter]]:
+    """Tensors by the names that checkpoints have for them."""
     return [(f"{name}.{key}", p) for name, network in networks.items() for key, p in network.named_parameters()]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired, cast
 
+from pydantic import ConfigDict, Field, create_model
 from typing_extensions import TypedDict
 
-from leed_agentic.runs.record import Cell, Versions, open_record, record
+from leed_agentic.learning.metrics import METRICS
+from leed_agentic.runs.record import Cell, Versions, record
+from leed_agentic.traffic.measures import FleetFigures
 from leed_agentic.traffic.records import ScenarioFile
 
 
@@ -26,56 +29,14 @@ class RunFile(TypedDict):
     """The numbers of episodes at which it was to end before it was extended."""
 
 
-@open_record
-class MetricsLine(TypedDict):
-    """One episode. Equal to the bit for equal seeds and settings on one machine. Then come reward_0, reward_1 ... and
-    alpha_0, alpha_1 ..., one per agent."""
-
-    episode: int
-    reward_mean: Cell
-    """Mean over agents."""
-    arrival_rate: Cell
-    decisions: int
-    """Of all agents."""
-    simulated_seconds: Cell
-    travel_seconds_mean: Cell
-    """Of the agents that arrived."""
-    teleports: Cell
-    """Vehicles that SUMO moved out of a jam; they falsify rewards."""
-    collisions: Cell
-    missed: Cell
-    """Edges driven that were not chosen."""
-    alpha_mean: Cell
-    """Of equation (8)."""
-    dtw_mean: Cell
-    """Metres between agent and expert."""
-    expert_reward_mean: Cell
-    expert_advantage: Cell
-    """Mean size of A^e."""
-    expert_probability: Cell
-    """Of the expert's actions under the policy."""
-    policy_loss_agent: Cell
-    policy_loss_expert: Cell
-    value_loss_agent: Cell
-    value_loss_expert: Cell
-    entropy: Cell
-    kl: Cell
-    """From the policy before the update to the one after."""
-    clip_agent: Cell
-    """Share of clipped ratios."""
-    clip_expert: Cell
-    greedy_reward: Cell
-    """Of the likeliest actions, every learning.greedy_every episodes."""
-    epsilon: Cell
-    """qmix: share of random actions."""
-    td_loss: Cell
-    """qmix."""
-    triggers: int
-    """Questions to the source so far, and the next four likewise."""
-    source_failures: int
-    calls: int
-    input_tokens: int
-    output_tokens: int
+MetricsLine = create_model(
+    "MetricsLine",
+    __config__=ConfigDict(extra="allow"),
+    __doc__="One episode. Equal to the bit for equal seeds and settings on one machine. Then come reward_0, reward_1 "
+    "... and alpha_0, alpha_1 ..., one per agent.",
+    episode=int,
+    **cast(Any, {metric.name: (Cell, Field(description=metric.meaning)) for metric in METRICS}),
+)
 
 
 @record
@@ -148,18 +109,6 @@ class TrainingSummary(TypedDict):
     output_tokens: int
 
 
-class FleetTimes(TypedDict):
-    """Seconds from planned departure to arrival, or to the end of the episode, over agents and episodes."""
-
-    mean: float
-    median: float
-    p95: float
-    total: float
-    """Of all agents, an episode."""
-    unfinished: float
-    """Agents that did not arrive, an episode."""
-
-
 class DriverRecord(TypedDict):
     """One driver over all episodes; null stands for a figure that nothing was measured for."""
 
@@ -176,8 +125,8 @@ class DriverRecord(TypedDict):
     travel_seconds_mean: float | None
     travel_time_ratio: float | None
     """To the shortest path of the same seed."""
-    fleet: FleetTimes
-    """Those who did not arrive count to the end."""
+    fleet: FleetFigures
+    """By SUMO, the mean over episodes; those who did not arrive count to the end."""
     gain: float | None
     """In traffic, by mean seconds: 0 is the free-flow shortest path, 1 duaIterate. Else, by reward: 0 is random, 1 the
     shortest path. Null where the two are alike or were not driven."""

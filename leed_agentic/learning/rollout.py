@@ -12,14 +12,10 @@ import torch
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import Folding
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.trajectory import Trajectory, drive
-
-Choose = Callable[[int, np.ndarray, np.ndarray], int]
-"""(agent, observation, action mask) -> action: `Algorithm.choose`."""
-
+from leed_agentic.traffic.trajectory import Choose, Trajectory, drive
 
 SEED_STRIDE = 1_000_003
 """Episode k of seed s resets the world with seed 1000003 s + k."""
@@ -40,8 +36,11 @@ class Driven:
 class World(Protocol):
     """What the trainer needs of an environment."""
 
+    env: Any
     agents: int
     actions: int
+    scenario: Scenario | None
+    """The first trips; None: none of ours, and so no demonstrations."""
 
     def encoding(self, settings: LearningSettings) -> Encoding: ...
     def episode(self, choose: Choose, seed: int) -> Driven: ...
@@ -57,8 +56,7 @@ class RouteWorld:
 
     def __init__(self, env: RouteEnv, draw: Callable[[int], Scenario] | None = None, every: int = 1) -> None:
         self.env = env
-        self.scenario = env.scenario
-        """The first one."""
+        self.scenario: Scenario | None = env.scenario
         self.agents = len(env.possible_agents)
         self.actions = env.network.max_successors
         self._draw, self._every = draw, every
@@ -71,7 +69,7 @@ class RouteWorld:
 
     def episode(self, choose: Choose, seed: int) -> Driven:
         options = {"scenario": self._scenario_at(seed)} if self._draw else None
-        driven = drive(self.env, lambda _, agent, observation, mask: choose(agent, observation, mask), seed, options)
+        driven = drive(self.env, choose, seed, options)
         counters = driven.counters
         counts = {"teleports": counters.teleports, "collisions": counters.collisions, "missed": counters.missed}
         return Driven(driven.trajectories, driven.seconds, counts)
@@ -102,6 +100,7 @@ class ParallelWorld:
         from gymnasium import spaces
 
         self.env = env
+        self.scenario: Scenario | None = None
         self.names = list(env.possible_agents)
         self.agents = len(self.names)
         shapes = {env.observation_space(name).shape for name in self.names}
@@ -130,7 +129,7 @@ class ParallelWorld:
             for name in self.env.agents:
                 observation = np.asarray(observations[name], dtype=np.float32).ravel()
                 mask = np.asarray(infos.get(name, {}).get("action_mask", free))
-                actions[name] = choose(self.names.index(name), observation, mask)
+                actions[name] = choose(self.env, self.names.index(name), observation, mask)
                 rows[name].append([observation, mask, actions[name], 0.0, now])
             observations, rewards, ended, _, infos = self.env.step(actions)
             for name in actions:

@@ -1,8 +1,9 @@
-"""The folder of a training run: run.json with its settings, scenario and versions, and its figures read again."""
+"""The folder of a training run: run.json with its settings, scenario and versions, and its figures, line by line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.learning.metrics import Metric
+from leed_agentic.learning.metrics import METRICS, USAGE, Metric, columns
+from leed_agentic.learning.records import TimingLine, TriggerLine
 from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.runs.folder import check_links
 from leed_agentic.runs.lock import alone
-from leed_agentic.runs.log import read_csv
+from leed_agentic.runs.log import CsvLog, read_csv
+from leed_agentic.runs.trackers import Trackers
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.versions import package_versions
@@ -23,6 +26,9 @@ from leed_agentic.versions import package_versions
 FORMAT = "leed-run"
 FORMAT_VERSION = 2
 SUMMARY = "summary.json"
+TIMING, TRIGGERS = list(TimingLine.__annotations__), list(TriggerLine.__annotations__)
+_SUMMED = ("episode", "reward_mean", "arrival_rate", "decisions", "simulated_seconds")
+"""What the summary of a run is made of."""
 
 
 def write_run_file(folder: Path, settings: Settings, scenario: Scenario, metrics: Sequence[Metric] = ()) -> None:
@@ -87,6 +93,59 @@ def extend(folder: Path, episodes: int, given: Mapping[str, Any] | None = None, 
 def read_versions(folder: Path) -> dict[str, str]:
     """Versions of what decided the numbers of a training run; `read_run_file` says whether it is one."""
     return dict(read_json(folder / "run.json", "a training run").get("versions", {}))
+
+
+class Logbook:
+    """metrics.csv, timing.csv, triggers.csv and what trackers keep, each line written at once.
+
+    Seconds stand in timing.csv and triggers.csv alone: metrics.csv of two runs is equal to the bit.
+
+    Args:
+        metrics: those of the run, which are columns from the first line on; others follow when they first appear.
+        episode: episodes of the checkpoint that the run goes on from; later lines are done again.
+        triggers: triggers of that checkpoint; None for a run that asks no source.
+
+    Raises:
+        UsageError: the files do not hold what the checkpoint says; a tracker cannot be set up.
+        UnwritableError: the disk is full or cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        agents: int,
+        metrics: Sequence[Metric] = METRICS,
+        episode: int = 0,
+        triggers: int | None = None,
+        trackers: Sequence[str] = (),
+    ) -> None:
+        first = columns(agents, metrics)
+        self._per_agent = {name for name in first if name not in {m.name for m in metrics}}
+        with ExitStack() as opened:
+            self._metrics = opened.enter_context(closing(CsvLog(folder / "metrics.csv", first, episode, _SUMMED)))
+            self._timing = opened.enter_context(closing(CsvLog(folder / "timing.csv", TIMING, episode, TIMING)))
+            self._triggers, self._totals = None, dict.fromkeys((*USAGE, "seconds"), 0.0)
+            if triggers is not None:
+                log = CsvLog(folder / "triggers.csv", TRIGGERS, triggers, ("episode", *USAGE, "seconds"))
+                self._triggers = opened.enter_context(closing(log))
+                for row in read_csv(folder / "triggers.csv"):
+                    self._totals = {name: total + float(row[name] or 0) for name, total in self._totals.items()}
+            self._trackers = opened.enter_context(closing(Trackers(trackers, folder, episode)))
+            self.close = opened.pop_all().close
+
+    def write(self, row: Mapping[str, Any], seconds: Mapping[str, float]) -> None:
+        """One episode."""
+        self._metrics.write(row)
+        self._timing.write({"episode": row["episode"], **seconds})
+        figures = {name: figure for name, figure in row.items() if name not in self._per_agent}
+        self._trackers.write(figures, row["episode"])
+
+    def write_trigger(self, row: Mapping[str, Any]) -> None:
+        """One question to the source; the running totals are filled in."""
+        if self._triggers:
+            self._totals = {name: total + row[name] for name, total in self._totals.items()}
+            counts = {f"{name}_total": int(self._totals[name]) for name in USAGE}
+            self._triggers.write({**row, **counts, "seconds_total": round(self._totals["seconds"], 3)})
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from leed_agentic import __version__
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.learning.algorithms import algorithm_class, with_options
 from leed_agentic.learning.policy import Policy
 from leed_agentic.learning.rollout import SEED_STRIDE, RouteWorld
@@ -244,15 +244,19 @@ def finish(session: Session) -> dict[str, Any]:
 
     Raises:
         NoDemonstrationError: the algorithm uses demonstrations and never had one; the summary says so.
+        UnwritableError: the disk is full or cannot be written; the message says how to go on.
     """
     failure = None
     try:
-        session.trainer.run()
-    except NoDemonstrationError as error:
-        failure = error
-    result = session.summary()
-    if session.folder:
-        write_json(session.folder / SUMMARY, result)
+        try:
+            session.trainer.run()
+        except NoDemonstrationError as error:
+            failure = error
+        result = session.summary()
+        if session.folder:
+            write_json(session.folder / SUMMARY, result)
+    except UnwritableError as error:
+        raise UnwritableError(f"{error} Then go on with `leed train --resume {session.folder}`.") from error
     if failure:
         raise failure
     return result

@@ -39,6 +39,7 @@ class DemonstrationSource(Protocol):
 
         Raises:
             UsageError: it cannot work as it is set up (no such model, a refused key); training ends with it.
+            UnavailableError: what it asks is out of reach; at the first question training ends with it, too.
             LeedError: there are none this time; training goes on with the last good ones.
         """
 
@@ -91,6 +92,9 @@ def check_source_name(name: str) -> None:
 class RouteSource(DemonstrationSource):
     """A source that drives fixed routes; a subclass says which."""
 
+    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
+        """Nothing to set."""
+
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         """Edge ids by agent, from its start edge to its destination; an agent may be absent."""
         raise NotImplementedError
@@ -109,9 +113,6 @@ class ShortestPathSource(RouteSource):
 
     name = "shortest-path"
 
-    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
-        """Nothing to set."""
-
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         return {trip.agent: env.network.shortest_path(trip.start_edge, trip.goal) for trip in env.scenario.agents}
 
@@ -121,9 +122,7 @@ class LightsSource(RouteSource):
     """Every agent's fastest path as a driver would choose it who knows the red lights at the second of arrival."""
 
     name = "lights"
-
-    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
-        self._driven: tuple[Scenario, Mapping[int, Sequence[str]]] | None = None
+    _driven: tuple[Scenario, Mapping[int, Sequence[str]]] | None = None
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         if self._driven is None or self._driven[0] is not env.scenario:

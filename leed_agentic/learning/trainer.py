@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from leed_agentic.errors import LeedError, UnwritableError, UsageError
+from leed_agentic.errors import LeedError, UnavailableError, UnwritableError, UsageError
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from leed_agentic.learning.metrics import METRICS, REPORTED, TIMING, USAGE, Logbook, cells, summary_writer
-from leed_agentic.learning.rollout import SEED_STRIDE, Driven, RouteWorld, World
+from leed_agentic.learning.metrics import METRICS, REPORTED, USAGE, cells
+from leed_agentic.learning.rollout import SEED_STRIDE, Driven, World
+from leed_agentic.learning.run import TIMING, Logbook
 from leed_agentic.learning.sources import DemonstrationSource
 from leed_agentic.runs.files import whole_file
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import LearningSettings
+from leed_agentic.runs.trackers import check_trackers
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.similarity import dtw_distance
@@ -66,32 +68,43 @@ class Trainer:
         watch: Callable[[Mapping[str, Any]], Any] = lambda row: None,
     ) -> None:
         self.world, self.algorithm, self.settings, self.seed = world, algorithm, settings, seed
-        self.source = source if algorithm.uses_demonstrations and isinstance(world, RouteWorld) else None
+        self.source = source if algorithm.uses_demonstrations and world.scenario else None
         self.folder, self.watch = folder, watch
         self.metrics = (*METRICS, *algorithm.metrics)
         self.episode = 0
         self.experts: dict[int, Trajectory] = {}
-        self._demonstrated = world.scenario if isinstance(world, RouteWorld) else None
+        self._demonstrated = world.scenario
         """The scenario that the experts are of."""
         self.triggers = 0
         self.failures = 0
         self._trouble = ""
         self._usage_before = dict.fromkeys(USAGE, 0)
         self._logbook: Logbook | None = None
-        if settings.tensorboard:
-            # Found missing here, before anything is written.
-            summary_writer()
+        # Found missing here, before anything is written.
+        check_trackers(settings.trackers)
 
     def run(self) -> list[dict[str, Any]]:
         """Train to the last episode; returns the metrics of the episodes of this call.
 
         Raises:
             UsageError: the source cannot work as it is set up.
+            UnavailableError: the source's model cannot be reached at the first question; later it is survived.
             NoDemonstrationError: the source never had one.
             UnwritableError: the run folder can no longer be written; the last checkpoint is whole.
         """
-        with one_thread():
-            rows = self._run() if self.folder is None else self._run_in(self.folder)
+        rows = []
+        with one_thread(), self._in_folder():
+            if self.episode == 0:
+                self._checkpoint(None)
+            while self.episode < self.settings.episodes:
+                row, seconds, driven = self._one_episode()
+                self.episode += 1
+                rows.append(row)
+                if self._logbook:
+                    self._logbook.write(row, seconds)
+                if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
+                    self._checkpoint(driven)
+                self.watch({**row, **seconds})
         if self.lack:
             raise NoDemonstrationError(self.lack)
         return rows
@@ -107,31 +120,16 @@ class Trainer:
             f"learned from their own driving alone. Mend the source and train anew.{last}"
         )
 
-    def _run_in(self, folder: Path) -> list[dict[str, Any]]:
-        triggers = None if self.source is None else self.triggers
-        tensorboard = self.settings.tensorboard
-        try:
-            with closing(
-                Logbook(folder, self.world.agents, self.metrics, self.episode, triggers, tensorboard)
-            ) as self._logbook:
-                return self._run()
-        except UnwritableError as error:
-            raise UnwritableError(f"{error} Then go on with `leed train --resume {folder}`.") from error
-
-    def _run(self) -> list[dict[str, Any]]:
-        rows = []
-        if self.episode == 0:
-            self._checkpoint(None)
-        while self.episode < self.settings.episodes:
-            row, seconds, driven = self._one_episode()
-            self.episode += 1
-            rows.append(row)
-            if self._logbook:
-                self._logbook.write(row, seconds)
-            if self.episode % self.settings.checkpoint_every == 0 or self.episode == self.settings.episodes:
-                self._checkpoint(driven)
-            self.watch({**row, **seconds})
-        return rows
+    @contextmanager
+    def _in_folder(self) -> Iterator[None]:
+        """With the run folder's logbook open, where there is a folder."""
+        if self.folder is None:
+            yield
+            return
+        triggers, trackers = None if self.source is None else self.triggers, self.settings.trackers
+        book = partial(Logbook, self.folder, self.world.agents, self.metrics, self.episode, triggers, trackers)
+        with closing(book()) as self._logbook:
+            yield
 
     def _one_episode(self) -> tuple[dict[str, Any], dict[str, float], Driven]:
         clock = [time.perf_counter()]
@@ -139,7 +137,7 @@ class Trainer:
         every = self.settings.greedy_every
         # Before the episode that is learnt from, whose streets the source then finds as it left them.
         greedy = self._greedy_reward(seed) if every and self.episode % every == 0 else ""
-        driven = self.world.episode(self.algorithm.choose, seed)
+        driven = self.world.episode(self.algorithm.act, seed)
         clock.append(time.perf_counter())
         if self.source is not None and (self._is_new_scenario() or self.episode % self.settings.q == 0):
             self._ask(self.source, driven)
@@ -157,7 +155,7 @@ class Trainer:
     def _greedy_reward(self, seed: int) -> float:
         self.algorithm.deterministic = True
         try:
-            driven = self.world.episode(self.algorithm.choose, seed)
+            driven = self.world.episode(self.algorithm.act, seed)
         finally:
             self.algorithm.deterministic = False
         return float(np.mean([e.total_reward for e in driven.experiences.values()]))
@@ -165,7 +163,6 @@ class Trainer:
     # -- demonstrations ------------------------------------------------------------------------------------------------
     def _is_new_scenario(self) -> bool:
         """Whether the trips are others than those that the demonstrations at hand are of; these are dropped then."""
-        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
         if self.world.env.scenario == self._demonstrated:
             return False
         self._demonstrated, self.experts = self.world.env.scenario, {}
@@ -173,7 +170,6 @@ class Trainer:
 
     def _ask(self, source: DemonstrationSource, driven: Driven) -> None:
         """Ask the source; when it has nothing this time, the last good demonstrations stay."""
-        assert isinstance(self.world, RouteWorld)  # noqa: S101 - no other world has a source
         self.triggers += 1
         before, started = self.usage(), time.perf_counter()
         row: dict[str, Any] = {"episode": self.episode, "source": source.name, "failure": ""}
@@ -188,6 +184,9 @@ class Trainer:
             # Neither passes: it is the user's to mend.
             raise
         except LeedError as error:
+            if self.triggers == 1 and isinstance(error, UnavailableError):
+                # What is down from the start is not mended by training on without it.
+                raise
             self.failures += 1
             row["failure"] = self._trouble = " ".join(str(error).split())
             kept = f"the {len(self.experts)} last good demonstrations" if self.experts else "none so far"
@@ -258,7 +257,7 @@ class Trainer:
         if self.folder is None:
             return
         files = {}
-        if isinstance(self.world, RouteWorld) and self._demonstrated:
+        if self._demonstrated:
             if driven is not None:
                 with whole_file(self.folder / "trajectories.json") as file:
                     save_trajectories(file, driven.experiences, self.world.env.scenario.to_json())
@@ -278,7 +277,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint must share with the run that takes it up."""
-        scenario = self.world.scenario.to_json() if isinstance(self.world, RouteWorld) else None
+        scenario = self.world.scenario.to_json() if self.world.scenario else None
         # Through JSON, as it comes back from a file: tuples are lists there.
         return json.loads(json.dumps({"algorithm": self.settings.algorithm, "seed": self.seed, "scenario": scenario}))
 
@@ -307,7 +306,7 @@ class Trainer:
             self.triggers, self.failures = int(state["triggers"]), int(state["source_failures"])
             self._trouble = str(state["trouble"])
             self._usage_before = {name: int(state["usage"][name]) for name in USAGE}
-            if isinstance(self.world, RouteWorld):
+            if self.world.scenario:
                 experts, scenario = load_trajectories(known[-1] / "experts.json")
                 self.experts, self._demonstrated = dict(experts), Scenario.from_json(scenario)
             if self.source is not None:

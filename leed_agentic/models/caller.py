@@ -23,7 +23,7 @@ from leed_agentic.models.threads import together, within
 from leed_agentic.models.tool_turns import turns_of
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -156,9 +156,9 @@ class ModelCaller:
 
         Raises:
             CapReached: the run's cap on calls, tokens or cost; nothing was sent.
-            UnavailableError: the model cannot be reached, keeps failing or refuses the key.
-            UsageError: the model refuses the request, the recording does not hold it, or the very first prompt alone
-                breaks a cap.
+            UnavailableError: the model cannot be reached or keeps failing.
+            UsageError: the model refuses the key or the request, the recording does not hold it, or the very first
+                prompt alone breaks a cap.
         """
         self._admit(messages)
         return self._answer(messages, purpose, schema, max_output_tokens, tools)

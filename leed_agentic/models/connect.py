@@ -20,7 +20,7 @@ from leed_agentic.models.providers import (
     split_name,
 )
 from leed_agentic.registry import Registry
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

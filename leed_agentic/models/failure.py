@@ -100,7 +100,7 @@ def understand(error: Exception, name: str, server: str, timeout: float) -> Fail
         return Failure(UnavailableError(sentence), again=False)
     if status in (401, 403):
         sentence = f"{server} refused the key for {name} ({status}); check the variable that holds the key: {said}"
-        return Failure(UnavailableError(sentence), again=False, status=status)
+        return Failure(UsageError(sentence), again=False, status=status)
     if status == 429 and "insufficient_quota" in f"{getattr(error, 'code', '')} {error}":
         sentence = f"The account behind the key for {name} has no quota left; top it up or choose another model."
         return Failure(UnavailableError(sentence), again=False, status=status)

@@ -16,7 +16,7 @@ import platformdirs
 from filelock import BaseFileLock, FileLock, Timeout
 
 from leed_agentic.errors import UsageError
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 LOOK_AGAIN = 0.05
 """Seconds between two looks for a free place."""

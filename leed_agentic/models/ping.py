@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.providers import REPLAY
 from leed_agentic.models.tracing import traced
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 # Somebody waits at the terminal: less than the settings allow a run.
 LONGEST_WAIT = 30.0
@@ -33,8 +33,8 @@ def ping(settings: ModelSettings) -> Pong:
     """Ask once, without further tries; at most a few tokens are spent.
 
     Raises:
-        UsageError: the settings name no usable model, key or recording.
-        UnavailableError: the model cannot be reached, fails or refuses the key.
+        UsageError: the settings name no usable model, key or recording, or the server refuses the key or the model.
+        UnavailableError: the model cannot be reached or fails.
     """
     patience = min(settings.timeout_seconds, LONGEST_WAIT)
     caller = ModelCaller(settings.model_copy(update={"timeout_seconds": patience, "retries": 0}), None, {})

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from leed_agentic.credentials import struck_out
-from leed_agentic.errors import UnwritableError, UsageError
+from leed_agentic.errors import UsageError
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.roads.markup import chunks, packing
-from leed_agentic.runs.files import check_there
+from leed_agentic.runs.files import check_there, unwritable
 
 FORMAT = "leed-calls"
 VERSION = 1
@@ -94,7 +94,7 @@ class CallLog:
         try:
             self._stream.close()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self.file, error) from error
 
     def _shortened(self, message: Mapping[str, str]) -> dict[str, str]:
         role, content = message["role"], message["content"]
@@ -120,11 +120,8 @@ class CallLog:
             self._stream.write(line.encode("utf-8", "backslashreplace") + b"\n")
             self._stream.flush()
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise unwritable(self.file, error) from error
         check_there(self._stream, self.file)
-
-    def _unwritable(self, error: OSError) -> UnwritableError:
-        return UnwritableError(f"Cannot write {self.file} ({error.strerror or error}); free some space and go on.")
 
 
 class Recording:

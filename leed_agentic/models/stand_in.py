@@ -1,7 +1,8 @@
 """No LLM: an imperfect planner behind the same chat interface, for tests and for training without a model.
 
 It reads the streets and agents that the prompt holds, answers in the same text form as a model, gets a share of the
-routes wrong on purpose, and puts right what a refinement names. Whatever it touches says that no LLM was called.
+routes wrong on purpose, more where the prompt lacks a rule of a route, and puts right what a refinement names. Whatever
+it touches says that no LLM was called.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from leed_agentic.models.stand_in_brief import BRIEF, rules_of
+from leed_agentic.models.stand_in_rewrite import TEMPLATE, forgetful, missing, rewritten
 from leed_agentic.models.stand_in_tools import TOOLS, call_of
 
 NOTICE = "stand-in, no LLM was called"
@@ -69,14 +71,18 @@ class StandIn(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=reply)])
 
     def _answer(self, texts: list[str], refining: bool, chance: random.Random) -> str:
+        if template := TEMPLATE.search(texts[-1]):
+            return rewritten(texts[-1], template[1])
         agents = _AGENT.findall(texts[-1])
         if agents:
             streets = _Streets("\n".join(texts))
+            unsaid = [] if refining else missing("\n".join(texts))
             routes = {}
             for agent, start, goal, last in agents:
                 route = streets.route(start, goal, set(last.split(" or ")), chance)
                 if not refining and chance.random() < self.error_rate:
                     route = _spoil(route, chance)
+                route = forgetful(route, unsaid, chance)
                 routes[agent] = route
             return json.dumps(routes)
         if brief := BRIEF.search(texts[-1]):

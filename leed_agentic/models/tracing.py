@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from leed_agentic.errors import UsageError
 from leed_agentic.models.failure import short
 from leed_agentic.registry import Registry
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler

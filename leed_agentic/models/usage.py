@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.models.providers import STAND_IN
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 # Only for caps, and only where a server reports no usage: the usual rule of thumb for English and code.
 CHARACTERS_PER_TOKEN = 4

@@ -15,12 +15,14 @@ from leed_agentic.report.conversation import Conversation, read_conversation
 from leed_agentic.report.drives import comparison, drive_data, latest_experts, trajectories_in
 from leed_agentic.report.folder import RunFolder
 from leed_agentic.report.manifest import Manifest, manifest_of_collection, manifest_of_run
+from leed_agentic.report.places import positions_data
 from leed_agentic.report.plans import plans_data, rounds_of
-from leed_agentic.report.result import result_of_plan, result_of_training
+from leed_agentic.report.result import gains, result_of_plan, result_of_training
 from leed_agentic.report.routes import RouteTable
 from leed_agentic.report.streets import map_data, network_of
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.demonstration import DemonstrationSet
+from leed_agentic.traffic.fleet_table import fleet_table
 from leed_agentic.traffic.scenario import Scenario
 
 
@@ -40,10 +42,14 @@ class Content:
     network: RoadNetwork | None = None
     conversation: Conversation | None = None
     evaluation: dict[str, Any] | None = None
+    fleets: Sequence[Sequence[str]] = ()
+    """A table of the figures of fleets, heads first; empty where none was measured."""
     tables_html: str = ""
     tables: Sequence[collection.Table] = ()
     verdicts: Sequence[str] = ()
     """What a run or a comparison came to, a sentence each."""
+    gains: Sequence[tuple[str, str, str]] = ()
+    """The fleet in traffic beside its baselines."""
     downloads: dict[str, str] = field(default_factory=dict)
     """Name to text of files inside the page."""
     trials: Any = None
@@ -91,6 +97,7 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
     return Content(
         folder=folder,
         verdicts=folder.attempt("The result", lambda: _result(folder, summary, streets, evaluation), []),
+        gains=folder.attempt("The baselines", lambda: gains(summary), []),
         kind="Training run" if folder.kind == "training" else "Demonstrations",
         title=_title(folder, settings, summary),
         tiles=folder.attempt("The headline figures", lambda: _tiles(folder, settings, summary, metrics), []),
@@ -100,7 +107,16 @@ def gather(folder: RunFolder, network: RoadNetwork | None = None, with_conversat
         network=network,
         conversation=conversation,
         evaluation=evaluation,
+        fleets=_fleets(summary, evaluation),
     )
+
+
+def _fleets(summary: Mapping[str, Any], evaluation: Mapping[str, Any] | None) -> list[list[str]]:
+    """Of every driver of an evaluation, or of the routes that were planned."""
+    rows = {str(row["driver"]): row.get("fleet") for row in evaluation["drivers"]} if evaluation else {}
+    rows = rows or {"planned routes": summary.get("fleet")}
+    known = {name: fleet for name, fleet in rows.items() if isinstance(fleet, dict)}
+    return fleet_table(known) if known else []
 
 
 def _result(
@@ -189,6 +205,7 @@ def _streets(
         ],
         "background": len(scenario.background),
         "plans": plans,
+        "positions": positions_data(folder, scenario) if drives else None,
         "drives": drives,
         "comparison": comparison(network, experts, own),
         "routes": table.routes,
@@ -248,7 +265,6 @@ def _tiles(
         ]
         return [(name, str(value)) for name, value in rows if value not in (None, "")]
     traffic = _part(summary, "traffic")
-    baselines = [value for value in _part(traffic, "baselines").values() if _is_figure(value)]
     rules = [rule for rule in traffic.get("rules") or [] if isinstance(rule, Mapping)]
     met = f"{sum(rule.get('met') is True for rule in rules)} of {len(rules)}" if rules else None
     return [
@@ -256,13 +272,11 @@ def _tiles(
         for name, value, form in (
             ("agents", agents, "{}"),
             ("model", summary.get("model") or _part(settings, "model").get("name"), "{}"),
-            ("valid routes, first reply", summary.get("validity_initial"), "{:.0%}"),
-            ("valid routes, final", summary.get("validity_final"), "{:.0%}"),
+            ("valid at first", summary.get("validity_initial"), "{:.0%}"),
+            ("valid", summary.get("validity_final"), "{:.0%}"),
             ("arrived", summary.get("arrival_rate"), "{:.0%}"),
             ("mean reward", summary.get("reward_mean"), "{:.1f}"),
-            ("times the fastest path", summary.get("travel_time_ratio"), "{:.2f}"),
-            ("seconds of the fleet", traffic.get("fleet_time"), "{:.1f}"),
-            ("seconds, best baseline", min(baselines, default=None), "{:.1f}"),
+            ("time against shortest path", summary.get("travel_time_ratio"), "{:.2f}"),
             ("rules met", met, "{}"),
         )
         if value is not None and (form == "{}" or _is_figure(value))

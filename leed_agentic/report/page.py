@@ -14,7 +14,7 @@ from leed_agentic.report.content import Content
 from leed_agentic.roads.picture import COLOURS
 
 STYLES = ("page.css", "map.css")
-MAP_SCRIPTS = ("page.js", "streets.js", "routes.js", "player.js", "views.js")
+MAP_SCRIPTS = ("page.js", "streets.js", "routes.js", "cars.js", "player.js", "views.js")
 CHARTS = "charts.js"
 LIVE = "live.js"
 DARK = ("#56b4e9", "#ff8f4a", "#2fc99a", "#e9a0c8", "#a6dcff", "#cda434", "#c79be6", "#f7c65a", "#b9c0c8", "#ff7b86")

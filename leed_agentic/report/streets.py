@@ -12,7 +12,7 @@ from leed_agentic.report.folder import RunFolder
 from leed_agentic.roads.catalogue import NOT_YET_HERE, map_entries, open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.picture import NO_CREDIT
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 
 
 def network_of(folder: RunFolder, settings: Mapping[str, Any], attribution: str = "") -> RoadNetwork | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
 import shutil
 import tempfile
@@ -12,11 +13,14 @@ from xml.sax.saxutils import escape
 
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.roads.definition import OSM_ATTRIBUTION, Box
+from leed_agentic.roads.edges import VEHICLE_CLASS
 from leed_agentic.roads.net_file import class_bit, read_net
-from leed_agentic.roads.network import VEHICLE_CLASS, RoadNetwork
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.osm import check_osm
 from leed_agentic.roads.programs import plain_link, run_program, sumo_home
 from leed_agentic.roads.streets import needs_rewriting, rewrite
+
+log = logging.getLogger(__name__)
 
 _MAINLAND = "--keep-edges.components=1"
 RECIPE = (
@@ -72,6 +76,12 @@ def build_network(
     """
     osm_file, out_net_file = Path(osm_file).resolve(), Path(out_net_file)
     survey = check_osm(osm_file)
+    if survey.closed_at_times:
+        log.warning(
+            "%d streets of %s are closed to cars at some hours or to some cars; their conditions are not read, and "
+            "they count as open.",
+            *(survey.closed_at_times, osm_file),
+        )
     types = sumo_home() / "data" / "typemap"
     area = [f"--keep-edges.in-geo-boundary={','.join(map(repr, bbox))}"] if bbox else []
     side = ["--lefthand"] if lefthand else []

@@ -14,13 +14,7 @@ import platformdirs
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
-from leed_agentic.roads.build import (
-    RECIPE,
-    TYPE_MAPS,
-    build_network,
-    generate_network,
-    rebuild_lights,
-)
+from leed_agentic.roads.build import RECIPE, TYPE_MAPS, build_network, generate_network, rebuild_lights
 from leed_agentic.roads.definition import (
     BundledMap,
     DownloadedMap,
@@ -32,7 +26,7 @@ from leed_agentic.roads.definition import (
 from leed_agentic.roads.download import download_osm
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import sumo_home
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 
 Progress = Callable[[str], None]
 

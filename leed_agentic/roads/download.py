@@ -16,7 +16,7 @@ from leed_agentic import __version__
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.definition import DownloadedMap
 from leed_agentic.roads.osm import check_osm
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 
 MAX_BYTES = 1 << 30
 """A named map is a few megabytes; a server that sends a thousand times that is not answering the question."""

@@ -2,73 +2,36 @@
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components, dijkstra
+from scipy.sparse.csgraph import dijkstra
 
 from leed_agentic.errors import UsageError
-from leed_agentic.registry import nearest
-from leed_agentic.roads.net_file import NetFile, Street, class_bit, read_net
+from leed_agentic.roads.edges import (
+    VEHICLE_CLASS,
+    Destination,
+    Edge,
+    Goal,
+    Junction,
+    edge_of,
+    junctions_of,
+    nearest_id,
+    strongly_connected,
+)
+from leed_agentic.roads.net_file import class_bit, read_net
 
-VEHICLE_CLASS = "passenger"
 TABLE_CELLS = 5_000_000
 """Edges times junctions up to which all trips are timed (40 MB, about 1,100 junctions); above, landmarks stand in."""
 LANDMARKS = 32
 _SEARCH_BYTES = 256 << 20
 """What the searches kept for the next question may take: all of a small map's, some 400 of the largest."""
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One directed street segment. Lengths in metres, speed in metres per second, shape in network coordinates."""
-
-    index: int
-    id: str
-    from_junction: str
-    to_junction: str
-    length: float
-    speed: float
-    street: str
-    shape: tuple[tuple[float, float], ...]
-    successors: tuple[str, ...]
-    """Edges a car may legally take next, counter-clockwise from the sharpest right turn to the U-turn."""
-
-    @cached_property
-    def travel_time(self) -> float:
-        """Seconds to drive the edge at its speed limit."""
-        return self.length / self.speed
-
-
-@dataclass(frozen=True)
-class Junction:
-    """A node where edges meet; x and y in metres, lon and lat in degrees (None for a network without projection)."""
-
-    index: int
-    id: str
-    x: float
-    y: float
-    lon: float | None
-    lat: float | None
-
-
-class Goal(NamedTuple):
-    """A destination that only one street reaches: the end of `edge`, which lies at `junction`."""
-
-    junction: str
-    edge: str
-
-
-Destination = str | Goal
-"""A junction's id, reached at the end of any edge that ends there, or a goal."""
 
 
 class RoadNetwork:
@@ -94,7 +57,7 @@ class RoadNetwork:
         self.lefthand = net.lefthand
         passenger = class_bit(VEHICLE_CLASS)
         drivable = [s for s in net.streets.values() if s.allowed & passenger]
-        kept = _strongly_connected(drivable, net, passenger)
+        kept = strongly_connected(drivable, net, passenger)
         kept_ids = {s.id for s in kept}
         lost = [s.length for s in drivable if s.id not in kept_ids]
         self.unconnected = len(lost)
@@ -104,10 +67,10 @@ class RoadNetwork:
         self.left_out_km = net.left_out[1] + sum(lost) / 1000
         if len(kept) < 2:
             raise UsageError(f"{self.net_file} has no connected streets for passenger cars; choose a larger area.")
-        self.edges: tuple[Edge, ...] = tuple(_edge(i, s, net, kept_ids, passenger) for i, s in enumerate(kept))
+        self.edges: tuple[Edge, ...] = tuple(edge_of(i, s, net, kept_ids, passenger) for i, s in enumerate(kept))
         self._edge_by_id = {e.id: e for e in self.edges}
         ends = sorted({j for e in self.edges for j in (e.from_junction, e.to_junction)})
-        self.junctions: tuple[Junction, ...] = _junctions(ends, net, self.net_file)
+        self.junctions: tuple[Junction, ...] = junctions_of(ends, net, self.net_file)
         self._junction_by_id = {j.id: j for j in self.junctions}
         self._ending: dict[str, list[int]] = defaultdict(list)
         for edge in self.edges:
@@ -372,70 +335,3 @@ class RoadNetwork:
     def diameter(self) -> float:
         """Seconds of the longest of all fastest trips, from any edge to any junction at free flow; see `farthest`."""
         return float(self.farthest.max())
-
-
-def nearest_id(wanted: str, known: Iterable[str]) -> str:
-    """A short hint for an unknown edge or junction id; the full list would be hundreds of ids long."""
-    names = sorted(known)
-    if len(names) > 2000:  # comparing with tens of thousands takes seconds; what is alike mostly begins alike
-        place = bisect.bisect_left(names, wanted)
-        names = names[max(0, place - 500) : place + 500]
-    return nearest(wanted, names) if len(names) <= 20 else nearest(wanted, names).split(":")[0][:80]
-
-
-def _strongly_connected(streets: list[Street], net: NetFile, bit: int) -> list[Street]:
-    """The largest set of streets in which every one can be reached from every other by legal turns."""
-    if not streets:
-        return []
-    index = {s.id: i for i, s in enumerate(streets)}
-    pairs = [
-        (i, index[after])
-        for name, i in index.items()
-        for after, allowed in net.turns[name].items()
-        if allowed & bit and after in index
-    ]
-    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
-    graph = csr_matrix((np.ones(len(pairs)), (rows, columns)), shape=(len(streets),) * 2)
-    _, labels = connected_components(graph, directed=True, connection="strong")
-    largest = np.bincount(labels).argmax()
-    return [s for s, label in zip(streets, labels, strict=True) if label == largest]
-
-
-def _edge(index: int, street: Street, net: NetFile, kept: set[str], bit: int) -> Edge:
-    successors = [s for s, allowed in net.turns[street.id].items() if allowed & bit and s in kept]
-    successors.sort(key=lambda s: (_turn(street, net.streets[s]), s))
-    return Edge(
-        index=index,
-        id=street.id,
-        from_junction=street.from_junction,
-        to_junction=street.to_junction,
-        length=street.length,
-        speed=street.speed,
-        street=street.name,
-        shape=street.shape,
-        successors=tuple(successors),
-    )
-
-
-def _turn(before: Street, after: Street) -> float:
-    """Signed turning angle in degrees, (-180, 180]: negative is right; a U-turn is 180."""
-    (x0, y0), (x1, y1) = before.shape[-2:]
-    (x2, y2), (x3, y3) = after.shape[:2]
-    angle = math.degrees(math.atan2(y3 - y2, x3 - x2) - math.atan2(y1 - y0, x1 - x0))
-    angle = (angle + 180.0) % 360.0 - 180.0
-    return 180.0 if angle < -179.0 or after.to_junction == before.from_junction else round(angle, 3)
-
-
-def _junctions(names: list[str], net: NetFile, net_file: Path) -> tuple[Junction, ...]:
-    points = [net.positions[name] for name in names]
-    try:
-        places = net.degrees(points)
-    except ValueError as error:
-        raise UsageError(
-            f"{net_file} has the projection {(net.projection or '')[:80]!r}, which cannot be used: {error}; "
-            "build it again with `leed map build` or netconvert."
-        ) from error
-    return tuple(
-        Junction(i, name, x, y, *(places[i] if places else (None, None)))
-        for i, (name, (x, y)) in enumerate(zip(names, points, strict=True))
-    )

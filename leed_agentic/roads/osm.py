@@ -44,6 +44,8 @@ class Survey:
     drivable_ways: int = 0
     closed_ways: int = 0
     """Streets that access tags close to cars, in both directions."""
+    closed_at_times: int = 0
+    """Streets open to cars that conditional access tags close at some hours or to some cars; taken as open."""
     ordered: bool = True
     """Nodes before ways before relations."""
     access_tags: bool = False
@@ -70,6 +72,20 @@ def _open(tags: Mapping[str, str], direction: str) -> bool:
         if value:
             return any(part.strip() not in CLOSED for part in value.split(";"))
     return True
+
+
+def is_closed_at_times(tags: Mapping[str, str]) -> bool:
+    """Whether a conditional access tag closes the way to cars, whatever its condition, which nobody here reads.
+
+    >>> is_closed_at_times({"motor_vehicle:conditional": "no @ (Mo-Fr 07:00-09:00)"})
+    True
+    """
+    for mode in MODES:
+        for way in ("", ":forward", ":backward"):
+            rules = tags.get(f"{mode}{way}:conditional", "").split(";")
+            if any(rule.partition("@")[0].strip() in CLOSED for rule in rules):
+                return True
+    return False
 
 
 def is_drivable(tags: Mapping[str, str]) -> bool:
@@ -146,6 +162,7 @@ class _Surveyor:
             return
         if any(directions(self._tags)):
             self.survey.drivable_ways += 1
+            self.survey.closed_at_times += is_closed_at_times(self._tags)
         else:
             self.survey.closed_ways += 1
         self.survey.access_tags |= needs_access(self._tags)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 
@@ -56,25 +61,9 @@ def run_program(name: str, options: Sequence[str], folder: Path, purpose: str) -
         UnavailableError: the program is missing or cannot be started.
         UsageError: it refused its input; the message is its own last error, after `purpose`.
     """
-    home = sumo_home()
-    program = home / "bin" / (f"{name}.exe" if sys.platform == "win32" else name)
-    if not program.is_file():
-        raise UnavailableError(f"SUMO's program {name} is missing from {program.parent}; {_FIX}.")
-    environment = {**os.environ, "SUMO_HOME": str(home)}
-    try:
-        done = subprocess.run(
-            [str(program), *options],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    except OSError as error:
-        raise UnavailableError(f"SUMO's program {name} cannot be started ({error}); {_FIX}.") from error
-    said = done.stdout.decode("utf-8", "replace")
-    if done.returncode != 0:
+    program = sumo_home() / "bin" / (f"{name}.exe" if sys.platform == "win32" else name)
+    code, said = _run(program, [str(program), *options], folder, lambda _line: None)
+    if code != 0:
         raise UsageError(f"{purpose}: {name} says: {_last_error(said)}")
     return said
 
@@ -94,34 +83,61 @@ def run_tool(
         log: the file in the folder to which it sends what the programs say that it runs.
 
     Raises:
-        UnavailableError: the tool is missing or cannot be started.
-        UsageError: it refused its input; the message is its own last error, after `purpose`.
+        UnavailableError, UsageError: as `run_program`.
     """
-    home = sumo_home()
-    file = home / "tools" / script
+    file = sumo_home() / "tools" / script
+    code, said = _run(file, [sys.executable, "-u", str(file), *options], folder, say)
+    if code != 0:
+        if log and (folder / log).is_file():
+            said += (folder / log).read_text(encoding="utf-8", errors="replace")
+        raise UsageError(f"{purpose}: {script} says: {_last_error(said)}")
+
+
+def _run(file: Path, words: Sequence[str], folder: Path, say: Callable[[str], None]) -> tuple[int, str]:
+    """Exit code and output."""
     if not file.is_file():
-        raise UnavailableError(f"SUMO's tool {script} is missing from {home / 'tools'}; {_FIX}.")
-    lines: list[str] = []
+        raise UnavailableError(f"SUMO's program {file.name} is missing from {file.parent}; {_FIX}.")
+    environment = {**os.environ, "SUMO_HOME": str(sumo_home())}
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    streams |= {"encoding": "utf-8", "errors": "replace"}
+    lines = []
     try:
-        with subprocess.Popen(
-            [sys.executable, "-u", str(file), *options],
-            env={**os.environ, "SUMO_HOME": str(home)},
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
+        with (
+            # A group of its own: the programs that a tool runs are ended with it.
+            subprocess.Popen(words, env=environment, cwd=folder, start_new_session=True, **streams) as process,
+            _ending_with_us(process),
+        ):
             for line in process.stdout or ():
                 lines.append(line)
                 say(line.strip())
     except OSError as error:
-        raise UnavailableError(f"SUMO's tool {script} cannot be started ({error}); {_FIX}.") from error
-    if process.returncode != 0:
-        if log and (folder / log).is_file():
-            lines.append((folder / log).read_text(encoding="utf-8", errors="replace"))
-        raise UsageError(f"{purpose}: {script} says: {_last_error(''.join(lines))}")
+        raise UnavailableError(f"SUMO's program {file.name} cannot be started ({error}); {_FIX}.") from error
+    return process.returncode, "".join(lines)
+
+
+@contextmanager
+def _ending_with_us(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever ends the block early, an error, Ctrl-C or a request to terminate, ends the process's whole group."""
+
+    def end() -> None:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        end()
+        signal.signal(number, before)
+        signal.raise_signal(number)
+
+    in_charge = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminated) if in_charge else None
+    try:
+        yield
+    except BaseException:
+        end()
+        raise
+    finally:
+        if in_charge:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _last_error(output: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -33,8 +34,7 @@ def rewrite(file: Path, survey: Survey, target: Path) -> None:
     with target.open("w", encoding="utf-8", newline="\n") as out:
         out.write('<?xml version="1.0" encoding="UTF-8"?>\n<osm version="0.6">\n')
         for section in SECTIONS:
-            copier = _Copier(section, out, chosen)
-            scan(chunks(file, _AGAIN), copier.start, copier.end)
+            _for_each(file, section, _copier(section, out, chosen))
         out.write("</osm>\n")
 
 
@@ -50,56 +50,46 @@ class _Element:
         return {a.get("k", ""): a.get("v", "") for name, a in self.children if name == "tag"}
 
 
-class _Collector:
-    """Calls `whole` with every element of one section."""
+def _for_each(file: Path, section: str, whole: Callable[[_Element], None]) -> None:
+    """Call a function with every element of one section."""
+    element: _Element | None = None
 
-    def __init__(self, section: str) -> None:
-        self._section = section
-        self._element: _Element | None = None
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal element
+        if name == section:
+            element = _Element(attributes)
+        elif element is not None:
+            element.children.append((name, attributes))
 
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name == self._section:
-            self._element = _Element(attributes)
-        elif self._element is not None:
-            self._element.children.append((name, attributes))
+    def end(name: str) -> None:
+        nonlocal element
+        if name == section and element is not None:
+            whole(element)
+            element = None
 
-    def end(self, name: str) -> None:
-        if name == self._section and self._element is not None:
-            self.whole(self._element)
-            self._element = None
-
-    def whole(self, element: _Element) -> None:
-        raise NotImplementedError
-
-
-class _Newest(_Collector):
-    """For ways that occur several times: which occurrence to keep."""
-
-    def __init__(self, file: Path, repeated: frozenset[str]) -> None:
-        super().__init__("way")
-        self.kept: dict[str, tuple[int, bytes]] = {}
-        self._file = file
-        self._repeated = repeated
-
-    def whole(self, element: _Element) -> None:
-        name = element.attributes.get("id", "")
-        if name not in self._repeated:
-            return
-        version, content = _version(element), _content(element)
-        kept = self.kept.get(name)
-        if kept is not None and kept[0] == version and kept[1] != content:
-            raise UsageError(
-                f"{self._file} has two different ways of the id {name} and one version; give one of them another id, "
-                "or export the area in one piece."
-            )
-        if kept is None or version > kept[0]:
-            self.kept[name] = (version, content)
+    scan(chunks(file, _AGAIN), start, end)
 
 
 def _newest(file: Path, repeated: frozenset[str]) -> dict[str, tuple[int, bytes]]:
-    newest = _Newest(file, repeated)
-    scan(chunks(file, _AGAIN), newest.start, newest.end)
-    return newest.kept
+    """For ways that occur several times: which occurrence to keep."""
+    newest: dict[str, tuple[int, bytes]] = {}
+
+    def compare(element: _Element) -> None:
+        name = element.attributes.get("id", "")
+        if name not in repeated:
+            return
+        version, content = _version(element), _content(element)
+        kept = newest.get(name)
+        if kept is not None and kept[0] == version and kept[1] != content:
+            raise UsageError(
+                f"{file} has two different ways of the id {name} and one version; give one of them another id, "
+                "or export the area in one piece."
+            )
+        if kept is None or version > kept[0]:
+            newest[name] = (version, content)
+
+    _for_each(file, "way", compare)
+    return newest
 
 
 def _version(element: _Element) -> int:
@@ -111,41 +101,39 @@ def _content(element: _Element) -> bytes:
     return hashlib.sha256(repr(element.children).encode("utf-8", "surrogatepass")).digest()
 
 
-class _Copier(_Collector):
-    def __init__(self, section: str, out: TextIO, chosen: dict[str, tuple[int, bytes]]) -> None:
-        super().__init__(section)
-        self._out = out
-        self._chosen = chosen
-        self._done: set[str] = set()
+def _copier(section: str, out: TextIO, chosen: Mapping[str, tuple[int, bytes]]) -> Callable[[_Element], None]:
+    """Writes the elements of one section that are wanted."""
+    done: set[str] = set()
 
-    def whole(self, element: _Element) -> None:
-        if self._section == "way" and not self._wanted(element):
-            return
-        children = self._as_driven(element) if self._section == "way" else element.children
-        self._out.write(f"<{self._section}{_attributes(element.attributes)}>")
-        for name, attributes in children:
-            self._out.write(f"<{name}{_attributes(attributes)}/>")
-        self._out.write(f"</{self._section}>\n")
-
-    def _wanted(self, element: _Element) -> bool:
-        name = element.attributes.get("id", "")
-        if name in self._chosen:
-            if name in self._done or self._chosen[name] != (_version(element), _content(element)):
+    def is_wanted(way: _Element) -> bool:
+        name = way.attributes.get("id", "")
+        if name in chosen:
+            if name in done or chosen[name] != (_version(way), _content(way)):
                 return False
-            self._done.add(name)
-        tags = element.tags
-        return not is_drivable(tags) or any(_passable(tags))
+            done.add(name)
+        return not is_drivable(way.tags) or any(_passable(way.tags))
 
-    def _as_driven(self, element: _Element) -> list[tuple[str, dict[str, str]]]:
-        tags = element.tags
-        if not is_drivable(tags) or not needs_access(tags):
-            return element.children
-        forward, backward = directions(tags)
-        gone = {*MODES, *(("oneway",) if forward != backward else ())}
-        children = [(n, a) for n, a in element.children if n != "tag" or a.get("k") not in gone]
-        if forward != backward:
-            children.append(("tag", {"k": "oneway", "v": "yes" if forward else "-1"}))
-        return children
+    def write(element: _Element) -> None:
+        if section == "way" and not is_wanted(element):
+            return
+        out.write(f"<{section}{_attributes(element.attributes)}>")
+        for name, attributes in _as_driven(element) if section == "way" else element.children:
+            out.write(f"<{name}{_attributes(attributes)}/>")
+        out.write(f"</{section}>\n")
+
+    return write
+
+
+def _as_driven(way: _Element) -> list[tuple[str, dict[str, str]]]:
+    tags = way.tags
+    if not is_drivable(tags) or not needs_access(tags):
+        return way.children
+    forward, backward = directions(tags)
+    gone = {*MODES, *(("oneway",) if forward != backward else ())}
+    children = [(n, a) for n, a in way.children if n != "tag" or a.get("k") not in gone]
+    if forward != backward:
+        children.append(("tag", {"k": "oneway", "v": "yes" if forward else "-1"}))
+    return children
 
 
 def _passable(tags: dict[str, str]) -> tuple[bool, bool]:

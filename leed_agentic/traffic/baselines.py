@@ -6,7 +6,7 @@ A baseline is a function of a Task that returns a Plan: route files, and the opt
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +29,7 @@ NOISE_FACTOR = 1.03
 RANDOM_FACTOR = 1.5
 """Of random, likewise."""
 DUA_LOG = "dua.log"
-# Pure length over speed limit: no seconds for crossing a junction or for giving way.
+# Length over speed limit alone: no seconds for crossing a junction or for giving way.
 FREE_FLOW = ("--no-internal-links", "true", "--weights.minor-penalty", "0")
 
 
@@ -81,22 +81,30 @@ class Baseline(Protocol):
 BASELINES: Registry[Baseline] = Registry("baseline")
 
 
+@BASELINES.register("duarouter")
 @BASELINES.register("shortest-path")
 def shortest_path(task: Task) -> Plan:
-    """Everybody on the fastest path of empty streets: length over speed limit."""
-    return Plan((_duarouter(task, "shortest-path", *FREE_FLOW),))
+    """Everybody on the fastest path of empty streets as duarouter has it by default, and as duaIterate begins: length
+    over speed limit on streets and turns, and a second and a half for giving way."""
+    return Plan((_duarouter(task, "shortest-path"),))
+
+
+@BASELINES.register("free-flow")
+def free_flow(task: Task) -> Plan:
+    """The same by length over speed limit of the streets alone, as if junctions took no time."""
+    return Plan((_duarouter(task, "free-flow", *FREE_FLOW),))
 
 
 @BASELINES.register("shortest-path-noise")
 def shortest_path_noise(task: Task) -> Plan:
-    """The same, each vehicle by seconds that are up to 3 % too long, so that equal paths are shared out."""
-    return Plan((_duarouter(task, "noise", *FREE_FLOW, "--weights.random-factor", str(NOISE_FACTOR)),))
+    """Shortest paths, each vehicle by seconds that are up to 3 % too long, so that equal paths are shared out."""
+    return Plan((_duarouter(task, "noise", "--weights.random-factor", str(NOISE_FACTOR)),))
 
 
 @BASELINES.register("random")
 def random_routes(task: Task) -> Plan:
     """Near-shortest paths by chance: every vehicle takes every street for up to 1.5 times its seconds."""
-    return Plan((_duarouter(task, "random", *FREE_FLOW, "--weights.random-factor", str(RANDOM_FACTOR)),))
+    return Plan((_duarouter(task, "random", "--weights.random-factor", str(RANDOM_FACTOR)),))
 
 
 @BASELINES.register("lights")
@@ -111,12 +119,6 @@ def lights(task: Task) -> Plan:
     return Plan((file,), runs=judge.runs)
 
 
-@BASELINES.register("duarouter")
-def duarouter(task: Task) -> Plan:
-    """The routes that duaIterate begins with: free flow, junctions and giving way counted."""
-    return Plan((_duarouter(task, "duarouter"),))
-
-
 @BASELINES.register("one-shot")
 def one_shot(task: Task) -> Plan:
     """Each vehicle routed once, at its departure, by the speeds on the streets at that moment: trips given to SUMO."""
@@ -125,7 +127,7 @@ def one_shot(task: Task) -> Plan:
 
 @BASELINES.register("rerouting")
 def rerouting(task: Task) -> Plan:
-    """Fastest paths of empty streets at first, and SUMO's navigation device in every vehicle once a minute."""
+    """Shortest paths at first, and SUMO's navigation device in every vehicle once a minute."""
     return replace(shortest_path(task), options=REROUTING)
 
 
@@ -194,9 +196,22 @@ def check_baseline(baseline: Baseline, task: Task) -> Driven:
 
 def without_way(task: Task) -> list[str]:
     """The vehicles of the demand for which the task's net has no way from start to end."""
-    file = _duarouter(task, "ways", *FREE_FLOW, "--ignore-errors", "true")
+    file = _duarouter(task, "ways", "--ignore-errors", "true")
     routed = {vehicle.get("id") for vehicle in elements(file, "vehicle")}
     return [name for name in task.demand.trips if name not in routed]
+
+
+def no_way(task: Task, stuck: Sequence[str]) -> str:
+    """A sentence of how many these are, without its end, and why the first of them has none where it is its type."""
+    where = "The closures leave" if task.whole_net else "The net has"
+    first = task.demand.trips[stuck[0]]
+    kind = next((known for known in task.demand.types if known.get("id") == first.get("type")), None)
+    vehicle_class = kind.get("vClass", "passenger") if kind is not None else "passenger"
+    net = sumolib.net.readNet(str(task.net_file), lxml=False)
+    ends = [first[place] for place in ("from", "to") if place in first and net.hasEdge(first[place])]
+    shut = [edge for edge in ends if not net.getEdge(edge).allows(vehicle_class)]
+    why = f" (a {vehicle_class} may not use {shut[0]})" if shut else ""
+    return f"{where} no way for {len(stuck)} of {len(task.demand.trips)} vehicles, such as {stuck[0]!r}{why}"
 
 
 def _duarouter(task: Task, name: str, *options: str) -> Path:
@@ -206,7 +221,14 @@ def _duarouter(task: Task, name: str, *options: str) -> Path:
         *("--output-file", str(file.absolute()), "--begin", f"{task.begin:g}", "--seed", str(task.seed)),
         *("--junction-taz", "true", "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"),
     ]
-    run_program("duarouter", [*words, *options], task.folder, "The demand cannot be routed")
+    try:
+        run_program("duarouter", [*words, *options], task.folder, "The demand cannot be routed")
+    except UsageError:
+        # It names the first vehicle only, and not how to go on without it.
+        stuck = [] if "--ignore-errors" in options else without_way(task)
+        if not stuck:
+            raise
+        raise UsageError(f"{no_way(task, stuck)}; leave these vehicles out with --drop-unreachable.") from None
     return file
 
 

@@ -64,6 +64,7 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """Of the operating system."""
         return self._process.pid
 
     @property
@@ -96,6 +97,7 @@ class Child:
         raise answer
 
     def ask(self, path: tuple[str, ...], *arguments: Any, call: bool = True) -> Any:
+        """`send`, and `receive` its answer."""
         self.send(path, *arguments, call=call)
         return self.receive()
 
@@ -189,6 +191,7 @@ def _answer(answers: BinaryIO, good: bool, answer: Any) -> None:
 
 
 def main() -> None:
+    """What the process runs: answer to standard input until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     # SUMO writes to standard output, which carries the answers.

@@ -12,7 +12,8 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
-from leed_agentic.roads.network import Destination, RoadNetwork, nearest_id
+from leed_agentic.roads.edges import Destination, nearest_id
+from leed_agentic.roads.network import RoadNetwork
 
 COLUMNS = ("street", "begin", "end", "speed", "known")
 AHEAD = 60.0

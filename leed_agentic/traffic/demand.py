@@ -13,7 +13,8 @@ import numpy as np
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings, Settings
+from leed_agentic.setting_groups import ScenarioSettings
+from leed_agentic.settings import Settings
 from leed_agentic.traffic.closures import OpenStreets, read_closures
 from leed_agentic.traffic.demand_files import kind_of, read_sumo
 from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario, VehicleType, draw_scenario

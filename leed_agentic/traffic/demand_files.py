@@ -43,6 +43,10 @@ class _Seen:
     goals: dict[str, str] = field(default_factory=dict)
     """The junctions that those of them lead to that lead to one."""
     kinds: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The edges on which those of them begin and end that name some."""
+    classes: dict[str, str] = field(default_factory=dict)
+    """The vehicle classes of the types that the files define."""
     default: dict[str, str] = field(default_factory=dict)
     """Attributes of SUMO's default type, where a file sets them."""
     with_route: set[str] = field(default_factory=set)
@@ -115,7 +119,7 @@ def read_sumo(files: Sequence[Path], network: RoadNetwork, folder: Path, seed: i
         raise UsageError(f"There is no trip, vehicle or flow in {', '.join(map(str, files))}.")
     _check_edges(files, seen, network)
     found = _routed(files, network, seen, zones, routes, folder, seed)
-    _check_lost(found, seen, drop)
+    _check_lost(found, seen, drop, network)
     if seen.left_out:
         parts = ", ".join(f"{count} {what}" for what, count in sorted(seen.left_out.items()))
         found.remarks.append(f"Of {', '.join(map(str, files))} the following is not driven: {parts}.")
@@ -136,8 +140,10 @@ def _scan(file: Path, seen: _Seen, network: RoadNetwork) -> None:
         elif tag == "tazRelation":
             seen.relations = True
             _not_negative(file, words.get("count", "0"), f"from {words.get('from')} to {words.get('to')}")
-        elif tag == "vType" and name == DEFAULT_TYPE:
-            seen.default |= words
+        elif tag == "vType":
+            seen.classes[name] = words.get("vClass", "passenger")
+            if name == DEFAULT_TYPE:
+                seen.default |= words
         elif tag in ("stop", *_PEOPLE):
             seen.left_out[f"{tag}s"] += 1
         for edge in _edges(tag, words):
@@ -168,6 +174,7 @@ def _vehicle(file: Path, tag: str, name: str, words: dict[str, str], seen: _Seen
     if name in seen.vehicles:
         raise UsageError(f"{file} holds the id {name!r} a second time; give every vehicle its own.")
     seen.vehicles[name] = tag
+    seen.ends[name] = tuple(words[place] for place in ("from", "to") if place in words)
     if "type" in words:
         seen.kinds[name] = words["type"]
     if "route" in words:
@@ -311,16 +318,19 @@ def _source(name: str, seen: _Seen) -> str:
     return name if name in seen.vehicles else name.rpartition(".")[0]
 
 
-def _check_lost(found: Found, seen: _Seen, drop: bool) -> None:
+def _check_lost(found: Found, seen: _Seen, drop: bool, network: RoadNetwork) -> None:
     driven = {_source(trip.id, seen) for trip in found.trips}
     lost = [name for name in seen.vehicles if name not in driven]
     if not lost:
         return
-    said = f"{len(lost)} of {len(seen.vehicles)} trips and flows cannot be driven on this map, such as {lost[0]!r}"
+    vehicle_class = seen.classes.get(seen.kinds.get(lost[0], DEFAULT_TYPE), "passenger")
+    barred = [edge for edge in seen.ends[lost[0]] if network.allows(edge, vehicle_class) is False]
+    why = f"a {vehicle_class} may not use {barred[0]}" if barred else "no way leads there"
+    said = (
+        f"{len(lost)} of {len(seen.vehicles)} trips and flows cannot be driven on this map, such as {lost[0]!r}: {why}"
+    )
     if not drop or not found.trips:
-        raise UsageError(
-            f"{said}: no way leads there; mend them, or leave them out: -s scenario.drop_unreachable=true."
-        )
+        raise UsageError(f"{said}; mend them, or leave them out: -s scenario.drop_unreachable=true.")
     found.remarks.append(f"{said}; they are left out.")
 
 

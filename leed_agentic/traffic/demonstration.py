@@ -8,31 +8,52 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import write_json
+from leed_agentic.runs.record import record
 from leed_agentic.traffic.scenario import Scenario
 
 FORMAT = "leed-demonstrations"
 FORMAT_VERSION = 1
 
 
+class FindingRecord(TypedDict):
+    """One thing wrong with a route."""
+
+    agent: int | None
+    """None: it concerns the whole reply."""
+    kind: str
+    message: str
+    """A sentence, as the model reads it."""
+    edge: str | None
+    position: int | None
+    """Of the edge in the route, from 0."""
+
+
+@record
 @dataclass
 class Round:
-    """One plan and what came of it. Shares are of all agents of the scenario."""
+    """One plan and what came of it. Figures of a drive are null while no set of routes was driven."""
 
     round: int
+    """0 is the first plan."""
     asked: list[int]
     """Agents the model was asked for."""
     validity_reply: float
-    """Share of the asked agents whose route in this very reply was valid."""
+    """Share of these whose route in this very reply was valid."""
     validity: float
-    """Share of agents with a valid route, kept ones included."""
-    findings: list[dict[str, Any]] = field(default_factory=list)
+    """Share of all agents with a valid route, kept ones included."""
+    findings: list[FindingRecord] = field(default_factory=list)
     routes: dict[int, list[str]] = field(default_factory=dict)
+    """The reply's routes, invalid ones included."""
     reward_mean: float | None = None
     arrival_rate: float | None = None
     travel_time_ratio: float | None = None
+    """Mean of time on the way over the fastest path alone."""
     dtw_mean: float | None = None
+    """Metres to the agents' own trajectories, where there are any."""
     fleet_time: float | None = None
     """In traffic: mean seconds of the agents from planned departure to arrival, of this very plan."""
     others_time: float | None = None

@@ -21,15 +21,16 @@ class DriverNoise:
     """SUMO's two kinds of difference between drivers.
 
     sigma is the imperfection of following, 0 to 1 (SUMO's default for cars is 0.5); speed_dev the deviation of the
-    speed a driver wants, as a share of the limit (SUMO's default for cars is 0.1).
+    speed a driver wants, as a share of the limit (SUMO's default for cars is 0.1). None leaves it as the types say.
     """
 
-    sigma: float = 0.0
-    speed_dev: float = 0.0
+    sigma: float | None = 0.0
+    speed_dev: float | None = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sigma <= 1 or not 0 <= self.speed_dev <= 1:
-            raise UsageError(f"Driver noise lies from 0 to 1; sigma {self.sigma:g}, speed_dev {self.speed_dev:g}.")
+        for name, value in (("sigma", self.sigma), ("speed_dev", self.speed_dev)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"Driver noise lies from 0 to 1; {name} is {value:g}.")
 
 
 def with_noise(route_files: Sequence[Path], noise: DriverNoise, folder: Path) -> list[Path]:
@@ -59,11 +60,16 @@ def with_noise(route_files: Sequence[Path], noise: DriverNoise, folder: Path) ->
 
 def _noisy(tag: str, noise: DriverNoise) -> str:
     """A vType's start tag with the noise written into it."""
-    tag = re.sub(r'\s(?:sigma|speedDev)\s*=\s*("[^"]*"|\'[^\']*\')', "", tag)
     end = "/>" if tag.endswith("/>") else ">"
     tag = tag.removesuffix(end).rstrip()
-    mean = _SPEED_FACTOR.search(tag)
-    factor = f"normc({mean[1]},{noise.speed_dev:g},0.2,2)" if mean else ""
-    if mean:
-        tag = tag.replace(mean[0], factor)
-    return f'{tag} sigma="{noise.sigma:g}" speedDev="{noise.speed_dev:g}"{end}'
+    if noise.sigma is not None:
+        tag = f'{_without(tag, "sigma")} sigma="{noise.sigma:g}"'
+    if noise.speed_dev is not None:
+        tag = f'{_without(tag, "speedDev")} speedDev="{noise.speed_dev:g}"'
+        if mean := _SPEED_FACTOR.search(tag):
+            tag = tag.replace(mean[0], f"normc({mean[1]},{noise.speed_dev:g},0.2,2)")
+    return tag + end
+
+
+def _without(tag: str, attribute: str) -> str:
+    return re.sub(rf'\s{attribute}\s*=\s*("[^"]*"|\'[^\']*\')', "", tag)

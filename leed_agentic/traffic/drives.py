@@ -11,9 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import nearest_id
+from leed_agentic.roads.edges import nearest_id
 from leed_agentic.runs.folder import check_links
-from leed_agentic.traffic.baselines import BASELINES, Plan, Task, drive_plan, make_plan, shortest_path, without_way
+from leed_agentic.traffic.baselines import (
+    BASELINES,
+    Plan,
+    Task,
+    drive_plan,
+    make_plan,
+    no_way,
+    shortest_path,
+    without_way,
+)
 from leed_agentic.traffic.closed_net import NetStreets, turned_into_closed, write_closed_net, write_speed_signs
 from leed_agentic.traffic.closures import Closure
 from leed_agentic.traffic.measures import FleetMeasures, measure
@@ -136,8 +145,7 @@ def with_ways(task: Task, drop: bool, say: Callable[[str], None]) -> Task:
     if not stuck:
         return task
     total = len(task.demand.trips)
-    where = "The closures leave" if task.whole_net else "The net has"
-    said = f"{where} no way for {len(stuck)} of {total} vehicles, such as {stuck[0]!r}"
+    said = no_way(task, stuck)
     if not drop:
         fewer = "close fewer streets, or " if task.whole_net else ""
         raise UsageError(f"{said}; {fewer}leave these vehicles out with --drop-unreachable.")

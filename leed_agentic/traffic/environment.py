@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.observation import LARGEST, observation_bounds
 from leed_agentic.traffic.process_choice import ProcessChoice
 from leed_agentic.traffic.route_choice import RouteChoice, agent_name
@@ -116,6 +116,7 @@ class RouteEnv(RouteChoice, ParallelEnv):
 
     @cached_property
     def state_space(self) -> spaces.Box:
+        """Of `state()`: a vector of floats."""
         zero, one = np.zeros(self.agent_count, np.float32), np.ones(self.agent_count, np.float32)
         # Agents left at home observe zeros.
         low, high = np.minimum(self._box.low, 0.0), np.maximum(self._box.high, 0.0)
@@ -123,9 +124,11 @@ class RouteEnv(RouteChoice, ParallelEnv):
         return spaces.Box(np.concatenate([rows[0], zero]), np.concatenate([rows[1], one]), dtype=np.float32)
 
     def observation_space(self, agent: str) -> spaces.Space:
+        """A Box of shape (d,), or a Dict with the mask where that was asked for; equal for all agents."""
         return self._observation_space
 
     def action_space(self, agent: str) -> spaces.Space:
+        """Discrete(m): the i-th street that may follow."""
         return self._action_spaces[agent]
 
     # -- an episode ----------------------------------------------------------------------------------------------------
@@ -144,7 +147,8 @@ class RouteEnv(RouteChoice, ParallelEnv):
         Args:
             seed: of the scenario, where the environment was given a function, and of driver noise.
             options: `scenario` replaces the scenario; `agents`, a list of agent numbers, leaves the others at home;
-                `routes`, edge ids by agent number, are what SUMO expects them to choose.
+                `routes`, edge ids by agent number, are what SUMO expects them to choose; `measure`, a `Measure`, has
+                SUMO write what `simulation.measured()` reads at the end.
         """
         self.begin(seed, options)
         return self._begun_with()
@@ -221,6 +225,7 @@ class RouteEnv(RouteChoice, ParallelEnv):
 
     # -- copies --------------------------------------------------------------------------------------------------------
     def use(self, scenario: Scenario) -> None:
+        """Drive this scenario from the next reset on."""
         super().use(scenario)
         self._given = scenario
 
@@ -253,20 +258,25 @@ class ProcessEnv(ProcessChoice, RouteEnv):
         ProcessChoice.__init__(self, *arguments)
 
     def use(self, scenario: Scenario) -> None:
+        """Drive this scenario from the next reset on."""
         ProcessChoice.use(self, scenario)
         self._given = scenario
 
     def send_reset(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Ask for `reset`; `receive_reset` gives the answer, and others may be asked in between."""
         self.send_begin(seed, options)
 
     def receive_reset(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Observations and infos by agent, as `reset` gives them."""
         self.receive_begin()
         return self._begun_with()
 
     def send_step(self, actions: Mapping[str, int]) -> None:
+        """Ask for `step`; `receive_step` gives the answer."""
         self.send_advance(self._by_number(actions))
 
     def receive_step(self) -> Told:
+        """Observations, rewards, terminations, truncations and infos by agent, as `step` gives them."""
         before = self.under_way
         return self._tell(before, self.receive_advance())
 

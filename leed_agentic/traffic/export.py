@@ -19,6 +19,9 @@ from leed_agentic.roads.markup import check_markup
 from leed_agentic.roads.programs import run_program
 from leed_agentic.runs.files import copy_file, whole_file, write_text
 from leed_agentic.runs.folder import check_links
+from leed_agentic.traffic.measures import FleetMeasures, measure
+from leed_agentic.traffic.positions import FILE as POSITIONS
+from leed_agentic.traffic.positions import read_fcd
 from leed_agentic.traffic.reproduction import CONFIG, FLEET, read_config
 from leed_agentic.traffic.sumo_run import (
     EDGE_DATA,
@@ -30,6 +33,7 @@ from leed_agentic.traffic.sumo_run import (
 )
 
 EDGE_DATA_SECONDS = 300
+FCD = "fcd.xml"
 COLUMNS = (
     *("id", "type", "fleet", "planned", "departed", "arrived", "travel_time"),
     *("insertion_delay", "time_loss", "waiting", "metres", "route"),
@@ -56,7 +60,8 @@ EXPORTS = {
     "csv": Export("vehicles.csv"),
     "tripinfo": Export(TRIPINFO),
     "edgedata": Export(EDGE_DATA),
-    "fcd": Export("fcd.xml", ("--fcd-output", "fcd.xml", "--fcd-output.geo", "{geo}")),
+    "fcd": Export(FCD, ("--fcd-output", FCD, "--fcd-output.geo", "{geo}")),
+    "positions": Export(POSITIONS, ("--fcd-output", FCD, "--fcd-output.attributes", "x,y")),
     "emissions": Export("emissions.xml", ("--device.emissions.probability", "1")),
 }
 
@@ -76,28 +81,56 @@ def export_run(run: Path, form: str, file: Path | None = None) -> Path:
     """
     if form not in EXPORTS:
         raise UsageError(f"Unknown format {form!r}: {nearest(form, EXPORTS)}")
-    check_links(run)
-    if not (run / CONFIG).is_file():
-        raise UsageError(f"The folder {run} holds no {CONFIG}; give a run that `leed drive --out` wrote.")
-    config = read_config(run / CONFIG)
+    config = config_of(run)
     export = EXPORTS[form]
     target = file or run / export.file
     with tempfile.TemporaryDirectory(prefix="leed-export-") as name:
         place = Path(name)
         net = _inside(run, config.get("net-file", "map.net.xml"))
         geo = net.is_file() and _has_projection(net)
-        driven = _drive_again(run, config, place, [word.format(geo=str(geo).lower()) for word in export.words], form)
+        driven = drive_again(run, config, place, [word.format(geo=str(geo).lower()) for word in export.words], form)
         if form == "geojson":
             _write_geojson(target, driven, net, _fleet(run))
         elif form == "csv":
             _write_csv(target, driven, _fleet(run))
+        elif form == "positions":
+            read_fcd(place / FCD).save(target)
         else:
             copy_file(place / (TRIPINFO if form == "emissions" else export.file), target)
     return target
 
 
-def _drive_again(run: Path, config: dict[str, str], place: Path, words: list[str], form: str) -> Driven:
-    """SUMO's outputs come into `place`; the run's own folder is only read."""
+def measure_run(run: Path, emissions: bool = False) -> FleetMeasures:
+    """The figures of a run's fleet, or of all where it names none: its folder driven again by SUMO.
+
+    Raises:
+        UsageError: as `export_run`.
+    """
+    with tempfile.TemporaryDirectory(prefix="leed-measure-") as name:
+        words = EXPORTS["emissions"].words if emissions else ()
+        driven = drive_again(run, config_of(run), Path(name), list(words), "csv")
+    fleet = _fleet(run)
+    return measure(driven, None if fleet is None else fleet & driven.vehicles.keys())
+
+
+def config_of(run: Path) -> dict[str, str]:
+    """Options of a run's run.sumocfg by name. Raises UsageError where the folder has none."""
+    check_links(run)
+    if not (run / CONFIG).is_file():
+        raise UsageError(f"The folder {run} holds no {CONFIG}; give a run that `leed drive --out` wrote.")
+    return read_config(run / CONFIG)
+
+
+def drive_again(run: Path, config: dict[str, str], place: Path, words: list[str], form: str = "") -> Driven:
+    """Drive a run again by SUMO: its outputs come into `place`, the run's own folder is only read.
+
+    Args:
+        words: further options of SUMO.
+        form: "edgedata" also asks for figures per street.
+
+    Raises:
+        UsageError: SUMO refuses what the configuration names, or it names what lies elsewhere.
+    """
     end = float(config.get("end", "-1"))
     begin = float(config.get("begin", "0"))
     options = []

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, Goal, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.roads.edges import Edge, Goal
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import in_order, type_of
 from leed_agentic.traffic.closures import OpenStreets
 from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario
@@ -257,7 +258,31 @@ class Fleet:
         # Inside a junction a new route begins with the edge after it; the edge before would pull the car back.
         first = vehicle.position + vehicle.in_junction
         route = [e.id for e in vehicle.chosen[first:]] + vehicle.tail
-        vehicle.rerouted = self.simulation.set_route(vehicle.name, route)
+        try:
+            vehicle.rerouted = self.simulation.set_route(vehicle.name, route)
+        except UsageError:
+            if not self.counters.teleports:
+                raise
+            vehicle.rerouted = self._find_again(vehicle)
+
+    def _find_again(self, vehicle: Vehicle) -> bool:
+        """SUMO has lifted cars over a jam, and this one is not where its choices say; returns whether it takes them
+        now. Else it keeps SUMO's route for a step, and what it drove there counts as chosen."""
+        driven = list(self.simulation.api.vehicle.getRoute(vehicle.name)[: vehicle.position + 1])
+        chosen = [edge.id for edge in vehicle.chosen]
+        same = next((k for k, edge in enumerate(driven) if chosen[k : k + 1] != [edge]), len(driven))
+        if same < len(driven):
+            vehicle.forget(max(same, 1))
+            for edge in driven[max(same, 1) :]:
+                vehicle.take(self.network.edge(edge))
+            vehicle.missed += len(driven) - same
+            self.counters.missed += len(driven) - same
+            return False
+        try:
+            # Put down in a junction, it has the edge behind that before it, though SUMO counts it already.
+            return self.simulation.set_route(vehicle.name, chosen[vehicle.position :] + vehicle.tail)
+        except UsageError:
+            return False
 
     def _divert(self, now: float) -> None:
         """Everybody whose way a closure has just cut looks for another."""

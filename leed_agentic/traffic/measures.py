@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import cast
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from leed_agentic.errors import UsageError
 from leed_agentic.traffic.sumo_run import Drive, Driven
@@ -38,6 +40,35 @@ class FleetMeasures:
     teleports: int
     """Of all vehicles of the run, the others too; SUMO does not say whose."""
     collisions: int
+
+
+class FleetFigures(TypedDict):
+    """Of a fleet, the mean over drives; seconds from planned departure to arrival, or to the end of the drive."""
+
+    vehicles: float
+    mean: float
+    median: float
+    p95: float
+    total: float
+    insertion_delay: float
+    """Mean seconds before the first street had room; part of the travel times."""
+    time_lost: float
+    """Mean seconds lost against driving alone, those before insertion too."""
+    unfinished: float
+    """Vehicles that had not arrived at the end."""
+    never_departed: float
+    """Of these, vehicles that never got onto a street."""
+    km: float
+    """Driven by all."""
+    co2_kg: float | None
+    """Of all; null where it was not asked for."""
+    others: float
+    """Vehicles outside the fleet."""
+    others_mean: float | None
+    """Their mean travel time; null where there are none."""
+    teleports: float
+    """Of all vehicles, the others too."""
+    collisions: float
 
 
 def measure(driven: Driven, fleet: Collection[str] | None = None) -> FleetMeasures:
@@ -75,6 +106,13 @@ def measure(driven: Driven, fleet: Collection[str] | None = None) -> FleetMeasur
         teleports=driven.teleports,
         collisions=driven.collisions,
     )
+
+
+def average(drives: Sequence[FleetMeasures]) -> FleetFigures:
+    """Every figure's mean over drives, by name; None for one that was not measured in all of them."""
+    figures = {field.name: [getattr(drive, field.name) for drive in drives] for field in fields(FleetMeasures)}
+    means = {name: None if None in column else float(np.mean(column)) for name, column in figures.items()}
+    return cast(FleetFigures, means)
 
 
 def _times(drives: list[Drive], end: float) -> np.ndarray:

@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from leed_agentic.registry import Registry
-from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.view import View
 
 Score = Callable[[View, int, Edge], float]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.child import Child, Far
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.observation import junction_columns, observation_bounds
@@ -42,6 +43,7 @@ class Host:
         self._known: Scenario | None = None
 
     def begin(self, seed: int | None, options: Mapping[str, Any]) -> tuple[Scenario | None, int, Moment]:
+        """Begin an episode: the scenario where it is another one, the most steps, the moment."""
         self.choice.begin(seed, options)
         fresh = self.choice.scenario is not self._known
         self._known = self.choice.scenario
@@ -49,11 +51,13 @@ class Host:
         return self._known if fresh else None, self.choice.max_steps, moment
 
     def advance(self, actions: Mapping[int, int]) -> tuple[dict[int, float], Moment]:
+        """Drive to the next decision: rewards by agent, and the moment."""
         before = self.choice.under_way
         gained = self.choice.advance(actions)
         return gained, self._moment(before, self.choice.deciding)
 
     def counters(self) -> Counters:
+        """What happened so far in this episode."""
         return self.choice.counters
 
     def _moment(self, agents: list[int], observing: list[int]) -> Moment:
@@ -120,28 +124,34 @@ class ProcessChoice(RouteChoice):
 
     # -- an episode ----------------------------------------------------------------------------------------------------
     def begin(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """As RouteChoice.begin."""
         self.send_begin(seed, options)
         self.receive_begin()
 
     def send_begin(self, seed: int | None = None, options: Mapping[str, Any] | None = None) -> None:
+        """Ask for `begin`; `receive_begin` takes up the answer."""
         self._running().send(("begin",), seed, dict(options or {}))
 
     def receive_begin(self) -> None:
+        """Be where `send_begin` led. Raises UnavailableError where the process is gone."""
         scenario, self.max_steps, moment = self._receive()
         self.scenario = scenario or self.scenario
         rows = self._take(moment)
         self.observed = dict(zip(self.under_way, rows, strict=True))
 
     def advance(self, actions: Mapping[int, int]) -> dict[int, float]:
+        """As RouteChoice.advance: rewards by agent."""
         self.send_advance(actions)
         return self.receive_advance()
 
     def send_advance(self, actions: Mapping[int, int]) -> None:
+        """Ask for `advance`; `receive_advance` takes up the answer."""
         if self._child is None and not self._closed:
             raise UsageError("Call reset() before the first step().")
         self._running().send(("advance",), {agent: int(action) for agent, action in actions.items()})
 
     def receive_advance(self) -> dict[int, float]:
+        """Rewards by agent. Raises UnavailableError where the process is gone."""
         gained, moment = self._receive()
         rows = self._take(moment)
         if self.deciding:
@@ -157,16 +167,19 @@ class ProcessChoice(RouteChoice):
         return () if packed is None else np.frombuffer(packed[2], packed[0]).reshape(packed[1])
 
     def use(self, scenario: Scenario) -> None:
+        """Drive this scenario from the next episode on."""
         self._ask(("choice", "use"), scenario)
         self.scenario = self._scenario_source = scenario
 
     # -- what others ask -----------------------------------------------------------------------------------------------
     def current_edge(self, agent: int) -> Edge:
+        """Where an agent is, or was last."""
         if agent in self._edges_now:
             return self.network.edges[self._edges_now[agent]]
         return self.network.edge(self._ask(("choice", "route"), agent)[-1])
 
     def action_mask(self, agent: int) -> np.ndarray:
+        """Shape (m,): 1 for a legal next street."""
         if agent in self._narrowed:
             return self._narrowed[agent]
         if agent in self._edges_now:
@@ -174,13 +187,16 @@ class ProcessChoice(RouteChoice):
         return self._ask(("choice", "action_mask"), agent)
 
     def observe(self, agent: int) -> np.ndarray:
+        """Shape (d,): what an agent observes now."""
         return self._ask(("choice", "observe"), agent)
 
     @property
     def counters(self) -> Counters:
+        """What happened so far in this episode."""
         return self._ask(("counters",))
 
     def places(self) -> dict[int, tuple[float, float]]:
+        """Metres (x, y) by agent, of those on the road."""
         return self._ask(("choice", "places"))
 
     def __getattr__(self, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 
 from leed_agentic.runs.record import Versions, record
 from leed_agentic.traffic.closures import Closure
+from leed_agentic.traffic.demonstration import Round
 from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, VehicleType
 
 Routes = dict[str, list[str]]
@@ -32,55 +33,6 @@ class ScenarioFile(TypedDict):
     """When the clock starts: a whole second, before every departure."""
     rerouting: NotRequired[bool]
     """Whether the others look for a faster way as they drive (SUMO's rerouting device)."""
-
-
-class FindingRecord(TypedDict):
-    """One thing wrong with a route."""
-
-    agent: int | None
-    """None: it concerns the whole reply."""
-    kind: str
-    message: str
-    """A sentence, as the model reads it."""
-    edge: str | None
-    position: int | None
-    """Of the edge in the route, from 0."""
-
-
-class RoundRecord(TypedDict):
-    """One plan and what came of it. Figures of a drive are null while no set of routes was driven."""
-
-    round: int
-    """0 is the first plan."""
-    asked: list[int]
-    """Agents the model was asked for."""
-    validity_reply: float
-    """Share of these whose route in this very reply was valid."""
-    validity: float
-    """Share of all agents with a valid route, kept ones included."""
-    findings: list[FindingRecord]
-    routes: Routes
-    """The reply's routes, invalid ones included."""
-    reward_mean: float | None
-    arrival_rate: float | None
-    travel_time_ratio: float | None
-    """Mean of time on the way over the fastest path alone."""
-    dtw_mean: float | None
-    """Metres to the agents' own trajectories, where there are any."""
-    fleet_time: NotRequired[float | None]
-    """In traffic: mean seconds of the agents from planned departure to arrival, of this very plan."""
-    others_time: NotRequired[float | None]
-    """Of the other vehicles, likewise."""
-    moved: NotRequired[int | None]
-    """Agents that changed their route."""
-    unread: NotRequired[int | None]
-    """Replies that could not be read."""
-    kept: NotRequired[bool | None]
-    """Whether this plan was better than all before, the baselines included."""
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    seconds: float
 
 
 class Provenance(TypedDict):
@@ -117,7 +69,7 @@ class DemonstrationsFile(TypedDict):
     scenario: ScenarioFile
     routes: Routes
     """Valid ones: the last edge ends at the destination."""
-    rounds: NotRequired[list[RoundRecord]]
+    rounds: NotRequired[list[Round]]
     """None where no model planned."""
     provenance: Provenance
     cut_short: NotRequired[Routes]

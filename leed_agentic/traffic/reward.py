@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from leed_agentic.registry import Registry
-from leed_agentic.roads.network import Edge
+from leed_agentic.roads.edges import Edge
 from leed_agentic.traffic.observation import current_travel_time
 from leed_agentic.traffic.view import View
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import PAPER_STEPS, EnvironmentSettings
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import PAPER_STEPS, EnvironmentSettings
 from leed_agentic.traffic.fleet import Counters, Fleet, Vehicle
 from leed_agentic.traffic.observation import junction_columns, observations, scores
 from leed_agentic.traffic.reward import Change, distances, rewards
@@ -121,7 +122,7 @@ class RouteChoice:
             self._check_size(scenario)
         if seed is not None:
             self._chance = np.random.default_rng([seed, _CHANCE])
-        self.simulation.reset(scenario, seed)
+        self.simulation.reset(scenario, seed, options.get("measure"))
         self._reset = True
         self._place(scenario, options.get("agents", range(self.agent_count)), options.get("routes"))
         self._too_long(scenario)

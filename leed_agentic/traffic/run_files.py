@@ -11,7 +11,7 @@ from xml.etree.ElementTree import tostring
 from defusedxml.ElementTree import fromstring
 
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import additional_text, driven_routes_text
 from leed_agentic.traffic.closures import OpenStreets
 from leed_agentic.traffic.reproduction import write_reproduction

@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Destination, Edge, Goal, RoadNetwork
+from leed_agentic.roads.edges import Destination, Edge, Goal
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.runs.files import write_json
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.closures import Closure
 
 FORMAT = "leed-scenario"
@@ -161,6 +162,7 @@ class Scenario:
 
     @classmethod
     def load(cls, file: Path) -> Scenario:
+        """A scenario that `save` wrote. Raises UsageError where the file is none."""
         try:
             data = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
@@ -230,7 +232,7 @@ def draw_scenario(
     the HUBS junctions nearest the middle; `cross`, from the western to the eastern SIDE of the map.
 
     Args:
-        episode_seconds: background vehicles depart within this time.
+        episode_seconds: background vehicles depart within this time, unless departures are a peak.
 
     Raises:
         UsageError: the map has no start from which a trip of the pattern is long enough.
@@ -251,18 +253,26 @@ def draw_scenario(
     agents = []
     for agent, start in enumerate(np.concatenate(order)[: settings.agents]):
         destination = generator.choice(_far_junctions(network, start, shortest, goals))
-        departure = float(np.floor(generator.uniform(0, settings.departure_window)))
+        departure = _departure(generator, settings, settings.departure_window)
         agents.append(AgentTrip(agent, network.edges[start].id, network.junctions[int(destination)].id, departure))
     drawn = []
     for _ in range(settings.background):
         start = generator.choice(starts)
         destination = generator.choice(_far_junctions(network, start, shortest, goals))
-        departure = float(np.floor(generator.uniform(0, episode_seconds)))
+        departure = _departure(generator, settings, episode_seconds)
         drawn.append((departure, network.edges[start].id, network.junctions[int(destination)].id))
     drawn.sort(key=lambda trip: trip[0])
     background = [BackgroundTrip(s, d, t, id=f"background_{k}") for k, (t, s, d) in enumerate(drawn)]
     rerouting = settings.background_routes == "rerouting"
     return Scenario(network.name, seed, tuple(agents), tuple(background), rerouting=rerouting)
+
+
+def _departure(generator: np.random.Generator, settings: ScenarioSettings, seconds: float) -> float:
+    """A whole second, drawn evenly from so many, or from the peak that is everybody's."""
+    if settings.departures == "peak" and settings.departure_window:
+        window = settings.departure_window
+        return float(np.floor(generator.triangular(0, window / 2, window)))
+    return float(np.floor(generator.uniform(0, seconds)))
 
 
 def _pattern(network: RoadNetwork, pattern: str) -> tuple[np.ndarray, np.ndarray]:

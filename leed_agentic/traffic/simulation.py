@@ -9,21 +9,30 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import plain_name
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import REROUTING_OPTIONS, additional_text, is_exact, vehicle_attributes
 from leed_agentic.traffic.scenario import VEHICLE_TYPE, Scenario
+from leed_agentic.traffic.sumo_run import Driven, outputs, read_driven
 
 LONGEST_CYCLE = 600
 """Seconds: with a longer common cycle of all lights, running up to its next start costs more than loading afresh."""
 SUMO_SEEDS = 2**31
 """SUMO takes seeds below this; ours count up from a million times the run's."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """That SUMO is to measure a drive, and what of it beside times and metres."""
+
+    emissions: bool = False
+
 
 _libsumo_owner: weakref.ref[Simulation] | None = None
 
@@ -57,6 +66,7 @@ class Simulation:
         self._shift = 0.0
         self._vehicles: set[str] = set()
         self._routes = 0
+        self._outputs: list[str] = []
         self._launch()
         self.cycle = max(self._common_cycle(), 1)
         """Seconds after which all lights are where they were: a fast reset runs on to a multiple of it."""
@@ -82,6 +92,7 @@ class Simulation:
             *("--begin", f"{self._scenario.begin:.10g}", "--seed", str(self.seed % SUMO_SEEDS), "--step-length", "1"),
             *("--time-to-teleport", str(self.settings.teleport_seconds), "--collision.action", "warn"),
             *(*options_of(self._scenario, self.settings), "--no-step-log", "true", "--no-warnings", "true"),
+            *self._outputs,
         ]
 
     def _launch(self) -> None:
@@ -162,15 +173,20 @@ class Simulation:
                     cycle = math.lcm(cycle, round(1000 * sum(p.duration for p in logic.phases)) or 1000)
         return cycle // 1000
 
-    def reset(self, scenario: Scenario, seed: int | None = None) -> None:
-        """Back to an empty network at the scenario's begin, in the state of a fresh load."""
+    def reset(self, scenario: Scenario, seed: int | None = None, measure: Measure | None = None) -> None:
+        """Back to an empty network at the scenario's begin, in the state of a fresh load.
+
+        Args:
+            measure: SUMO writes what `measured` reads; it costs a load before the drive and one after it.
+        """
         before, self._scenario = self._scenario, scenario
         same = (scenario.types, scenario.closures, scenario.rerouting) == (
             before.types,
             before.closures,
             before.rerouting,
         )
-        if not self.fast_reset or not same:
+        self._outputs = outputs(measure.emissions, Path(self._folder.name)) if measure else []
+        if self._outputs or not self.fast_reset or not same:
             self.seed = self.seed if seed is None else seed
             self._load()
             return
@@ -184,6 +200,19 @@ class Simulation:
         cycles = math.floor((now - scenario.begin) / self.cycle) + 1
         self._shift = float(cycles * self.cycle)
         self.api.simulationStep(scenario.begin + self._shift)
+
+    def measured(self) -> Driven:
+        """What SUMO says of every vehicle since a `reset` that asked for it; the streets are empty after it.
+
+        Raises:
+            UsageError: the last `reset` did not ask for it, or no vehicle wanted to depart.
+        """
+        if not self._outputs:
+            raise UsageError("This episode was not measured; begin it with the option measure.")
+        end, self._outputs = self.time, []
+        # SUMO writes its files as it forgets the run.
+        self._load()
+        return read_driven(Path(self._folder.name), begin=self._scenario.begin, end=end, seed=self.seed)
 
     def close(self) -> None:
         global _libsumo_owner

@@ -13,7 +13,8 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import VEHICLE_CLASS, RoadNetwork, nearest_id
+from leed_agentic.roads.edges import VEHICLE_CLASS, nearest_id
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.signals import Signals, Waits
 
 Goal = tuple[int, ...]

@@ -14,7 +14,7 @@ from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_text
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ TRIPINFO = "tripinfo.xml"
 VEHICLE_ROUTES = "vehroutes.xml"
 STATISTICS = "statistics.xml"
 EDGE_DATA = "edgedata.xml"
-DEFAULT_SEED = 23
+DEFAULT_SEED = 23423
+"""SUMO's own: who gives `sumo` no seed drives the same."""
 TELEPORT_SECONDS = 300.0
 """SUMO's own."""
 REROUTING = ("--device.rerouting.probability", "1", "--device.rerouting.period", "60")
@@ -57,6 +58,11 @@ class Drive:
         """Seconds from the planned departure to the arrival, or to the end for a vehicle that did not arrive."""
         return (end if self.arrived is None else self.arrived) - self.planned
 
+    @classmethod
+    def of_nobody(cls, name: str, kind: str, end: float) -> Drive:
+        """A vehicle whose departure lies behind the end: it counts as unfinished, and for no seconds."""
+        return cls(name, kind, end, None, None, (), (), 0.0, 0.0, 0.0, 0.0, None)
+
 
 @dataclass(frozen=True)
 class Driven:
@@ -83,6 +89,7 @@ class Driven:
 
     @cached_property
     def unfinished(self) -> int:
+        """How many had not arrived by the end."""
         return sum(drive.arrived is None for drive in self.vehicles.values())
 
 
@@ -156,12 +163,15 @@ def files_and_clock(
     ]
 
 
-def outputs(emissions: bool = False) -> list[str]:
-    """Option and value by turns: what `read_driven` reads."""
+def outputs(emissions: bool = False, folder: Path | None = None) -> list[str]:
+    """Option and value by turns: what `read_driven` reads, in the folder; None: in that in which SUMO is started."""
+    tripinfo, statistics, routes = (
+        str(folder / name) if folder else name for name in (TRIPINFO, STATISTICS, VEHICLE_ROUTES)
+    )
     return [
-        *("--tripinfo-output", TRIPINFO, "--tripinfo-output.write-unfinished", "true"),
-        *("--tripinfo-output.write-undeparted", "true", "--statistic-output", STATISTICS),
-        *("--vehroute-output", VEHICLE_ROUTES, "--vehroute-output.exit-times", "true"),
+        *("--tripinfo-output", tripinfo, "--tripinfo-output.write-unfinished", "true"),
+        *("--tripinfo-output.write-undeparted", "true", "--statistic-output", statistics),
+        *("--vehroute-output", routes, "--vehroute-output.exit-times", "true"),
         *("--vehroute-output.last-route", "true", "--vehroute-output.write-unfinished", "true"),
         *(("--device.emissions.probability", "1") if emissions else ()),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.runs.files import write_text
+from leed_agentic.traffic import sumo_run
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
 from leed_agentic.traffic.scenario import Scenario
@@ -57,6 +58,7 @@ class Trajectory:
 
     @property
     def total_reward(self) -> float:
+        """Sum of all rewards."""
         return float(self.rewards.sum())
 
 
@@ -84,6 +86,8 @@ class Episode:
     seconds: float
     counters: Counters
     driven: Drive | None = None
+    measured: sumo_run.Driven | None = None
+    """SUMO's own figures of every vehicle, where they were asked for."""
 
     @property
     def mean_reward(self) -> float:
@@ -92,6 +96,7 @@ class Episode:
 
     @property
     def arrival_rate(self) -> float:
+        """Share of the agents that arrived."""
         return float(np.mean([t.arrived for t in self.trajectories.values()])) if self.trajectories else 0.0
 
 
@@ -114,7 +119,20 @@ def drive(env: RouteEnv, choose: Choose, seed: int | None = None, options: Mappi
             if rewards[agent]:
                 rewards[agent][-1] += reward
     trajectories = {agent: _trajectory(env, agent, decisions[agent], rewards[agent]) for agent in agents}
-    return Episode(trajectories, env.now - env.scenario.begin, env.counters, _driven(env))
+    driven, seconds, counters = _driven(env), env.now - env.scenario.begin, env.counters
+    measured = _measured(env) if (options or {}).get("measure") else None
+    return Episode(trajectories, seconds, counters, driven, measured)
+
+
+def _measured(env: RouteEnv) -> sumo_run.Driven:
+    """SUMO's own, and those agents that it was never given since their departure lies behind the end."""
+    driven: sumo_run.Driven = env.simulation.measured()
+    late = {
+        trip.id: sumo_run.Drive.of_nobody(trip.id, trip.type, driven.end)
+        for trip in env.scenario.agents
+        if trip.agent in env.fleet.vehicles and trip.id not in driven.vehicles
+    }
+    return replace(driven, vehicles={**driven.vehicles, **late}) if late else driven
 
 
 def _driven(env: RouteEnv) -> Drive:

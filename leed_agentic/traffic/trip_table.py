@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.roads.network import Edge, RoadNetwork, nearest_id
+from leed_agentic.roads.edges import Edge, nearest_id
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.scenario import BackgroundTrip
 
 COLUMNS = ("id", "from", "to", "depart")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import Registry
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import EnvironmentSettings
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import EnvironmentSettings
 
 if TYPE_CHECKING:
     from leed_agentic.traffic.fleet import Vehicle

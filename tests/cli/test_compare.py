@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from leed_agentic.comparing.compare import compare as make_comparison
+from leed_agentic.comparing.comparison import Wanted, plan_comparison
 from leed_agentic.experiments import runner
-from leed_agentic.experiments.compare import compare as make_comparison
-from leed_agentic.experiments.comparison import Wanted, plan_comparison
 from leed_agentic.models.stand_in import StandIn
 from tests.model_server import Answer, Hang, ModelServer, Say
 
@@ -126,6 +126,9 @@ def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     assert all("Plan subtasks" in line["calls"][0]["messages"][-1]["content"] for line in lines)
     assert leed("export", OUT, "--to", "csv").code == 0
     assert len(rows("trials_last.csv")) == 6
+    assert leed("export", OUT, "--to", "inspect").code == 0
+    (log,) = (OUT / "inspect").glob("*.json")
+    assert len(json.loads(log.read_text())["samples"]) == 6
     unknown = leed("export", OUT, "--to", "fcd")
     assert (unknown.code, "Unknown format 'fcd' for a comparison" in unknown.err) == (2, True)
     # A trial is a run like any other.

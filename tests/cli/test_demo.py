@@ -13,7 +13,7 @@ import pytest
 
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.programs import sumo_home
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from tests.conftest import Ran
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle
@@ -194,7 +194,7 @@ def test_prompt_templates_that_are_no_text_or_lead_away(leed):
 @pytest.mark.parametrize(
     ("step", "code", "said"),
     [
-        (Answer(401), 3, ["key"]),
+        (Answer(401), 2, ["key"]),
         (Answer(429), 3, ["how often"]),
         (Answer(500), 3, ["500"]),
         (Hang(), 3, ["0.5"]),

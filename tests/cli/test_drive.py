@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import geojson
 import pytest
 
 from leed_agentic.roads.programs import sumo_home
@@ -87,7 +91,10 @@ def test_exports(leed, demand):
     assert len(table) == CARS
     times = [float(line["travel_time"]) for line in table if line["fleet"] == "1"]
     assert sum(times) / len(times) == pytest.approx(mean)
-    features = json.loads(Path("x.geojson").read_text())["features"]
+    collection = geojson.loads(Path("x.geojson").read_text())
+    assert isinstance(collection, geojson.FeatureCollection)
+    assert collection.is_valid, collection.errors()
+    features = collection["features"]
     routes = [f for f in features if f["properties"]["kind"] == "route"]
     streets = [f for f in features if f["properties"]["kind"] == "street"]
     assert {f["properties"]["id"] for f in routes} == {line["id"] for line in table}
@@ -190,3 +197,70 @@ def test_an_edge_that_the_net_lacks_and_a_flow_without_end_are_one_sentence(leed
         done = leed("drive", "shortest-path", "--demand", "bad.rou.xml", "--map", "braunschweig")
         assert done.code == 2
         assert said in done.err
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of the group still runs; one that only waits to be buried does not."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = file.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_drive_that_is_ended_takes_duaiterate_with_it(leed, demand, number):
+    command = [sys.executable, "-m", "leed_agentic", "drive", "--demand", demand, "--map", "braunschweig"]
+    process = subprocess.Popen(
+        [*command, "dua-iterate", "--iterations", "1000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    group = None
+    while group is None:
+        assert process.poll() is None
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                parent = (file.parent / "stat").read_text().rpartition(")")[2].split()[1]
+                if b"duaIterate.py" in file.read_bytes() and int(parent) == process.pid:
+                    group = int(file.parent.name)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == (-signal.SIGTERM if number == signal.SIGTERM else 130)
+    while _alive(group):
+        """It was killed; the kernel needs a moment."""
+
+
+def test_who_has_no_way_and_who_never_finds_room(leed, tmp_path):
+    """A street that leads away and not back; more cars at once than their first street holds."""
+    from leed_agentic.roads.programs import run_program
+
+    nodes = {"a": (0, 0), "b": (200, 0), "c": (200, 200), "x": (400, 0)}
+    ways = ["ab", "bc", "ca", "bx"]
+    points = "".join(f'<node id="{name}" x="{x}" y="{y}"/>' for name, (x, y) in nodes.items())
+    rows = "".join(f'<edge id="{way}" from="{way[0]}" to="{way[1]}"/>' for way in ways)
+    rows += '<edge id="short" from="a" to="c" disallow="truck"/>'
+    Path("n.nod.xml").write_text(f"<nodes>{points}</nodes>")
+    Path("n.edg.xml").write_text(f"<edges>{rows}</edges>")
+    run_program("netconvert", ("-n", "n.nod.xml", "-e", "n.edg.xml", "-o", "n.net.xml"), Path(), "No net")
+    on = ("--demand", "d.trips.xml", "--map", "n.net.xml", "--sigma", "0")
+    good = '<trip id="ok" depart="0" from="ab" to="bc"/>'
+    lost = '<vType id="big" vClass="truck"/><trip id="l" type="big" depart="1" from="short" to="ab"/>'
+    away = '<trip id="away" depart="1" from="bx" to="ab"/>'
+    for body, said in ((good + away, "1 of 2 vehicles, such as 'away'"), (lost + good, "a truck may not use short")):
+        Path("d.trips.xml").write_text(f"<routes>{body}</routes>")
+        done = leed("drive", "shortest-path", *on)
+        assert done.code == 2
+        assert said in done.err
+        assert "--drop-unreachable" in done.err
+        assert rows_of_one(leed("drive", "shortest-path", *on, "--drop-unreachable", "--json"))["vehicles"] == 1
+    crowd = "".join(f'<trip id="v{k}" depart="0" from="ab" to="bc"/>' for k in range(60))
+    Path("d.trips.xml").write_text(f"<routes>{crowd}</routes>")
+    found = rows_of_one(leed("drive", "shortest-path", *on, "--end", "40", "--json"))
+    assert found["unfinished"] >= found["never_departed"] > 0
+    assert found["mean"] > 30
+    assert "never found room on their first street" in leed("drive", "shortest-path", *on, "--end", "40").out
+
+
+def rows_of_one(done):
+    return rows(done)["shortest-path"]["drives"][0]

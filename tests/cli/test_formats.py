@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from leed_agentic.learning.metrics import TIMING, TRIGGERS, columns
+from leed_agentic.learning.metrics import columns
+from leed_agentic.learning.run import TIMING, TRIGGERS
 from leed_agentic.models.recording import shipped_recording
 from tests.conftest import JUNCTION
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
+from leed_agentic.traffic.demand import scenario_for
 from tests.model_server import Say
 
 POEM = "I would rather write a poem. The street is long, the night is deep, and all the cars are fast asleep."
@@ -83,7 +83,7 @@ def test_a_route_with_100_000_edges_is_one_finding(leed, model_server):
 def test_invented_agents_are_one_finding_and_the_real_ones_still_drive(leed, model_server):
     settings = settings_for_run(overrides={"scenario.agents": 2, "model.name": "stand-in"})
     network = open_map(settings.map.name, settings.map)
-    trips = scenario_of(settings, network).agents
+    trips = scenario_for(network, settings).agents
     routes = {str(t.agent): network.shortest_path(t.start_edge, t.destination) for t in trips}
     model_server.default = Say(json.dumps({**routes, **{str(n): ["a", "b"] for n in range(2, 3000)}}))
     result, rounds = generate(leed, model_server)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from leed_agentic.cli.options import plannings
+from leed_agentic.demonstrations.planning import planners
+
 HEAVY = {"numpy", "scipy", "pydantic", "langchain_core", "langgraph", "torch", "libsumo", "sumolib", "matplotlib"}
 
 
@@ -39,3 +42,7 @@ def test_help_in_every_form():
     assert bare.returncode == 0
     assert "demo" in bare.stdout
     assert "--agents" in leed("train", "-h").stdout
+
+
+def test_help_names_every_way_of_planning():
+    assert sorted(plannings().split(", ")) == planners.names()

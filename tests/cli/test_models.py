@@ -58,12 +58,15 @@ def test_ping_without_prices_says_unknown(leed, model_server):
     assert "cost unknown" in leed("models", "ping", "openai:tiny", "--base-url", model_server.url).out
 
 
-@pytest.mark.parametrize("step", [Answer(401), Answer(500), Answer(429), Hang(), Reset()])
-def test_a_model_that_cannot_be_used_is_exit_code_3(leed, model_server, step):
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [(Answer(401), 2), (Answer(404), 2), (Answer(500), 3), (Answer(429), 3), (Hang(), 3), (Reset(), 3)],
+)
+def test_a_model_that_cannot_be_used(leed, model_server, step, code):
     model_server.default = step
     words = ("models", "ping", "openai:tiny", "--base-url", model_server.url, "-s", "model.timeout_seconds=0.5")
     result = leed(*words, "--json")
-    assert result.code == 3
+    assert result.code == code
     told = json.loads(result.out)
     assert not told["ok"]
     assert told["error"] in result.err.replace("\n", "")

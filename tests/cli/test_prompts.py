@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,70 @@ def test_wrong_words(leed, words, said):
     assert result.code == 2
     assert said in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+BARE = """Plan one route for each of the $count agents below.
+
+## Graph
+Each line is an edge, its length, the junction it ends at, and others.
+$adjacency
+
+## Agents
+$agents
+
+## Rule
+Begin with the start edge. Use no edge twice. End with an edge that ends at the destination junction.
+
+## Answer
+Only a JSON object with every agent's number and its list of edge ids, such as {"0": ["edge", "edge"], "1": ["edge"]}.
+"""
+IMPROVE = ("--model", "stand-in", "--planning", "fleet", "--map", "grid", "--agents", "4", "--jobs", "1")
+
+
+@pytest.mark.slow
+def test_a_template_without_the_rule_of_next_edges_is_repaired_and_judged_on_other_scenarios(leed):
+    pytest.importorskip("gepa")
+    Path("bare").mkdir()
+    Path("bare", "fleet.md").write_text(BARE)
+    words = ("prompts", "improve", "bare", *IMPROVE, "--train", "3", "--held-out", "8", "--budget", "12", "--json")
+    first = leed(*words, "-s", "model.stand_in_error_rate=0")
+    assert first.code == 0, first.err
+    told = json.loads(first.out)
+    assert (told["before"] < 0.8, told["after"] > 0.9, told["used"] <= 12) == (True, True, True)
+    assert "improved/templates is better than bare" in told["held_out"][0]
+    assert "Every next edge must be one of" in Path("improved/templates/fleet.md").read_text()
+    assert Path("bare/fleet.md").read_text() == BARE
+    record = json.loads(Path("improved/record.json").read_text())
+    assert [Path("improved/tries", f"{one['try']:03d}", "fleet.md").is_file() for one in record["tries"]] == [
+        True for _ in range(told["tries"])
+    ]
+    training, judged = set(record["training"]["seeds"]), json.loads(Path("improved/held_out/manifest.json").read_text())
+    assert training.isdisjoint(judged["seeds"])
+    # What is recorded is not asked again.
+    made = {file: file.stat().st_mtime_ns for file in Path("improved").glob("trials/*/calls.jsonl")}
+    again = leed(*words, "-s", "model.stand_in_error_rate=0")
+    assert json.loads(again.out)["held_out"] == told["held_out"]
+    assert {file: file.stat().st_mtime_ns for file in Path("improved").glob("trials/*/calls.jsonl")} == made
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--budget", "12"), "--budget 12 is below one round of 13 (6 scenarios before, a rewriting, as many after)"),
+        (("--template", "flet"), "There is no template 'flet' to improve"),
+        (("--held-out", "1"), "--held-out must be 2 or more, not 1"),
+        (("--jobs", "0"), "--jobs must be 1 or more, not 0"),
+        (("--train", "0"), "--train must be 1 or more, not 0"),
+    ],
+)
+def test_improve_says_what_is_wrong_before_anything_is_made(leed, words, said):
+    pytest.importorskip("gepa")
+    found = leed("prompts", "improve", "default", *IMPROVE, *words)
+    assert (found.code, said in found.err) == (2, True), found.err
+    assert not Path("improved").exists()
+
+
+def test_improve_without_gepa_names_the_extra(leed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gepa", None)
+    found = leed("prompts", "improve", "default", *IMPROVE)
+    assert (found.code, 'pip install "leed-agentic[improve]"' in found.err) == (2, True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from tests.detours import detours
 from tests.terminal import Terminal
 
@@ -25,7 +25,7 @@ def detour():
     """A legal route of agent 0 that is longer than need be."""
     settings = settings_for_run(overrides={"model.name": "stand-in", "scenario.agents": 2})
     network = open_map(settings.map.name, settings.map)
-    trip = scenario_of(settings, network).agents[0]
+    trip = scenario_for(network, settings).agents[0]
     return detours(network, network.shortest_path(trip.start_edge, trip.destination))[0]
 
 

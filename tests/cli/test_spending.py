@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from tests.model_server import Answer, Hang, Reset, Say
 
 ONE_BY_ONE = ("-s", "model.concurrent_calls=1")
@@ -23,7 +23,7 @@ def routes() -> dict[int, list[str]]:
     """The shortest routes of braunschweig's first three agents."""
     settings = settings_for_run(overrides={"scenario.agents": 3, "model.name": "stand-in"})
     network = open_map(settings.map.name, settings.map)
-    trips = scenario_of(settings, network).agents
+    trips = scenario_for(network, settings).agents
     return {trip.agent: network.shortest_path(trip.start_edge, trip.destination) for trip in trips}
 
 

@@ -9,14 +9,27 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from leed_agentic.models.stand_in import StandIn
 from leed_agentic.runs.log import read_csv
-from tests.model_server import Answer, Reset, Say
+from tests.model_server import Answer, ModelServer, Reset, Say
 
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40", "--json")
+
+
+def stand_in() -> Callable[[dict[str, Any]], Say]:
+    """What a server answers whose routes are those of the stand-in."""
+    model = StandIn(seed=1)
+    return lambda body: Say(str(model.invoke(body["messages"]).content))
+
+
+# Every route is refined at every trigger, so the model is asked at each.
+ALWAYS_ASK = ("-s", "demonstration.accept_ratio=1", "-s", "demonstration.rounds=1", "-s", "model.retries=0")
 PROMISED = [
     "run",
     "algorithm",
@@ -65,8 +78,9 @@ def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
     assert not Path("demo").exists()
 
 
-def test_a_run_without_any_demonstration_fails_and_says_so_again(leed):
-    words = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0", "--out", "run")
+def test_a_run_without_any_demonstration_fails_and_says_so_again(leed, model_server):
+    model_server.default = Say("I know no streets.")
+    words = ("--model", "openai:x", "--base-url", model_server.url, "--out", "run")
     code, out, err = leed("train", *SHORT, *words)
     assert (code, out) == (1, "")
     assert err.count("training goes on with none so far") == 2
@@ -77,15 +91,42 @@ def test_a_run_without_any_demonstration_fails_and_says_so_again(leed):
     assert "never had a demonstration" in err
 
 
-def test_a_misspelt_model_ends_the_training(leed, model_server):
-    model_server.default = Answer(404)
-    words = ("--model", "openai:gtp", "--base-url", model_server.url, "--out", "run")
-    code, out, err = leed("train", *SHORT, *words)
-    assert (code, out) == (2, "")
-    assert "knows no openai:gtp" in err
-    assert len([line for line in err.splitlines() if not line.startswith("Warning: ")]) == 1
+@pytest.mark.parametrize(
+    ("step", "code", "said"),
+    [
+        (Answer(404), 2, "knows no openai:gtp"),
+        (Answer(401), 2, "refused the key for openai:gtp"),
+        (Answer(403), 2, "refused the key for openai:gtp"),
+        (Reset(), 3, "Cannot reach openai:gtp"),
+        (Answer(500), 3, "failed with status 500"),
+    ],
+)
+def test_a_model_that_cannot_be_used_at_first_ends_the_training(leed, model_server, step, code, said):
+    model_server.default = step
+    words = ("--model", "openai:gtp", "--base-url", model_server.url, "-s", "model.retries=0", "--out", "run")
+    ran = leed("train", *SHORT, *words)
+    assert (ran.code, ran.out) == (code, "")
+    assert said in ran.err.splitlines()[-1]
+    assert "training goes on" not in ran.err
+    assert len(model_server.requests) == 1
     assert not Path("run", "summary.json").exists()
     assert read_csv(Path("run", "metrics.csv")) == []
+    # Mended, it goes on.
+    model_server.default = stand_in()
+    assert leed("train", "--resume", "run", "--base-url", model_server.url).code == 0
+
+
+def test_a_key_that_is_refused_in_mid_training_ends_it(leed, model_server):
+    model = stand_in()
+    model_server.default = lambda body: model(body) if len(model_server.requests) < 3 else Answer(401)
+    words = ("--model", "openai:x", "--base-url", model_server.url, *ALWAYS_ASK, "--q", "2", "--out", "run")
+    ran = leed("train", *SHORT, *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert "refused the key for openai:x" in ran.err
+    assert len(model_server.requests) == 3
+    assert len(read_csv(Path("run", "metrics.csv"))) == 2
+    model_server.default = model
+    assert leed("train", "--resume", "run", "--base-url", model_server.url).code == 0
 
 
 @pytest.mark.parametrize(
@@ -168,10 +209,10 @@ def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
 
     model_server.default = answer
     words = ("--model", "openai:x", "--base-url", model_server.url, "--planning", "junction", "--agents", "2")
-    # Every route is refined at every trigger, so the model is asked at each.
-    often = ("-s", "demonstration.accept_ratio=1", "-s", "demonstration.rounds=1", "-s", "model.retries=0")
     far = ("-s", "demonstration.junction_distance=straight", "--seed", "0", "--q", "1")
-    code, out, err = leed("train", *words, *often, *far, "--episodes", "6", "--steps", "60", "--out", "run", "--json")
+    code, out, err = leed(
+        "train", *words, *ALWAYS_ASK, *far, "--episodes", "6", "--steps", "60", "--out", "run", "--json"
+    )
     assert code == 0
     summary = json.loads(out)
     rows = read_csv(Path("run", "triggers.csv"))
@@ -191,7 +232,7 @@ def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
 
 def test_tensorboard_files_on_request(leed):
     pytest.importorskip("tensorboard")
-    words = ("--source", "shortest-path", "-s", "learning.tensorboard=true", "--out", "run")
+    words = ("--source", "shortest-path", "-s", "learning.trackers=[tensorboard]", "--out", "run")
     assert leed("train", *SHORT, *words)[0] == 0
     files = list(Path("run", "tensorboard").glob("events.out.tfevents.*"))
     assert len(files) == 1
@@ -204,19 +245,20 @@ def test_tensorboard_files_on_request(leed):
 
 def test_without_tensorboard_one_sentence_and_no_folder(leed, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
-    code, _, err = leed("train", *SHORT, "-s", "learning.tensorboard=true", "--source", "none", "--out", "run")
+    code, _, err = leed("train", *SHORT, "-s", "learning.trackers=[tensorboard]", "--source", "none", "--out", "run")
     assert code == 2
     assert 'pip install "leed-agentic[tensorboard]"' in err
     assert len(err.strip().splitlines()) == 1
     assert not Path("run").exists()
 
 
-FAILING = ("--model", "openai:x", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
+def failing(server: ModelServer) -> tuple[str, ...]:
+    server.default = Say("I know no streets.")
+    return ("--model", "openai:x", "--base-url", server.url, "-s", "demonstration.rounds=0")
 
 
-def test_no_escape_codes_where_there_is_no_terminal(tmp_path):
-    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *FAILING]
+def test_no_escape_codes_where_there_is_no_terminal(tmp_path, model_server):
+    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *failing(model_server)]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
     assert b"Warning: Episode 0" in done.stderr
     assert b"\x1b" not in done.stdout + done.stderr
@@ -224,11 +266,12 @@ def test_no_escape_codes_where_there_is_no_terminal(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("no_color", [False, True])
-def test_the_live_line_on_a_terminal(tmp_path, no_color):
+def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     main, terminal = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
     environment |= {"TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_color else {})}
-    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *FAILING, "--episodes", "400"]
+    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *failing(model_server)]
+    command += ["--episodes", "400"]
     process = subprocess.Popen(command, stderr=terminal, stdout=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     os.close(terminal)
     seen = b""
@@ -247,3 +290,11 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color):
     assert any(form.fullmatch(line) for line in lines)
     assert sum("no new demonstrations" in line for line in lines) == 80
     assert all(len(line) <= 80 for line in lines if "reward" in line)
+
+
+def test_networks_that_do_not_fit_into_memory_are_refused(leed):
+    code, out, err = leed("train", *SHORT, "--source", "none", "-s", "learning.hidden=200000", "--out", "run")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("Error: The networks of 2 agents need ")
+    assert "-s learning.leed.share_policy=true" in err
+    assert not Path("run").exists()

@@ -6,8 +6,11 @@ import json
 import random
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
+from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.traffic.scenario import Scenario
+from leed_agentic.traffic.scenario import AgentTrip, Scenario
 
 Routes = dict[int, list[str]]
 
@@ -91,8 +94,7 @@ def a_reply(chance: random.Random, network: RoadNetwork, scenario: Scenario) -> 
     """One reply: mostly routes, mostly readable, a part of them damaged."""
     routes: Routes = {}
     for trip in scenario.agents:
-        first = chance.choice(network.edge(trip.start_edge).successors)
-        route = [trip.start_edge, *network.shortest_path(first, trip.destination)]
+        route = a_route(chance, network, trip)
         if chance.random() < 0.4:
             route = _spoilt(chance, route, network)
         if chance.random() < 0.9:
@@ -104,6 +106,22 @@ def a_reply(chance: random.Random, network: RoadNetwork, scenario: Scenario) -> 
         to = min(to, at + chance.choice((0, 0, 1, 5, 200)))
         text = text[:at] + chance.choice(("", chance.choice(SHARDS), text[at:to] * 2)) + text[to:]
     return text[: chance.randrange(len(text) + 1)] if chance.random() < 0.1 else text
+
+
+def a_route(chance: random.Random, network: RoadNetwork, trip: AgentTrip) -> list[str]:
+    """A legal way of a trip: some streets at random, then the fastest way on at costs of random streets."""
+    route = [trip.start_edge]
+    for _ in range(chance.choice((0, 1, 2, 4, 8))):
+        fresh = [edge for edge in network.edge(route[-1]).successors if edge not in route]
+        if not fresh or trip.ends_at(network.edge(route[-1])):
+            break
+        route.append(chance.choice(fresh))
+    costs = np.array([edge.travel_time * chance.choice((0.3, 1, 3)) for edge in network.edges])
+    costs[[network.edge(edge).index for edge in route[:-1]]] = np.inf
+    try:
+        return [*route[:-1], *network.shortest_path(route[-1], trip.destination, costs)]
+    except UsageError:
+        return network.shortest_path(trip.start_edge, trip.destination)
 
 
 def _spoilt(chance: random.Random, route: Sequence[str], network: RoadNetwork) -> list[str]:

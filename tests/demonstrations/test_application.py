@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from leed_agentic.demonstrations import parts
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.graph import IN_CHECKPOINTS, demonstration_graph, run
+from leed_agentic.demonstrations.graph import IN_CHECKPOINTS, demonstration_graph, onward_steps
 from leed_agentic.demonstrations.parts import open_parts
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.state import Context
@@ -192,7 +192,7 @@ def test_going_on_is_as_if_it_had_never_stopped(settings: Any) -> None:
         try:
             state = None
             for rounds in stages:
-                state = run(Context(parts=opened), state, rounds)
+                *_, state = onward_steps(Context(parts=opened), state, rounds)
         finally:
             opened.close()
         assert state is not None

@@ -19,7 +19,7 @@ from leed_agentic.demonstrations.planning.briefing import (
 from leed_agentic.demonstrations.planning.corridor import union
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings, ScenarioSettings
+from leed_agentic.setting_groups import DemonstrationSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import draw_scenario
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leed_agentic.demonstrations.planning.corridor import corridor, fastest_routes, union
 from leed_agentic.demonstrations.validate import route_findings
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings
+from leed_agentic.setting_groups import DemonstrationSettings
 from leed_agentic.traffic.scenario import AgentTrip
 
 

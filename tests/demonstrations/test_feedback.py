@@ -10,12 +10,12 @@ import pytest
 
 from leed_agentic.demonstrations.feedback import Assessment, Stationarity, feedbacks, remarks_of
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.session import begin
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 
 PAGE = Path(__file__).parents[2] / "docs" / "demonstrations.md"
@@ -87,7 +87,7 @@ def test_reled_tells_what_a_trainer_told_since_the_last_question(tmp_path):
     more = {"demonstration.feedback": "reled", "demonstration.accept_ratio": 1.0, "model.stand_in_error_rate": 0.0}
     settings = settings_for_run(overrides=WANTED | more)
     network = open_map(settings.map.name, settings.map)
-    env = RouteEnv(network, scenario_of(settings, network), settings.environment)
+    env = RouteEnv(network, scenario_for(network, settings), settings.environment)
     source = GraphSource(settings, env, tmp_path)
     source.demonstrations(0, None, env)
     first = len(asked(tmp_path))
@@ -136,7 +136,7 @@ def test_a_strategy_that_gives_something_else_is_one_sentence(monkeypatch, given
 def test_a_wrong_name_is_found_before_training():
     settings = settings_for_run(overrides={**WANTED, "demonstration.feedback": "relied"})
     network = open_map(settings.map.name, settings.map)
-    env = RouteEnv(network, scenario_of(settings, network), settings.environment)
+    env = RouteEnv(network, scenario_for(network, settings), settings.environment)
     with pytest.raises(UsageError, match="did you mean 'reled'"):
         GraphSource(settings, env)
     env.close()

@@ -12,12 +12,12 @@ from leed_agentic.cli.main import app
 from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.generate import generate
 from leed_agentic.demonstrations.graph import demonstration_graph
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.models.recording import Recording
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
@@ -40,7 +40,7 @@ def shortest_routes(settings):
     network = open_map(settings.map.name, settings.map)
     return {
         trip.agent: network.shortest_path(trip.start_edge, trip.destination)
-        for trip in scenario_of(settings, network).agents
+        for trip in scenario_for(network, settings).agents
     }
 
 
@@ -163,7 +163,7 @@ def test_critique_compares_with_a_policy(tmp_path, model_server):
     routes = shortest_routes(settings)
     model_server.default = Say(json.dumps({str(a): r for a, r in routes.items()}))
     network = open_map(settings.map.name, settings.map)
-    scenario = scenario_of(settings, network)
+    scenario = scenario_for(network, settings)
     env = RouteEnv(network, scenario, settings.environment)
     wandering, good = drive(env, random_policy(0)), drive(env, fastest_path)
     env.close()

@@ -14,7 +14,7 @@ from leed_agentic.demonstrations.reply import read_reply
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.models.tokens import estimated_tokens
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 
 

@@ -22,7 +22,7 @@ from leed_agentic.demonstrations.validate import validate
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
+from leed_agentic.setting_groups import DemonstrationSettings, ModelSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from tests.model_server import ModelServer, Say
 

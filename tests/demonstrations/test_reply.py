@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from leed_agentic.demonstrations.reply import ParsedReply, parse_reply, read_reply, resolve_steps
 from leed_agentic.demonstrations.validate import validate
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.scenario import draw_scenario
 
 Routes = dict[int, list[str]]

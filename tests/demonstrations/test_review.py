@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.review import LONGEST_REMARK, Decision, quoted
 from leed_agentic.errors import UnavailableError, UnwritableError
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from tests.detours import detours
 from tests.model_server import Answer, Say
@@ -41,7 +41,7 @@ def settings(model_server):
 @pytest.fixture
 def shortest(settings):
     network = open_map(settings.map.name, settings.map)
-    trips = scenario_of(settings, network).agents
+    trips = scenario_for(network, settings).agents
     return {trip.agent: network.shortest_path(trip.start_edge, trip.destination) for trip in trips}
 
 

@@ -22,7 +22,7 @@ from leed_agentic.demonstrations.rules.rule import RULE
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.stand_in_brief import rules_of
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.demonstrations.lit_grid import lit_grid, on_grid
 from tests.model_server import Say
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.planning.schema import MOST_VALUES, choice_schema, routes_schema
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.reply import parse_reply
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
+from leed_agentic.traffic.demand import scenario_for
 from tests.model_server import Answer, ModelServer, Say
 
 
@@ -72,7 +72,7 @@ def settings_with(server: ModelServer, planning: str, structured: bool = True) -
 def obedient(settings: Any) -> Any:
     """A server that fills in whatever schema it is sent, and answers in free text without one."""
     network = open_map(settings.map.name, settings.map)
-    trips = scenario_of(settings, network).agents
+    trips = scenario_for(network, settings).agents
     routes = {t.agent: network.shortest_path(t.start_edge, t.destination) for t in trips}
 
     def answer(body: dict[str, Any]) -> Say:

@@ -27,7 +27,7 @@ from leed_agentic.models.recording import Recording
 from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
+from leed_agentic.setting_groups import DemonstrationSettings, ModelSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 from tests.model_server import Answer, ModelServer, Say
 

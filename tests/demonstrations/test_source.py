@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from leed_agentic.demonstrations.parts import scenario_of
 from leed_agentic.demonstrations.replay import settings_for_run
 from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import LeedError, UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, random_policy
 from tests.model_server import Answer, Say
@@ -21,7 +21,7 @@ def parts(model_server):
     wanted = {"scenario.agents": 3, "model.name": "openai:test", "model.base_url": model_server.url}
     settings = settings_for_run(overrides={**wanted, "demonstration.rounds": 1, "demonstration.accept_ratio": 10.0})
     network = open_map(settings.map.name, settings.map)
-    env = RouteEnv(network, scenario_of(settings, network), settings.environment)
+    env = RouteEnv(network, scenario_for(network, settings), settings.environment)
     yield settings, env
     env.close()
 
@@ -40,7 +40,7 @@ def test_triggers_refine_against_the_agents_and_survive_a_checkpoint(parts, mode
     source.demonstrations(5, wandering, env)
     assert source.usage["triggers"] == 2
     assert source.usage["calls"] == len(model_server.requests) == 1
-    assert source.critique.mean("dtw") > 0
+    assert source.best.critique.mean("dtw") > 0
 
     # An agent that beats its expert is one the model hears about.
     praised = {a: t.__class__(**{**vars(t), "rewards": t.rewards + 1.0}) for a, t in expert.items()}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leed_agentic.demonstrations.generate import generate
-from leed_agentic.demonstrations.parts import open_parts, scenario_of, unasked
+from leed_agentic.demonstrations.parts import open_parts, unasked
 from leed_agentic.demonstrations.planning import check_planner
 from leed_agentic.demonstrations.planning.alternatives import Asked, group_question, question_of, read_choices
 from leed_agentic.demonstrations.prompts import PromptSet
@@ -20,6 +20,7 @@ from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UsageError
 from leed_agentic.models.tokens import estimated_tokens
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import load_trajectories
 from tests.demonstrations.lit_grid import lit_grid, on_grid
@@ -252,7 +253,7 @@ def test_near_saturation_plans_are_judged_in_noise(net, tmp_path):
 def test_a_trainer_gets_the_fleet_that_did_best(net):
     settings = on_grid(net, scenario__agents=8, scenario__background=40, demonstration__rounds=1)
     network = open_map(settings.map.name, settings.map)
-    env = RouteEnv(network, scenario_of(settings, network), settings.environment)
+    env = RouteEnv(network, scenario_for(network, settings), settings.environment)
     source = GraphSource(settings, env)
     try:
         expert = source.demonstrations(0, None, env)

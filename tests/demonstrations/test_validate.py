@@ -6,7 +6,7 @@ import pytest
 
 from leed_agentic.demonstrations.validate import Finding, Validation, validate
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import ScenarioSettings
+from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.scenario import Scenario, draw_scenario
 
 

@@ -49,7 +49,7 @@ QUICK = (
 )
 """Lines of README.md and other pages that are run as well."""
 LEED = ("leed", ".venv/bin/leed")
-NOT_RUN = {"export", "pip", ".venv/bin/pip", "python3", ".", "git"}
+NOT_RUN = {"export", "uv", "pip", ".venv/bin/pip", "python3", ".", "git", "docker", "uvx", "pipx", "mkdocs"}
 """Set-up of the reader's machine. Any other program but leed, python, cp and mkdir is refused: nobody checks it."""
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

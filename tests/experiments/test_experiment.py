@@ -65,7 +65,7 @@ def test_a_new_setting_that_is_off_renames_no_folder():
 
 @pytest.mark.parametrize(
     "assignment",
-    ["map.cache=elsewhere", "learning.tensorboard=true", "learning.checkpoint_every=7", "model.retries=5"],
+    ["map.cache=elsewhere", "learning.trackers=[tensorboard]", "learning.checkpoint_every=7", "model.retries=5"],
 )
 def test_what_changes_no_figure_renames_no_folder(assignment):
     def keys(*assignments):

@@ -178,6 +178,10 @@ def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experim
     misspelt = experiment(*words, "--base-url", model_server.url)
     assert (misspelt.code, misspelt.told) == (2, None)
     assert "knows no openai:tinny" in misspelt.err
+    model_server.default = lambda body: Answer(401)
+    refused = experiment(*words, "--base-url", model_server.url)
+    assert (refused.code, refused.told) == (2, None)
+    assert "refused the key for openai:tinny" in refused.err
     down = experiment(*words, "--base-url", "http://127.0.0.1:9/v1")
     assert (down.code, down.told) == (3, None)
     assert "start the server" in down.err

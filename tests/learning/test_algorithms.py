@@ -12,7 +12,8 @@ from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.session import begin, take_up
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import LearningSettings, load_settings
+from leed_agentic.setting_groups import LearningSettings
+from leed_agentic.settings import load_settings
 
 STREETS = {
     "scenario.agents": 3,

@@ -17,7 +17,7 @@ from leed_agentic.learning.algorithms import algorithms
 from leed_agentic.learning.rollout import ParallelWorld, batch_of
 from leed_agentic.learning.trainer import Trainer
 from leed_agentic.runs.log import read_csv
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "any-environment.md"
 
@@ -57,7 +57,7 @@ def test_leed_without_demonstrations_is_ippo():
 
 def test_the_time_limit_of_mpe_bootstraps():
     world = spread()
-    driven = world.episode(lambda agent, seen, mask: 1, 0)
+    driven = world.episode(lambda env, agent, seen, mask: 1, 0)
     batch = batch_of(driven.experiences, 3, world.actions, world.encoding(LearningSettings()))
     assert batch.terminated.tolist() == [0, 0, 0]
     assert [e.arrived for e in driven.experiences.values()] == [False, False, False]

@@ -14,7 +14,8 @@ from leed_agentic.learning.check import check_algorithm, check_source
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.session import make_world
 from leed_agentic.learning.sources import RouteSource, sources
-from leed_agentic.settings import LearningSettings, load_settings
+from leed_agentic.setting_groups import LearningSettings
+from leed_agentic.settings import load_settings
 
 
 @pytest.mark.parametrize("name", algorithms.names())

@@ -8,7 +8,7 @@ import torch
 
 from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from tests.learning.drives import drive
 
 

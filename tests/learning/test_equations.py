@@ -15,7 +15,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import Actor, Folding, StackedNetworks
 from leed_agentic.learning.objectives import discounted_returns
 from leed_agentic.learning.rollout import batch_of
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
 from tests.learning.drives import drive
 

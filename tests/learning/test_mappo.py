@@ -15,7 +15,7 @@ from leed_agentic.learning.networks import StackedNetworks
 from leed_agentic.learning.objectives import generalised_advantages, values_and_returns
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from tests.learning.drives import drive
 
 PLAIN = {

@@ -13,7 +13,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import Actor, SharedNetwork, StackedNetworks, clip_gradients
 from leed_agentic.learning.objectives import normalised_over_all
 from leed_agentic.learning.policy import layer_norm
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from tests.learning.drives import drive
 
 

@@ -17,7 +17,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import Replay, central_inputs, joint_episode
 from leed_agentic.learning.rollout import ParallelWorld
 from leed_agentic.learning.trainer import Trainer
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from tests.learning.drives import drive
 
 SECOND = {"2A": [[7.0, 7.0], [7.0, 7.0]], "2B": [[0.0, 1.0], [1.0, 8.0]]}
@@ -62,7 +62,7 @@ def greedy_return(mixer, seed):
     learner = Qmix(world.agents, world.actions, world.encoding(s), s, seed)
     Trainer(world, learner, s, seed).run()
     learner.deterministic = True
-    return float(np.mean([e.rewards.sum() for e in world.episode(learner.choose, 0).experiences.values()]))
+    return float(np.mean([e.rewards.sum() for e in world.episode(learner.act, 0).experiences.values()]))
 
 
 @pytest.mark.slow

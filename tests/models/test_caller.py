@@ -14,7 +14,7 @@ import pytest
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle
 
 HELLO: list[Message] = [{"role": "system", "content": "You plan routes."}, {"role": "user", "content": "Hello there"}]
@@ -131,7 +131,7 @@ def test_a_server_that_keeps_failing_is_unavailable_after_the_retries(model_serv
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_not_tried_again(model_server: ModelServer, status: int) -> None:
     model_server.default = Answer(status)
-    with pytest.raises(UnavailableError, match=f"refused the key for openai:tiny \\({status}\\)"):
+    with pytest.raises(UsageError, match=f"refused the key for openai:tiny \\({status}\\)"):
         caller(model_server).ask(HELLO, purpose="plan")
     assert len(model_server.requests) == 1
 

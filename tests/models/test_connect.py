@@ -10,7 +10,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.connect import connect
 from leed_agentic.models.providers import split_name
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 
 @pytest.mark.parametrize("name", ["gpt-4o", "", ":", "openai:", ":gpt-4o", "stand in", "Replay"])

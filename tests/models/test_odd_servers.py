@@ -20,7 +20,7 @@ from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.models.recording import Recording
 from leed_agentic.models.transport import is_loopback
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, ModelServer, Raw, Reset, Say
 
 HELLO: list[Message] = [{"role": "user", "content": "Hello there"}]

@@ -9,7 +9,7 @@ import pytest
 
 from leed_agentic.errors import UsageError
 from leed_agentic.models.pace import Pace
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 
 class Clock:

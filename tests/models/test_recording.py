@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.models.recording import Recording, call_key
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, ModelServer, Say
 
 Record = Callable[..., Path]

@@ -11,7 +11,7 @@ from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.models.recording import Recording, ReplyCache
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, ModelServer, Say
 
 

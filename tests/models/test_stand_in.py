@@ -18,7 +18,7 @@ from leed_agentic.demonstrations.validate import Validation, validate
 from leed_agentic.models.caller import Message, ModelCaller
 from leed_agentic.models.stand_in import NOTICE, StandIn
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings, ModelSettings, ScenarioSettings
+from leed_agentic.setting_groups import DemonstrationSettings, ModelSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import AgentTrip, Scenario, draw_scenario
 
 

@@ -17,7 +17,7 @@ import pytest
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.tracing import check_tracing, traced
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 CANARY = "sk-CANARY-0123456789abcdef"
 

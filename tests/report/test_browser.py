@@ -76,6 +76,25 @@ def test_a_planned_run_by_keyboard_and_mouse(leed, planned, browse):
     assert "Which is the smallest number?" in call.inner_text()
 
 
+def test_all_vehicles_by_their_speed(leed, planned, browse):
+    leed("export", planned, "--to", "positions")
+    summary = json.loads((planned / "summary.json").read_text())
+    traffic = {"kept": "round 1", "fleet_time": 90.0, "baselines": {"shortest": 100.0, "rerouted": 95.0}}
+    (planned / "summary.json").write_text(json.dumps({**summary, "traffic": traffic}))
+    leed("report", planned)
+    page = browse(planned / "report.html")
+    assert page.locator("#cars").is_visible()
+    page.locator("#time").focus()
+    page.keyboard.press("PageUp")
+    empty = "Object.assign(document.createElement('canvas'), { width: cars.width, height: cars.height }).toDataURL()"
+    assert page.evaluate(f"cars.toDataURL() !== {empty}")
+    assert "drive" in page.locator("#time").get_attribute("aria-valuetext")
+    assert page.locator("table.gains tbody tr").count() == 3
+    assert violations(page) == []
+    page.get_by_label("Plans, round by round").check()
+    assert not page.locator("#cars").is_visible()
+
+
 def test_500_episodes_of_ten_agents(leed, planned, trained, browse):
     rows = list(csv.DictReader((trained / "metrics.csv").open()))
     columns = [*rows[0], *(f"{stem}_{k}" for stem in ("reward", "alpha") for k in range(2, 10))]
@@ -136,8 +155,10 @@ def test_text_from_a_run_is_never_code(leed, planned, browse):
     assert page.evaluate("window.hacked") is None
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])])
-def test_axe_finds_nothing_serious(leed, planned, trained, experiment, browse, scheme, rules):
+@pytest.mark.parametrize(
+    ("scheme", "rules", "width"), [("light", None, 1280), ("light", None, 390), ("dark", ["color-contrast"], 1280)]
+)
+def test_axe_finds_nothing_serious(leed, planned, trained, experiment, browse, scheme, rules, width):
     made = json.loads((planned / "demonstrations.json").read_text())
     made["rounds"][0]["findings"] = [{"agent": 3, "kind": "loop", "message": "round and round", "position": 2}]
     (planned / "demonstrations.json").write_text(json.dumps(made))
@@ -147,7 +168,9 @@ def test_axe_finds_nothing_serious(leed, planned, trained, experiment, browse, s
     (trained / "summary.json").unlink()
     for folder in (planned, trained, experiment):
         leed("report", folder)
-        page = browse(folder / "report.html", scheme=scheme)
+        page = browse(folder / "report.html", width, scheme)
+        # Nothing is cut, and nothing has to be pushed sideways.
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
         assert violations(page, only=rules) == []
         for mode in page.locator("#modes label:visible input").all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -46,6 +47,8 @@ def test_a_trained_run(leed, trained):
     assert {"reward", "arrival", "alpha", "dtw", "policy_loss", "value_loss"} <= set(charts)
     assert len(charts["reward"]["lines"][0]["y"]) == 6
     assert [line["name"] for line in charts["alpha"]["agents"]] == ["agent 0", "agent 1"]
+    page = Path("elsewhere/run.html").read_text()
+    assert all(f'<th scope="col">{head}</th>' in page for head in ("insertion", "lost", "unfinished", "km"))
     drivers = [bar["name"] for bar in data["evaluation"][0]["bars"]]
     assert {"random", "shortest path"} <= set(drivers)
     assert any(name.startswith("plan") for name in drivers)
@@ -197,6 +200,51 @@ def test_the_result_comes_first_and_files_are_inside_the_page(leed, planned):
     assert "<vehicle" in saved["routes.rou.xml"]
 
 
+def traffic(**changes) -> dict:
+    baselines = {"shortest": 200.0, "lights": 160.0, "rerouted": 240.0}
+    return {"kept": "round 2", "fleet_time": 120.0, "baselines": baselines, "noise_seeds": 0, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "The 10 vehicles take 2.0 min on average: 0.7 min (25%) less than with shortest paths that know the",
+        ),
+        ({"noise_seeds": 3}, "2.0 min on average, mean of 3 drives with driver noise: 0.7 min (25%) less"),
+        (
+            {"kept": "lights", "fleet_time": 160.0},
+            "No plan was better than shortest paths that know the lights, which the 10 vehicles keep: 2.7 min on "
+            "average, 0.7 min (20%) less than with shortest paths.",
+        ),
+        ({"fleet_time": None}, "Driven together they take"),
+        ({"baselines": {"shortest": "fast"}}, "Driven together they take"),
+    ],
+)
+def test_what_a_fleet_gains_in_traffic_comes_first(leed, planned, changes, said):
+    summary = json.loads((planned / "summary.json").read_text())
+    (planned / "summary.json").write_text(json.dumps({**summary, "traffic": traffic(**changes)}))
+    assert leed("report", planned).code == 0
+    page = html.unescape((planned / "report.html").read_text())
+    assert page.index(said) < page.index('id="map"')
+    assert ('class="gains"' in page) == (said[:6] != "Driven")
+
+
+def test_vehicles_are_where_sumo_had_them_once_that_is_exported(leed, planned):
+    assert leed("export", planned, "--to", "positions").code == 0
+    assert leed("report", planned).code == 0
+    streets = data_of(planned / "report.html")["streets"]
+    found, legs = streets["positions"], streets["drives"][0]["legs"]
+    assert set(found["agents"]) == set(legs)
+    for agent, track in found["agents"].items():
+        last = found["begin"] + found["period"] * (track[0] + len(track) // 2 - 1)
+        assert abs(last - legs[agent]["times"][-1]) <= 2.0
+    (planned / "positions.json").write_text("{}")
+    told = json.loads(leed("report", planned, "--json").out)
+    assert any("positions.json is left out" in note for note in told["lacks"])
+
+
 def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--agents", "2", "--trials", "2", "--jobs", "1")
     assert leed("demo", "compare", *words, "--rounds", "0", "--out", "both").code == 0
@@ -217,20 +265,33 @@ def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
     assert "report.html" not in re.sub(r"<pre.*?</pre>", "", Path("both/report.html").read_text(), flags=re.DOTALL)
 
 
-def test_who_won_is_told_of_a_training_run(leed, trained):
-    (trained / "evaluation.json").write_text(
-        json.dumps(
-            {
-                "drivers": [
-                    {"driver": "leed (sampled)", "rewards": [9.0, 8.0, 9.5, 8.5, 9.2, 9.1, 8.8]},
-                    {"driver": "random", "rewards": [1.0, 2.0, 1.0, 2.0, 1.0, 1.5, 1.2]},
-                    {"driver": "shortest path", "rewards": [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]},
-                ]
-            }
-        )
-    )
+EVEN = [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]
+
+
+@pytest.mark.parametrize(
+    ("ours", "said"),
+    [
+        ([9.0, 8.0, 9.5, 8.5, 9.2, 9.1, 8.8], "are better than shortest path, the best of the others, by 3.7 ["),
+        ([1.5, 1.8, 1.2, 1.1, 1.9, 1.4, 1.6], "are worse than shortest path, the best of the others, by 3.6 ["),
+        (
+            [5.5, 5.0, 5.2, 5.2, 4.9, 5.1, 5.2],
+            "Not decided between the agents trained (leed (sampled)) and",
+        ),
+        ([5.0], "one episode does not say how sure that is"),
+    ],
+)
+def test_who_won_is_told_of_a_training_run(leed, trained, ours, said):
+    drivers = [
+        {"driver": "leed (sampled)", "rewards": ours, "arrival_rate": 1.0, "fleet": {"mean": 90.0}},
+        {"driver": "random", "rewards": [1.0, 2.0, 1.0, 2.0, 1.0, 1.5, 1.2]},
+        {"driver": "shortest path", "rewards": EVEN, "arrival_rate": 0.5, "fleet": {"mean": 120.0}},
+    ]
+    (trained / "evaluation.json").write_text(json.dumps({"drivers": drivers}))
     assert leed("report", trained).code == 0
-    assert "leed (sampled) is better than shortest path by 3.7 [" in (trained / "report.html").read_text()
+    page = (trained / "report.html").read_text()
+    assert page.index(said) < page.index(
+        "Of their vehicles 100% arrive, of shortest path 50%; they take 1.5 min on average"
+    )
 
 
 def test_a_pdf_needs_a_browser(leed, planned, monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from tests.roads.cities import Overpass
 
 

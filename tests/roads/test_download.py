@@ -10,7 +10,7 @@ import pytest
 from leed_agentic.errors import UnavailableError
 from leed_agentic.roads import download
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from tests.roads.cities import Overpass, grid_osm, osm
 
 

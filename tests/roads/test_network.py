@@ -16,7 +16,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.roads import network as network_module
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import MapSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import draw_scenario
 
 MAPS = ("braunschweig", "berlin", "grid")

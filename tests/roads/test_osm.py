@@ -255,3 +255,25 @@ def test_a_ring_gets_a_sentence(leed, tmp_path):
     result = leed("map", "build", "--osm-file", "ring.osm", "--name", "ring")
     assert result.code == 2
     assert "lead to one another" in result.err
+
+
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ({"motor_vehicle:conditional": "no @ (Mo-Fr 07:00-09:00; Sa 10:00-12:00)"}, True),
+        ({"access:forward:conditional": "delivery @ (11:00-23:00)"}, True),
+        ({"access:conditional": "yes @ (11:00-23:00)"}, False),
+        ({"motor_vehicle": "no", "motor_vehicle:conditional": "yes @ (19:00-06:00)"}, False),
+    ],
+    ids=str,
+)
+def test_streets_closed_at_times_are_told_and_closed_ones_stay_closed(tmp_path, caplog, tags, told):
+    extra = "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags.items())
+    text = grid_osm().decode()
+    middle = re.search(r'<way id="102".*?</way>', text)
+    assert middle
+    (tmp_path / "t.osm").write_text(text.replace(middle.group(0), middle.group(0).replace("</way>", extra + "</way>")))
+    build_network(tmp_path / "t.osm", tmp_path / "t.net.xml")
+    edges = [e.id for e in RoadNetwork(tmp_path / "t.net.xml").edges if e.id.removeprefix("-").startswith("102#")]
+    assert bool(edges) is ("motor_vehicle" not in tags)
+    assert ("1 streets of" in caplog.text) is told

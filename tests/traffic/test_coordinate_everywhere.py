@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import MapSettings, ScenarioSettings
 from leed_agentic.traffic.coordinate import CoordinationSettings, coordinate
 from leed_agentic.traffic.judge import Judge, mean_time
 from leed_agentic.traffic.paths import Costs

@@ -8,7 +8,9 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import sumolib
 from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
@@ -16,7 +18,9 @@ from hypothesis import strategies as st
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import MapSettings, load_settings
+from leed_agentic.roads.programs import run_program
+from leed_agentic.setting_groups import MapSettings
+from leed_agentic.settings import load_settings
 from leed_agentic.traffic.closures import Closure, read_closures
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.scenario import Scenario
@@ -24,6 +28,23 @@ from leed_agentic.traffic.scenario import Scenario
 NETWORK = open_map("braunschweig", MapSettings())
 FAR = NETWORK.shortest_path(NETWORK.edges[0].id, NETWORK.edges[90].to_junction)
 START, END = FAR[0], FAR[-1]
+LONG = [edge for edge in NETWORK.edges if edge.length > 60]
+
+
+@pytest.fixture(scope="module")
+def island(tmp_path_factory):
+    """A square that one can drive round, a street away from it and one to it, and a short cut that bars lorries."""
+    folder = tmp_path_factory.mktemp("island")
+    nodes = {"a": (0, 0), "b": (200, 0), "c": (200, 200), "d": (0, 200), "x": (400, 0), "y": (600, 0)}
+    ways = ["ab", "ba", "bc", "cb", "cd", "dc", "da", "ad", "bx", "yx"]
+    rows = [f'<edge id="{way}" from="{way[0]}" to="{way[1]}"/>' for way in ways]
+    rows.append('<edge id="short" from="d" to="b" disallow="truck"/>')
+    points = "".join(f'<node id="{name}" x="{x}" y="{y}"/>' for name, (x, y) in nodes.items())
+    (folder / "n.nod.xml").write_text(f"<nodes>{points}</nodes>")
+    (folder / "n.edg.xml").write_text(f"<edges>{''.join(rows)}</edges>")
+    files = ("-n", "n.nod.xml", "-e", "n.edg.xml", "-o", "island.net.xml")
+    run_program("netconvert", files, folder, "The net cannot be built")
+    return open_map(str(folder / "island.net.xml"), MapSettings())
 
 
 def scenario(*files: Path, network: RoadNetwork = NETWORK, seed: int = 0, **settings: object) -> Scenario:
@@ -112,6 +133,29 @@ def test_csv_and_matrix_make_the_same_kind_of_run(tmp_path):
     assert scenario(tmp_path / "scenario.json") == found
 
 
+def test_a_table_of_longitudes_and_latitudes_is_the_same_demand_as_its_edges(tmp_path):
+    """Points in the middle of streets that no other street lies on."""
+    middles = {
+        edge.id: np.mean(edge.shape[len(edge.shape) // 2 - 1 : len(edge.shape) // 2 + 1], axis=0) for edge in LONG
+    }
+    alone = [
+        edge for edge in LONG if min(np.hypot(*(middles[edge.id] - middles[o.id])) for o in LONG if o is not edge) > 1
+    ]
+    starts, goals = alone[:4], alone[-4:]
+    pairs = [(a, b) for a, b in zip(starts, goals, strict=True) if a is not b]
+    net = sumolib.net.readNet(str(NETWORK.net_file), lxml=False)
+    place = {edge.id: "{:.7f},{:.7f}".format(*net.convertXY2LonLat(*middles[edge.id][:2])) for edge in alone}
+    rows = [f'car{k},"{place[a.id]}","{place[b.id]}",{k}' for k, (a, b) in enumerate(pairs)]
+    table = written(tmp_path, "\n".join(["id,from,to,depart", *rows]) + "\n", "trips.csv")
+    same = [f'<trip id="car{k}" depart="{k}" from="{a.id}" to="{b.id}"/>' for k, (a, b) in enumerate(pairs)]
+    assert len(pairs) == 4
+    by_edges = scenario(written(tmp_path, f"<routes>{''.join(same)}</routes>"))
+    by_points = scenario(table)
+    assert [(t.id, t.start_edge, t.goal, t.departure) for t in by_points.agents] == [
+        (t.id, t.start_edge, t.goal, t.departure) for t in by_edges.agents
+    ]
+
+
 def test_a_clock_that_starts_late(tmp_path):
     text = f'<routes><trip id="a" depart="57601.5" from="{START}" to="{END}"/></routes>'
     assert scenario(written(tmp_path, text)).begin == 57601
@@ -154,6 +198,22 @@ def test_closures_by_street_name_and_what_they_cut_off(tmp_path):
         scenario(trips(tmp_path, 3), closures=str(cut))
     left = scenario(trips(tmp_path, 3), closures=str(cut), drop_unreachable=True)
     assert [(trip.agent, trip.id) for trip in left.agents] == [(0, "car2")]
+
+
+def test_who_has_no_way_is_counted_and_told_why(island):
+    """Streets that lead away and not back, and one that no lorry may use."""
+    one = '<trip id="ok" depart="0" from="ab" to="cd"/>'
+    lost = one + '<trip id="lost" depart="1" from="bx" to="ab"/>'
+    with pytest.raises(UsageError, match="such as 'lost': no way leads there"):
+        scenario(written(island.net_file.parent, f"<routes>{lost}</routes>"), network=island)
+    file = written(island.net_file.parent, f"<routes>{lost}</routes>")
+    assert [trip.id for trip in scenario(file, network=island, drop_unreachable=True).agents] == ["ok"]
+    lorry = '<vType id="big" vClass="truck"/><trip id="l" type="big" depart="1" from="short" to="ab"/>' + one
+    with pytest.raises(UsageError, match="such as 'l': a truck may not use short"):
+        scenario(written(island.net_file.parent, f"<routes>{lorry}</routes>"), network=island)
+    on_the_way = '<vType id="big" vClass="truck"/><trip id="l" type="big" depart="1" from="ab" to="cd"/>'
+    with pytest.raises(UsageError, match=r"vType big \(truck\) may not use 1 of the streets, such as short"):
+        scenario(written(island.net_file.parent, f"<routes>{on_the_way}</routes>"), network=island, fleet="big")
 
 
 WRONG = {

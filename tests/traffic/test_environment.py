@@ -13,7 +13,7 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import EnvironmentSettings, MapSettings, ScenarioSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.observation import table1
 from leed_agentic.traffic.route_v0 import ID, parallel_env
@@ -390,6 +390,20 @@ from leed_agentic.traffic.trajectory import drive, random_policy
 env = make(sys.argv[1], agents=10, background=10, reset=sys.argv[2])
 print(fingerprint(drive(env, random_policy(7))))
 """
+
+
+@pytest.mark.slow
+def test_cars_that_sumo_lifts_over_a_jam_drive_on():
+    """500 cars at random on Braunschweig's few streets: where SUMO puts them down, their choices are others."""
+    env = make(agents=500, teleport_seconds=60, max_steps=60)
+    try:
+        episode = drive(env, random_policy(0))
+        assert env.counters.teleports > 100
+        for trajectory in episode.trajectories.values():
+            pairs = zip(trajectory.route, trajectory.route[1:], strict=False)
+            assert all(after in env.network.edge(before).successors for before, after in pairs)
+    finally:
+        env.close()
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 from leed_agentic import make_env, vector_env
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import EnvironmentSettings, MapSettings, ScenarioSettings
 from leed_agentic.traffic.environment import ProcessEnv, RouteEnv
 from leed_agentic.traffic.scenario import draw_scenario
 from leed_agentic.traffic.trajectory import drive, fastest_path, follow, random_policy

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.settings import MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import MapSettings, ScenarioSettings
 from leed_agentic.traffic.scenario import AgentTrip, Scenario, draw_scenario
 
 NETWORK = open_map("braunschweig", MapSettings())
@@ -57,6 +57,22 @@ def test_patterns(pattern):
     assert all(NETWORK.junction(goal).x >= min(xs) + 0.7 * width for goal in goals)
     starts = [NETWORK.junction(NETWORK.edge(trip.start_edge).to_junction).x for trip in scenario.vehicles]
     assert max(starts) <= min(xs) + 0.3 * width
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("pattern", ["uniform", "hub", "cross"])
+def test_departures_come_in_a_peak(pattern, seed):
+    """Half of a triangle lies within 29 % of its middle (1 - sqrt(1/2)); of evenly drawn ones 29 % do."""
+    wanted = {"agents": 100, "background": 100, "pattern": pattern, "departure_window": 600, "min_trip_share": 0.2}
+    shares = {}
+    for departures in ("uniform", "peak"):
+        drawn = draw_scenario(NETWORK, ScenarioSettings(**wanted, departures=departures), seed)
+        drawn.check(NETWORK)
+        times = [trip.departure for trip in (drawn.vehicles if departures == "peak" else drawn.agents)]
+        assert 0 <= min(times) <= max(times) < 600
+        shares[departures] = sum(abs(time - 300) <= 0.2929 * 300 for time in times) / len(times)
+    assert shares["peak"] == pytest.approx(0.5, abs=0.12)
+    assert shares["uniform"] == pytest.approx(0.29, abs=0.15)
 
 
 def test_a_map_without_long_enough_trips_is_refused():

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from leed_agentic.errors import UnavailableError, UsageError
-from leed_agentic.settings import MapSettings
+from leed_agentic.setting_groups import MapSettings
 from leed_agentic.traffic.suites import SUITES, find_suite
 from leed_agentic.traffic.trip_files import TripFile
 

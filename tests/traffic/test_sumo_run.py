@@ -94,6 +94,11 @@ def test_noise_is_written_into_every_type(net, tmp_path):
     assert "normc(0.8,0.05,0.2,2)" in text
     assert "0.9" not in text
     assert drive_routes(net, [copy], end=600).unfinished == 0
+    (copy,) = with_noise([file], DriverNoise(0.25, None), tmp_path)
+    text = copy.read_text()
+    assert text.count('sigma="0.25"') == 3
+    assert 'speedFactor="normc(0.8,0.2,0.2,2)"' in text
+    assert text.count("speedDev") == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.programs import sumo_home
-from leed_agentic.settings import EnvironmentSettings, MapSettings, ScenarioSettings
+from leed_agentic.setting_groups import EnvironmentSettings, MapSettings, ScenarioSettings
 from leed_agentic.traffic.closures import Closure
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.route_v0 import parallel_env

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterable, Sequence
 
 from leed_agentic.demonstrations.names import Names
-from leed_agentic.roads.network import Edge, RoadNetwork
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.traffic.scenario import AgentTrip, Scenario
 
 

@@ -8,8 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import DemonstrationSettings
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import DemonstrationSettings
 from leed_agentic.traffic.scenario import AgentTrip
 
 MAX_STEPS = 20_000

@@ -13,8 +13,9 @@ from leed_agentic.demonstrations.planning.schema import choice_schema
 from leed_agentic.demonstrations.prompts import PromptSet
 from leed_agentic.demonstrations.validate import Finding, Kind
 from leed_agentic.models.caller import CapReached, Message
-from leed_agentic.roads.network import Edge, RoadNetwork
-from leed_agentic.settings import DemonstrationSettings
+from leed_agentic.roads.edges import Edge
+from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.setting_groups import DemonstrationSettings
 from leed_agentic.traffic.scenario import AgentTrip
 
 ANSWER_TOKENS = 8

@@ -32,7 +32,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.registry import Registry
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.settings import DemonstrationSettings
+from leed_agentic.setting_groups import DemonstrationSettings
 from leed_agentic.traffic.scenario import Scenario
 
 

@@ -54,6 +54,7 @@ class Verdict:
 
     @property
     def met(self) -> bool:
+        """Whether the rule holds."""
         return not self.broken
 
     def to_json(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.memory import available_memory
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.networks import (
     Actor,
@@ -23,8 +24,12 @@ from leed_agentic.learning.networks import (
     named_tensors,
 )
 from leed_agentic.registry import Registry, nearest
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
+from leed_agentic.settings import one_sentence
 from leed_agentic.traffic.trajectory import Trajectory
+
+_BYTES = 20
+"""Of a weight that learns: itself, its copy for acting, its gradient and Adam's two moments."""
 
 
 class Algorithm(ABC):
@@ -60,11 +65,14 @@ class Algorithm(ABC):
         """Draws actions."""
         self.start = torch.Generator().manual_seed(seed)
         """Makes first weights."""
+        self._numbers = 0
+        """Weights made so far."""
 
     # -- networks ------------------------------------------------------------------------------------------------------
     def stacked(self, count: int, inputs: int, outputs: int, last_gain: float = 1.0) -> StackedNetworks:
         """Networks of the shape that all algorithms share."""
         s = self.settings
+        self._reserve(count, inputs, outputs)
         return StackedNetworks(count, inputs, s.hidden, outputs, self.start, last_gain, s.activation)
 
     def for_agents(
@@ -75,9 +83,23 @@ class Algorithm(ABC):
         shared = o.share_policy if share is None else share
         kind = {"activation": s.activation, "layer_norm": o.layer_norm}
         shape = (inputs, s.hidden, outputs, self.start, last_gain)
+        self._reserve(1 if shared else self.agents, inputs, outputs)
         if shared:
             return SharedNetwork(self.agents, *shape, identity=o.agent_id, **kind)
         return StackedNetworks(self.agents, *shape, **kind)
+
+    def _reserve(self, count: int, inputs: int, outputs: int) -> None:
+        """Raises UsageError where the networks made so far and these do not fit into the machine's memory."""
+        hidden = self.settings.hidden
+        self._numbers += count * ((inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * outputs)
+        needed, free = self._numbers * _BYTES, available_memory()
+        if free is not None and needed > free:
+            shared = f", share one policy (-s learning.{group_of(type(self))}.share_policy=true)"
+            raise UsageError(
+                f"The networks of {self.agents} agents need {needed / 1e9:.1f} GB to learn, and {free / 1e9:.1f} GB of "
+                f"memory are free; take fewer agents{shared if hasattr(self.options, 'share_policy') else ''}, or "
+                "smaller networks (-s learning.hidden=32)."
+            )
 
     def learn_with(self, networks: Mapping[str, nn.Module], eps: float = 1e-8) -> None:
         """These learn, and are in the checkpoint under their names."""
@@ -90,6 +112,10 @@ class Algorithm(ABC):
     def act_by(self, networks: StackedNetworks) -> None:
         """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
         self.actor = Actor(networks, self.encoding, self.generator)
+
+    def on_device(self, *arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+        """Arrays where the networks are."""
+        return tuple(torch.from_numpy(array).to(self.settings.device) for array in arrays)
 
     def step(self, loss: torch.Tensor, norm: float | None = None, together: bool = False) -> None:
         """One gradient step.
@@ -111,6 +137,10 @@ class Algorithm(ABC):
         """Draw an action, or take the likeliest while `deterministic` is set."""
         act = self.actor.best if self.deterministic else self.actor.draw
         return act(agent, observation, mask)
+
+    def act(self, env: Any, agent: int, observation: np.ndarray, mask: np.ndarray) -> int:
+        """As a policy that `drive` and every world take; it looks at the observation alone."""
+        return self.choose(agent, observation, mask)
 
     @abstractmethod
     def update(
@@ -215,10 +245,4 @@ def _checked(kind: type[Algorithm], values: Any) -> AlgorithmSettings:
     try:
         return kind.Settings.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where, name = f"learning.{group_of(kind)}", ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            hint = nearest(name, kind.Settings.model_fields) if kind.Settings.model_fields else "it has no settings."
-            raise UsageError(f"Unknown setting '{where}.{name}': {hint}") from error
-        given = str(first["input"])[:80]
-        raise UsageError(f"Setting {f'{where}.{name}'.rstrip('.')}: {first['msg']} (got {given!r}).") from error
+        raise UsageError(one_sentence(error, kind.Settings, f"learning.{group_of(kind)}.")) from error

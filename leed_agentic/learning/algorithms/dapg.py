@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 from pydantic import Field
 
-from leed_agentic.learning.algorithms.imitation import imitation
-from leed_agentic.learning.algorithms.ppo import ExpertData, Mixture, Ppo, PpoSettings
-from leed_agentic.traffic.trajectory import Trajectory
+from leed_agentic.learning.algorithms.imitation import BcThenPpo, BcThenPpoSettings
+from leed_agentic.learning.algorithms.ppo import ExpertData
 
 
-class DapgSettings(PpoSettings):
-    """Of algorithm dapg: what every algorithm that learns by PPO takes, and the weight of demonstrations.
+class DapgSettings(BcThenPpoSettings):
+    """Of algorithm dapg: what bc-then-ppo takes, and the weight of demonstrations after imitation.
 
-    Values are those of Rajeswaran et al. 2018 (arXiv 1709.10087), section IV.
+    Values are those of Rajeswaran et al. 2018 (arXiv 1709.10087), section IV, who imitate before any episode.
     """
 
-    imitation_episodes: int = Field(
-        50, ge=0, description="Episodes of imitation in the beginning (the authors': before any episode)."
-    )
     weight: float = Field(0.1, ge=0, description="Lambda 0 of the demonstrations' weight after that.")
     decay: float = Field(0.95, ge=0, le=1, description="Lambda 1: what is left of that weight after each episode.")
 
 
-class Dapg(Ppo):
+class Dapg(BcThenPpo):
     """Each agent's PPO, with sum over its demonstration of lambda_0 lambda_1^k max A^a log pi(u | o) added.
 
     The authors take natural gradients in place of PPO's clipped steps. max A^a is taken per agent, and counts as 0
@@ -34,14 +27,8 @@ class Dapg(Ppo):
     """
 
     Settings = DapgSettings
-    uses_demonstrations = True
-
-    def mixture(
-        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
-    ) -> Mixture:
-        if experts and episode < self.options.imitation_episodes:
-            return imitation(self.agents)
-        return Mixture(*np.ones((2, self.agents), np.float32))
+    group = "dapg"
+    later = (1.0, 1.0)
 
     def expert_advantage(self, data: ExpertData, advantages: torch.Tensor, episode: int) -> torch.Tensor:
         o, same = self.options, torch.ones_like(data.returns)

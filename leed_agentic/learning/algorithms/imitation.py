@@ -43,10 +43,13 @@ class BcThenPpo(Ppo):
     Settings = BcThenPpoSettings
     group = "bc_then_ppo"
     uses_demonstrations = True
+    later = (1.0, 0.0)
+    """Weights of own experience and of demonstrations in these."""
 
     def mixture(
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
     ) -> Mixture:
         if experts and episode < self.options.imitation_episodes:
             return imitation(self.agents)
-        return super().mixture(experiences, experts, episode)
+        own, expert = (np.full(self.agents, weight, np.float32) for weight in self.later)
+        return Mixture(own, expert)

@@ -1,5 +1,8 @@
 """LEED: decentralised PPO from own experience and from demonstrations (Algorithm 1, policy optimisation).
 
+Here stands what is LEED's own: alpha of (8), A^e of (7), the expert critic. Returns (3, 4), value loss (5) and the
+surrogate (7) are in objectives.py, and the update that adds them up (8, 9) is `Ppo.update`.
+
 Superscripts are suffixes: _a is an agent's own episode tau^a, _e the expert's tau^e. What the paper leaves open is a
 setting; `objective=paper` sets all of them as printed.
 """
@@ -18,7 +21,7 @@ from leed_agentic.learning.algorithms.ppo import ExpertData, Mixture, Ppo, PpoSe
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.objectives import surrogate
 from leed_agentic.registry import Registry
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.similarity import dtw_distance
 from leed_agentic.traffic.trajectory import Trajectory
 

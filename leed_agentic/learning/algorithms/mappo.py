@@ -16,14 +16,8 @@ from leed_agentic.learning.algorithms.ppo import PpoSettings, agent_advantages, 
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, joint_episode
 from leed_agentic.learning.networks import StackedNetworks, fitting
-from leed_agentic.learning.objectives import (
-    chosen,
-    entropy,
-    generalised_advantages,
-    log_probabilities,
-    surrogate,
-)
-from leed_agentic.settings import LearningSettings
+from leed_agentic.learning.objectives import chosen, entropy, generalised_advantages, log_probabilities, surrogate
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 DECAY = 0.99999
@@ -82,13 +76,21 @@ class Mappo(Algorithm):
 
     def _learn(self, data: JointEpisode, episode: int) -> dict[str, Any]:
         s, o, owner = self.settings, self.options, data.owner
-        local, central = self._inputs(data)
-        decisions, where, valid, rewards = self._by_agent(data)
-        masks, actions = (torch.from_numpy(x).to(s.device)[decisions] for x in (data.masks, data.actions))
-        deciding = owner[decisions.cpu().numpy()]
+        local, row, active, step_of, lengths = self.on_device(
+            self.encoding(data.observations), data.row, data.active, data.step, data.lengths
+        )
+        central = central_inputs(local, row, active)[step_of]
+        # By agent and episode: its rows, those of them that are decisions, and what these earned.
+        steps = np.arange(int(data.lengths.max()) + 1)
+        rows = data.first[:, None] + np.minimum(steps, data.lengths[:, None])
+        is_decision = steps[:-1] < data.lengths[:, None]
+        earned = np.where(is_decision, data.earned[rows[:, :-1]], 0.0).astype(np.float32)
+        decided = rows[:, :-1][is_decision]
+        deciding = owner[decided]
+        decisions, where, valid, rewards, masks, actions, terminated = self.on_device(
+            decided, rows, is_decision, earned, data.masks[decided], data.actions[decided], data.terminated
+        )
         whole = torch.full((1, len(decisions)), 1.0 / len(decisions), device=s.device)
-        lengths = torch.from_numpy(data.lengths).to(s.device)
-        terminated = torch.from_numpy(data.terminated).float().to(s.device)
         old: dict[str, torch.Tensor] = {}
         beta = beta_of(episode, s, o)
         shares = [share for _ in range(s.epochs) for share in split(whole, o.minibatches, self.generator)]
@@ -99,7 +101,9 @@ class Mappo(Algorithm):
                 with torch.no_grad():
                     raw = self.critic.rows(central, owner)[:, 0]
                     values = self._norm.restore(raw) if o.value_norm else raw
-                    gained = generalised_advantages(values[where], rewards, lengths, terminated, s.gamma, o.gae_lambda)
+                    gained = generalised_advantages(
+                        values[where], rewards, lengths, terminated.float(), s.gamma, o.gae_lambda
+                    )
                     returns = (gained + values[where[:, :-1]])[valid]
                     if o.value_norm:
                         self._norm.take(returns, self.critic)
@@ -127,25 +131,6 @@ class Mappo(Algorithm):
         weights = mine / mine.sum(1, keepdim=True).clamp(min=1)
         found = self._advantage(gained.expand(self.agents, -1), weights)
         return found.gather(0, whose[None])[0]
-
-    def _inputs(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the policy and what the critic sees of every row, shapes (R, inputs)."""
-        device = self.settings.device
-        encoded, row, active, step = (
-            torch.from_numpy(x).to(device) for x in (self.encoding(data.observations), data.row, data.active, data.step)
-        )
-        return encoded, central_inputs(encoded, row, active)[step]
-
-    def _by_agent(self, data: JointEpisode) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Rows of all decisions, (D,); per agent and episode its rows, (n, longest + 1), which of them are decisions,
-        and what they earned, both (n, longest)."""
-        steps = np.arange(int(data.lengths.max()) + 1)
-        where = data.first[:, None] + np.minimum(steps, data.lengths[:, None])
-        valid = steps[:-1] < data.lengths[:, None]
-        rewards = np.where(valid, data.earned[where[:, :-1]], 0.0).astype(np.float32)
-        arrays = (where[:, :-1][valid], where, valid, rewards)
-        decisions, rows, real, earned = (torch.from_numpy(x).to(self.settings.device) for x in arrays)
-        return decisions, rows, real, earned
 
     def _value_loss(
         self, value: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, weights: torch.Tensor

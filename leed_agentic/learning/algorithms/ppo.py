@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, field_validator
 
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
@@ -27,7 +27,7 @@ from leed_agentic.learning.objectives import (
 )
 from leed_agentic.learning.rollout import Batch, Rollout, batch_of
 from leed_agentic.registry import Registry
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 agent_advantages: Registry[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = Registry("agent advantage")
@@ -63,7 +63,7 @@ class PpoSettings(AlgorithmSettings):
 
     @field_validator("agent_advantage")
     @classmethod
-    def _is_known(cls, name: str, field: ValidationInfo) -> str:
+    def _is_known(cls, name: str) -> str:
         return known_or_path(agent_advantages, name)
 
 

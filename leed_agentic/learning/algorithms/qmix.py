@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from leed_agentic.learning.joint import JointEpisode, Replay, central_inputs, jo
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.networks import fitting, named_parameters
 from leed_agentic.learning.objectives import NEVER
-from leed_agentic.settings import AlgorithmSettings, LearningSettings
+from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 
@@ -71,42 +71,6 @@ class QmixSettings(AlgorithmSettings):
         description="Decisions of all agents over which it falls, linearly (Rashid et al.: 50,000 steps, EPyMARL up to "
         "200,000).",
     )
-
-
-class _Views(NamedTuple):
-    """Where the agents stand in k joint steps and in the ones that follow."""
-
-    rows: np.ndarray
-    """Rows of the joint episode that are needed, each once."""
-    now: np.ndarray
-    """Shape (k, n): which of them an agent stands with."""
-    following: np.ndarray
-    """The same one joint step later."""
-    next_steps: np.ndarray
-    """Shape (k,)."""
-
-
-class _Values(NamedTuple):
-    """Values of the agents in k joint steps, shape (k, n)."""
-
-    taken: torch.Tensor
-    """Q_i(o, u) of the action taken, or in mid-edge still carried out, by the online networks."""
-    target: torch.Tensor
-    """One joint step later by the target networks: of the best action where the agent then decides, of the one that it
-    carries out where it does not."""
-
-
-def _views(data: JointEpisode, now: np.ndarray) -> _Views:
-    rows, places = np.unique(data.row[np.concatenate([now, now + 1])], return_inverse=True)
-    places = places.reshape(2, len(now), -1)
-    return _Views(rows, places[0], places[1], now + 1)
-
-
-def _discounts(data: JointEpisode, now: np.ndarray, gamma: float) -> np.ndarray:
-    """gamma to the power of the share of active agents that decide, shape (k,); gamma itself where all do."""
-    active = data.lives[now]
-    share = (data.decides[now] & active).sum(1) / np.maximum(active.sum(1), 1)
-    return (gamma**share).astype(np.float32)
 
 
 class Qmix(Algorithm):
@@ -209,20 +173,16 @@ class Qmix(Algorithm):
 
     def _greedy_values(self, lived: JointEpisode) -> dict[str, float]:
         """What the networks expect of an episode from its first joint step on, and how clear its choices are."""
-        first = np.array([0])
-        rows = lived.row[first].ravel()
-        device = self.settings.device
+        encoded, legal, row, active = self.on_device(
+            self.encoding(lived.observations), lived.masks, lived.row[:1], lived.lives[:1]
+        )
         with torch.no_grad():
-            encoded = torch.from_numpy(self.encoding(lived.observations)).to(device)
             values = self.values.rows(encoded, lived.owner)
-            legal = torch.from_numpy(lived.masks).to(device)
             two = values.masked_fill(~legal, NEVER).topk(min(2, self.actions), dim=1).values
-            active = torch.from_numpy(lived.lives[first]).to(device)
-            best = two[torch.from_numpy(rows).to(device), 0][None] * active
+            best = two[row[0], 0][None] * active
             if self.options.mixer == "none":
                 begun = float(best.sum())
             else:
-                row = torch.from_numpy(lived.row[first]).to(device)
                 begun = float(self._mixed(self.networks.get("mixer"), best, central_inputs(encoded, row, active)))
         chosen_among = legal.sum(1) > 1
         gaps = (two[:, 0] - two[:, -1])[chosen_among]
@@ -236,48 +196,51 @@ class Qmix(Algorithm):
         Args:
             now: which joint steps, shape (k,); None: all but the ends.
         """
-        device, o = self.settings.device, self.options
+        o = self.options
         now = np.flatnonzero(~data.is_end) if now is None else now
         if o.mixer == "none":
             return self._independent_loss(data, now)
-        views = _views(data, now)
-        encoded = torch.from_numpy(self.encoding(data.observations[views.rows])).to(device)
-        active, active_next, rewards = (
-            torch.from_numpy(x).to(device) for x in (data.lives[now], data.active[now + 1], data.rewards[now])
+        # Every decision's network is computed once, however many joint steps its action then lasts.
+        rows, places = np.unique(data.row[np.concatenate([now, now + 1])], return_inverse=True)
+        place, place_next = self.on_device(*places.reshape(2, len(now), -1))
+        encoded, masks, actions = self.on_device(
+            self.encoding(data.observations[rows]), data.masks[rows], data.actions[rows]
         )
-        gamma = torch.from_numpy(_discounts(data, now, self.settings.gamma)).to(device)
-        values = self._agents_values(data, views, encoded)
+        lives = data.lives[now]
+        deciding = (data.decides[now] & lives).sum(1) / np.maximum(lives.sum(1), 1)
+        discount = (self.settings.gamma**deciding).astype(np.float32)
+        active, gamma, rewards = self.on_device(lives, discount, data.rewards[now])
+        active_next, decides_next = self.on_device(data.active[now + 1], data.decides[now + 1])
         reward = self._standardised(rewards.mean(1) if o.team_reward == "mean" else rewards.sum(1))
-        place, place_next = (torch.from_numpy(x).to(device) for x in (views.now, views.following))
+        owner = data.owner[rows]
+        online = self.values.rows(encoded, owner)
+        taken = online.gather(1, actions[:, None])[:, 0][place]
         with torch.no_grad():
+            old = self._targets["values"].rows(encoded, owner)
+            picks = (online if o.double_q else old).masked_fill(~masks, NEVER).argmax(1)
+            best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
+            following = torch.where(decides_next, best, carried)
             states = central_inputs(encoded, place_next, active_next)
-            following = self._mixed(self._targets.get("mixer"), values.target * active_next, states)
-            target = reward + gamma * following * active_next.any(1)
+            later = self._mixed(self._targets.get("mixer"), following * active_next, states)
+            target = reward + gamma * later * active_next.any(1)
         states = central_inputs(encoded, place, active)
-        error = self._mixed(self.networks.get("mixer"), values.taken * active, states) - target
+        error = self._mixed(self.networks.get("mixer"), taken * active, states) - target
         return (error[active.any(1)] ** 2).mean()
 
     def _independent_loss(self, data: JointEpisode, now: np.ndarray) -> torch.Tensor:
         """Mean squared error of r^i + gamma Q_i'(o^i') over the decisions of these joint steps, of each agent alone."""
-        device = self.settings.device
         chosen = np.zeros(len(data.row), dtype=bool)
         chosen[now] = True
         ends = data.first + data.lengths
         leaves = np.zeros(len(data.actions), dtype=bool)
         leaves[(ends - 1)[data.terminated & (data.lengths > 0)]] = True
         decisions = np.flatnonzero(chosen[data.step] & ~np.isin(np.arange(len(data.step)), ends))
-        rows = np.concatenate([decisions, decisions + 1])
         # Behind an agent's decision stands its next one, or o_T.
-        encoded = torch.from_numpy(self.encoding(data.observations[rows])).to(device)
-        masks, actions, earned, gone = (
-            torch.from_numpy(x).to(device)
-            for x in (
-                data.masks[decisions + 1],
-                data.actions[decisions],
-                data.earned[decisions],
-                leaves[decisions],
-            )
+        rows = np.concatenate([decisions, decisions + 1])
+        encoded, masks, gone = self.on_device(
+            self.encoding(data.observations[rows]), data.masks[decisions + 1], leaves[decisions]
         )
+        actions, earned = self.on_device(data.actions[decisions], data.earned[decisions])
         online, count = self.values.rows(encoded, data.owner[rows]), len(decisions)
         with torch.no_grad():
             old = self._targets["values"].rows(encoded[count:], data.owner[decisions + 1])
@@ -290,21 +253,6 @@ class Qmix(Algorithm):
         if not self.options.standardise_reward:
             return rewards
         return (rewards - rewards.mean()) / (rewards.std(correction=0) + 1e-5)
-
-    def _agents_values(self, data: JointEpisode, views: _Views, encoded: torch.Tensor) -> _Values:
-        """Every decision's network is computed once, however many joint steps the action then lasts."""
-        device, rows = self.settings.device, views.rows
-        masks, actions, place, place_next, decides = (
-            torch.from_numpy(x).to(device)
-            for x in (data.masks[rows], data.actions[rows], views.now, views.following, data.decides[views.next_steps])
-        )
-        owner = data.owner[rows]
-        online = self.values.rows(encoded, owner)
-        with torch.no_grad():
-            old = self._targets["values"].rows(encoded, owner)
-            picks = (online if self.options.double_q else old).masked_fill(~masks, NEVER).argmax(1)
-            best, carried = (old.gather(1, u[:, None])[:, 0][place_next] for u in (picks, actions))
-        return _Values(online.gather(1, actions[:, None])[:, 0][place], torch.where(decides, best, carried))
 
     def _mixed(self, mixer: torch.nn.Module | None, values: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         """Q_tot, shape (S,); without a mixing network the sum, which is VDN."""

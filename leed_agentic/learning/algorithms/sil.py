@@ -14,7 +14,7 @@ from leed_agentic.learning.algorithms.ppo import Ppo, PpoSettings
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.networks import fitting
 from leed_agentic.learning.objectives import chosen, discounted_returns, log_probabilities
-from leed_agentic.settings import LearningSettings
+from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.trajectory import Trajectory
 
 

@@ -20,3 +20,5 @@ leed.again = (agent) => agent % 20 >= 10;
 
 leed.number = (value, digits = 1) => (typeof value === "number" ? value.toFixed(digits) : "–");
 leed.percent = (value) => (typeof value === "number" ? `${Math.round(100 * value)}%` : "–");
+// Minutes and seconds, as a clock has them.
+leed.minutes = (value) => (typeof value === "number" ? `${Math.floor(Math.round(value) / 60)}:${String(Math.round(value) % 60).padStart(2, "0")}` : "–");

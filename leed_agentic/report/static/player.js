@@ -5,8 +5,11 @@ leed.player = (() => {
   if (!streets) return null;
   const [button, slider, clock, speed] = ["play", "time", "clock", "speed"].map(leed.byId);
   let drives = [];
+  let cars = false;
+  let begin = 0;
   let now = 0;
   let end = 1;
+  const recorded = () => cars && leed.cars !== null;
   let playing = null;
 
   // The point a share of the way along an edge.
@@ -35,9 +38,15 @@ leed.player = (() => {
     return [along(edges[k], (time - times[k]) / Math.max(times[k + 1] - times[k], 0.1)), "driving"];
   };
 
+  // Where SUMO had it, if that is recorded; else where its decisions put it.
+  const placed = (agent, leg) => {
+    const found = recorded() ? leed.cars.place(agent, now) : null;
+    return found ? [found, "driving"] : where(leg, now);
+  };
+
   const draw = () => {
     const vehicles = drives.flatMap(({ agent, leg, hollow }) => {
-      const [place, state] = where(leg, now);
+      const [place, state] = placed(agent, leg);
       const drawn = leed.routes.disc(agent, place, `vehicle ${state}`);
       if (hollow) drawn.firstChild.setAttribute("stroke-dasharray", "3 2");
       return [drawn];
@@ -45,7 +54,12 @@ leed.player = (() => {
     streets.layers.vehicles.replaceChildren(...vehicles);
     slider.value = Math.round(now);
     clock.textContent = `${Math.round(now)} s`;
-    slider.setAttribute("aria-valuetext", `${Math.round(now)} of ${end} seconds`);
+    let told = `${Math.round(now)} of ${end} seconds`;
+    if (recorded()) {
+      const [stand, slow, drive] = leed.cars.draw(now);
+      told += `: ${drive} drive, ${slow} slowly, ${stand} stand`;
+    }
+    slider.setAttribute("aria-valuetext", told);
   };
 
   const pause = () => {
@@ -62,7 +76,7 @@ leed.player = (() => {
   };
 
   const play = () => {
-    if (now >= end) now = 0;
+    if (now >= end) now = begin;
     const started = {};
     playing = started;
     button.textContent = "Pause";
@@ -76,13 +90,19 @@ leed.player = (() => {
     draw();
   });
 
-  // shown: [{agent, leg, hollow}]; an empty list clears the streets.
-  const load = (shown) => {
+  // shown: [{agent, leg, hollow}], of these legs; no legs clear the streets. all: whether every vehicle drives as well.
+  const load = (shown, legs, all = false) => {
     drives = shown;
-    if (!shown.length) pause();
-    end = Math.ceil(Math.max(1, ...shown.map(({ leg }) => leg.times[leg.times.length - 1])));
+    cars = all;
+    leed.cars?.show(recorded());
+    if (!legs.length) pause();
+    begin = Math.floor(legs.reduce((least, leg) => Math.min(least, leg.times[0]), Infinity));
+    end = Math.ceil(legs.reduce((most, leg) => Math.max(most, leg.times[leg.times.length - 1]), 1));
+    if (!Number.isFinite(begin)) begin = 0;
+    if (recorded()) [begin, end] = [Math.floor(leed.cars.first), Math.ceil(leed.cars.last)];
+    slider.min = begin;
     slider.max = end;
-    now = Math.min(now, end);
+    now = Math.min(Math.max(now, begin), end);
     draw();
   };
   return { load, pause };

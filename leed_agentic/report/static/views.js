@@ -86,13 +86,20 @@ leed.views = (() => {
     return [span("few", ...[1, 2, 3, 4, 5].map(block), `up to ${Math.round(scale.most)} ${unit}`)];
   };
 
+  const speedKey = () => {
+    if (!leed.cars) return [];
+    const dot = (kind, text) => span(leed.element("i", { class: "dot", style: `background:var(--${kind})` }), text);
+    return [dot("drives", "every vehicle: drives"), dot("slow", "below 18 km/h"), dot("stands", "stands")];
+  };
+
   const showDrive = (name) => {
     const kind = leed.byId("traffic").value;
     const scale = streets.colourBy(kind, drive(name).traffic);
     leed.routes.draw(kind === "none" ? legs(name).map(([agent, leg]) => ({ agent: Number(agent), edges: edges(leg.route) })) : []);
     leed.routes.mark(data.agents.filter((a) => shows(a.agent) && drive(name).legs[a.agent]), [], [], false);
-    leed.player.load(legs(name).map(([agent, leg]) => ({ agent: Number(agent), leg })));
-    key([span("disc: vehicle, square: goal"), ...trafficKey(scale, kind)]);
+    const shown = legs(name).map(([agent, leg]) => ({ agent: Number(agent), leg }));
+    leed.player.load(shown, Object.values(drive(name).legs), name === "drive");
+    key([span("disc: vehicle, square: goal"), ...(name === "drive" ? speedKey() : []), ...trafficKey(scale, kind)]);
   };
 
   const called = (agent) => {
@@ -139,11 +146,11 @@ leed.views = (() => {
     const expert = drive("drive");
     const compared = own && expert;
     const head = ["agent", "from", "to", "departs"];
-    const figures = (name) => [`${name}: reward`, "seconds", "arrived"];
+    const figures = (name) => [`${name}: reward`, "minutes", "arrived"];
     if (expert) head.push(...figures(own ? "expert" : "driven"));
     if (own) head.push(...figures("agent"));
     if (compared) head.push("parts", "DTW, m");
-    const cells = (leg) => (leg ? [leed.number(leg.reward), leed.number(leg.seconds, 0), leg.arrived ? "yes" : "no"] : ["–", "–", "–"]);
+    const cells = (leg) => (leg ? [leed.number(leg.reward), leed.minutes(leg.seconds), leg.arrived ? "yes" : "no"] : ["–", "–", "–"]);
     const rows = listed().map((a) => {
       const row = [street(a.start), a.goal_name, `${Math.round(a.departure)} s`];
       if (expert) row.push(...cells(expert.legs[a.agent]));
@@ -248,7 +255,7 @@ leed.views = (() => {
     leed.byId("findings").hidden = leed.byId("findings-title").hidden = mode !== "plan";
     if (!driving) {
       streets.colourBy("none", null);
-      leed.player.load([]);
+      leed.player.load([], []);
     }
     if (mode === "plan") showPlan();
     else if (driving) showDrive(mode);

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leed_agentic.experiments.verdict import Scenarios, difference_and_interval, holm, judge, permutation_p
+from leed_agentic.comparing.verdict import Scenarios, difference_and_interval, holm, judge, permutation_p
 
 AGENTS = 5
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.comparing.comparison_table import FIGURES
 from leed_agentic.errors import UsageError
-from leed_agentic.experiments.comparison_table import FIGURES
 from leed_agentic.experiments.table import csv_text, markdown_table, read_estimate
 from leed_agentic.runs.files import read_json, write_text
 from leed_agentic.runs.folder import check_links

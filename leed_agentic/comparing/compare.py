@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.credentials import plain_address, without_keys
-from leed_agentic.errors import LeedError
-from leed_agentic.experiments.comparison import AXES, Comparison
-from leed_agentic.experiments.comparison_table import (
+from leed_agentic.comparing.comparison import AXES, Comparison
+from leed_agentic.comparing.comparison_table import (
     FIGURES,
     Row,
     Trials,
@@ -23,12 +21,14 @@ from leed_agentic.experiments.comparison_table import (
     trials_csv,
     varied,
 )
+from leed_agentic.comparing.verdict import Pair
+from leed_agentic.comparing.verdict_table import pairs_of, verdict_markdown, verdict_table
+from leed_agentic.credentials import plain_address, without_keys
+from leed_agentic.errors import LeedError
 from leed_agentic.experiments.picture import Column, draw_dots
 from leed_agentic.experiments.runner import Progress, perform
 from leed_agentic.experiments.table import csv_text
 from leed_agentic.experiments.task import CALLS, Failure, Task, merged, read_stages
-from leed_agentic.experiments.verdict import Pair
-from leed_agentic.experiments.verdict_table import pairs_of, verdict_markdown, verdict_table
 from leed_agentic.runs.files import write_text
 from leed_agentic.runs.lock import alone
 from leed_agentic.versions import package_versions

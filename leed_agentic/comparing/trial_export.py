@@ -1,21 +1,25 @@
-"""A comparison's trials, one row each, for other programs: CSV figures, or JSON lines with every prompt and reply."""
+"""A comparison's trials, one row each, for other programs: CSV figures, or JSON lines or logs of Inspect with every
+prompt and reply."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from leed_agentic.comparing.inspect_log import write_logs
 from leed_agentic.errors import UsageError
 from leed_agentic.experiments.task import CALLS
 from leed_agentic.models.recording import Recording
 from leed_agentic.registry import nearest
-from leed_agentic.runs.files import write_text
+from leed_agentic.runs.files import read_json, write_text
 from leed_agentic.runs.folder import check_links
 from leed_agentic.runs.log import read_csv
 
 TRIALS_FILE = "trials.csv"
-FORMS = {"jsonl": "trials.jsonl", "csv": "trials_last.csv"}
+FORMS = {"jsonl": "trials.jsonl", "csv": "trials_last.csv", "inspect": "inspect"}
+"""Format to the name of its file, or of its folder."""
 _TEXT = {"model", "prompts", "planning", "map", "feedback", "errors", "problem", "folder"}
 
 
@@ -25,10 +29,10 @@ def is_comparison(folder: Path) -> bool:
 
 
 def export_trials(folder: Path, form: str, file: Path | None = None) -> Path:
-    """Write one row per trial, after its last refinement; returns the file.
+    """Write one row per trial, after its last refinement; returns the file, or the folder of logs.
 
     Args:
-        form: csv, or jsonl with the conversation of each trial under `calls`.
+        form: csv, jsonl with the conversation of each trial under `calls`, or inspect: a log per arm.
         file: where to; None: into the folder.
 
     Raises:
@@ -52,8 +56,15 @@ def export_trials(folder: Path, form: str, file: Path | None = None) -> Path:
         rows = list(last.values())
         write_text(made, csv_text([list(rows[0]) if rows else [], *([*row.values()] for row in rows)]))
         return made
-    lines = [json.dumps(_trial(folder, row), ensure_ascii=False) for row in last.values()]
-    write_text(made, "".join(f"{line}\n" for line in lines))
+    trials = [_trial(folder, row) for row in last.values()]
+    if form == "inspect":
+        if made.exists() and not made.is_dir():
+            raise UsageError(f"{made} is a file, and Inspect's logs are a folder; name another with --out.")
+        versions = read_json(folder / "manifest.json", "a comparison").get("versions") or {}
+        when = datetime.fromtimestamp((folder / TRIALS_FILE).stat().st_mtime, UTC).isoformat(timespec="seconds")
+        return write_logs(trials, versions, when, made)
+    # Half a surrogate pair in a reply is kept as JSON's escape.
+    write_text(made, "".join(f"{json.dumps(trial)}\n" for trial in trials))
     return made
 
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from leed_agentic import __version__
 from leed_agentic.credentials import plain_address
 from leed_agentic.demonstrations.feedback import feedbacks
-from leed_agentic.demonstrations.parts import check_budget, scenario_of
+from leed_agentic.demonstrations.parts import check_budget
 from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, template_folder
 from leed_agentic.errors import UsageError
@@ -28,6 +28,7 @@ from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.runs.folder import check_links
 from leed_agentic.settings import Settings, load_settings
+from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import load_trajectories
 
@@ -37,7 +38,7 @@ AXES = ("model", "prompts", "planning", "map", "agents", "feedback")
 SCENARIO = ("map", "agents")
 """Axes that change the scenarios; what differs on the others is compared on the same ones."""
 _WITH_ADDRESS = re.compile(r"(.+?)@(https?://.+)")
-FIGURES_VERSION = 2
+FIGURES_VERSION = 3
 """Of what a trial leaves; trials of another are made again, from their recorded calls."""
 _CAPS = {"max_calls", "max_tokens", "max_cost"}
 
@@ -289,7 +290,7 @@ def _worlds(combinations: Iterable[Combination], seeds: Sequence[int]) -> dict[s
         for seed in seeds:
             own = combination.of(seed)
             if _world(own) not in worlds:
-                worlds[_world(own)] = scenario_of(own, networks[settings.map.name])
+                worlds[_world(own)] = scenario_for(networks[settings.map.name], own)
             network, scenario = networks[settings.map.name], worlds[_world(own)]
             check_budget(own, PromptSet.load(own.demonstration.prompts), network, scenario)
     return worlds

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from leed_agentic.comparing.comparison_table import FIGURES, OF_ALL, WORDS, Row
 from leed_agentic.errors import UsageError
-from leed_agentic.experiments.comparison_table import FIGURES, OF_ALL, WORDS, Row
 from leed_agentic.registry import nearest
 
 _SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}

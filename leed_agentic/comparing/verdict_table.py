@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.experiments.comparison import SCENARIO, Comparison
-from leed_agentic.experiments.comparison_table import Trials, scenarios_of, varied
+from leed_agentic.comparing.comparison import SCENARIO, Comparison
+from leed_agentic.comparing.comparison_table import Trials, scenarios_of, varied
+from leed_agentic.comparing.verdict import MEASURES, Pair, Scenarios, judge
 from leed_agentic.experiments.table import markdown_table
-from leed_agentic.experiments.verdict import MEASURES, Pair, Scenarios, judge
 
 JUDGED = (
     "Differences are of the same scenarios, first less second, [95 % interval: bootstrap within each map and number of "

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from leed_agentic.experiments.comparison import AXES, Combination, Comparison
+from leed_agentic.comparing.comparison import AXES, Combination, Comparison
+from leed_agentic.comparing.verdict import Scenarios
 from leed_agentic.experiments.statistics import Estimate, share_and_interval
 from leed_agentic.experiments.table import (
     INTERVALS,
@@ -25,10 +26,9 @@ from leed_agentic.experiments.table import (
     markdown_table,
     number,
 )
-from leed_agentic.experiments.verdict import Scenarios
 from leed_agentic.models.providers import STAND_IN
 from leed_agentic.models.usage import price_of
-from leed_agentic.settings import ModelSettings
+from leed_agentic.setting_groups import ModelSettings
 
 Trials = Mapping[tuple[str, int], Mapping[str, Any]]
 """(folder, seed) of a trial that is done to what it came to."""
@@ -41,6 +41,16 @@ FIGURES = {
     "reward": Figure("reward"),
     "arrival_rate": Figure("arrived", 0, "share"),
     "dtw": Figure("DTW to the agents, m", 0, signed=False),
+    "fleet_mean": Figure("fleet, mean s", signed=False),
+    "fleet_median": Figure("median s", signed=False),
+    "fleet_p95": Figure("95th percentile, s", signed=False),
+    "fleet_total": Figure("total s", 0, signed=False),
+    "fleet_insertion_delay": Figure("s before insertion", signed=False),
+    "fleet_time_lost": Figure("s lost", signed=False),
+    "fleet_unfinished": Figure("unfinished", signed=False),
+    "fleet_teleports": Figure("teleports", signed=False),
+    "fleet_km": Figure("km", signed=False),
+    "fleet_others_mean": Figure("others, mean s", signed=False),
     "calls": Figure("calls", every=True, signed=False),
     "input_tokens": Figure("tokens in", 0, every=True, signed=False),
     "output_tokens": Figure("tokens out", 0, every=True, signed=False),
@@ -59,8 +69,17 @@ OF_ALL = {
 """Figures of all trials together, not of each. The deviations are of the share of valid routes."""
 
 SHORT = (
-    *("validity_before", "validity", "travel_time_ratio", "reward", "dtw"),
-    *("calls", "input_tokens", "output_tokens", "cost", "cost_per_valid", "seconds_median", "seconds_p95"),
+    *("validity_before", "validity", "travel_time_ratio", "reward", "dtw", "fleet_mean", "fleet_p95"),
+    *(
+        "fleet_unfinished",
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "cost_per_valid",
+        "seconds_median",
+        "seconds_p95",
+    ),
 )
 """Figures of table.md."""
 WORDS = {
@@ -190,7 +209,8 @@ def markdown(
         + "; ".join(f"{axis} {first[axis]}" for axis in same)
         + f". Mean over scenarios [{INTERVALS}]. A route that could not be read or driven is not valid. Time against "
         "shortest path (that of least free-flow time driven alone; lights may favour another: it can be below 1) and "
-        "reward: of the valid routes. Calls, tokens, cost and errors: per trial, up to there.",
+        "reward: of the valid routes. Fleet: by plain SUMO, seconds from planned departure to arrival or to the end. "
+        "Calls, tokens, cost and errors: per trial, up to there.",
         "",
         *markdown_table(header, lines),
     ]
