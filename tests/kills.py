@@ -59,7 +59,7 @@ KINDS = {
         ("demo", "compare", "--trials", "2", "--planning", "agent,fleet", "--agents", "2", "--jobs", "1", *SMALL),
         None,
         "",
-        ("table.csv",),
+        ("table.csv", "trials.csv", "verdicts.csv"),
     ),
     "experiment": Kind(
         (
@@ -163,8 +163,11 @@ def _results(kind: Kind, folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pattern in kind.results:
         for file in sorted(folder.glob(pattern)):
-            # The name of an experiment's run has a digest of its server's address in it.
-            name, text = re.sub(r"_[0-9a-f]{10}/", "/", str(file.relative_to(folder))), file.read_text(encoding="utf-8")
+            # The name of a run or a trial has a digest of its server's address in it, and the model's name the address.
+            name, text = (
+                re.sub(r"http://127[.0-9:]*/v1|_[0-9a-f]{10}\b", "", words)
+                for words in (str(file.relative_to(folder)), file.read_text(encoding="utf-8"))
+            )
             if file.suffix == ".json":
                 found[name] = _plain(json.loads(text))
             else:

@@ -66,6 +66,9 @@ def compare(
     ),
     out_folder: Path = typer.Option(Path("comparison"), "--out", help="Folder of the trials and the report."),
     jobs: int | None = typer.Option(None, help="Trials at a time, each in a process; as many as there are cores."),
+    backend: str = typer.Option(
+        "processes", help="processes, or ray: the cluster of RAY_ADDRESS, else workers of this machine."
+    ),
     assignments: list[str] | None = typer.Option(
         None, "-s", "--set", metavar="KEY=VALUE", help="Any setting, for all, such as -s model.calls_per_minute=60."
     ),
@@ -118,7 +121,7 @@ def compare(
             command = shlex.join(["leed", *sys.argv[1:]])
             at_once = jobs or os.cpu_count() or 1
             with same_command_goes_on():
-                result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update)
+                result = make_comparison(comparison, out_folder, at_once, command, on_progress, status.update, backend)
     except KeyboardInterrupt:
         raise StoppedError(done) from None
     short = missed(thresholds, [row for row in result.rows if row.rounds == comparison.rounds[-1]])

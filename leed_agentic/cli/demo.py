@@ -68,6 +68,9 @@ def generate(
 
     A run that was stopped (Ctrl-C, a kill, a server that went away) goes on with --resume RUN.
 
+    In tables, valid is the share of agents with a route that can be driven, and time against shortest path the driven
+    time over that of the fastest path alone.
+
     Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
     given = {
@@ -263,7 +266,16 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     from rich.table import Table
 
     table = Table(title=f"{summary['agents']} agents on {summary['map']}, planned by {summary['model']}")
-    for column in ("round", "asked", "valid reply", "valid so far", "reward", "time ratio", "calls", "tokens in/out"):
+    for column in (
+        "round",
+        "asked",
+        "valid in reply",
+        "valid",
+        "reward",
+        "time against shortest path",
+        "calls",
+        "tokens in/out",
+    ):
         table.add_column(column, justify="right")
     for r in demonstrations.rounds:
         table.add_row(
@@ -298,8 +310,10 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
     _show_findings(folder, demonstrations)
     if spent := _cost(summary):
         out.print(spent, markup=False, highlight=False)
-    out.print(f"Map picture: {folder / 'routes.png'}", markup=False, highlight=False)
-    out.print(f"SUMO: sumo -c {folder / 'run.sumocfg'}", markup=False, highlight=False)
+    # The trials of a comparison have neither.
+    for name, words in (("routes.png", "Map picture: "), ("run.sumocfg", "SUMO: sumo -c ")):
+        if (folder / name).is_file():
+            out.print(f"{words}{folder / name}", markup=False, highlight=False)
     out.print(f"Look at it: leed report {shlex.quote(str(folder))}", markup=False, highlight=False)
     out.print(demonstrations.provenance.get("attribution", ""), markup=False, highlight=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,9 @@ def drive(
     teleport: float = typer.Option(300, help="Seconds after which SUMO moves a stuck vehicle; negative: never."),
     emissions: bool = typer.Option(False, "--co2", help="Also measure CO2."),
     folder: Path | None = typer.Option(None, "--out", help="A new folder: each row as a run that `sumo -c` drives."),
+    export: list[str] | None = typer.Option(
+        None, help="With --out: also each row in this format of `leed export`, such as geojson; may be given again."
+    ),
     settings_file: Path | None = SettingsFile,
     assignments: list[str] | None = Assignments,
     as_json: bool = AsJson,
@@ -82,8 +86,13 @@ def drive(
         temporary_folder,
         with_ways,
     )
+    from leed_agentic.traffic.export import check_format, export_run
     from leed_agentic.traffic.trip_files import TripFile
 
+    for form in export or ():
+        check_format(form)
+    if export and folder is None:
+        raise UsageError("--export writes into the folders of the rows; give --out as well.")
     settings = load_settings(settings_file, assignments or (), uses="map").map
     names = names or list(USUAL)
     if os.getcwd() not in sys.path:
@@ -120,6 +129,10 @@ def drive(
         target = create_run_folder(folder) if folder else None
         seeds = list(range(seed, seed + noise_seeds))
         rows = drive_all(names, task, seeds, ids, target, emissions, shut, status.update)
+        if target is not None:
+            for row, form in itertools.product(rows, export or ()):
+                status.update(f"{row.name}: {form}")
+                export_run(target / row.name, form)
     facts = {
         "demand": suite or [str(file) for file in files],
         "net": str(net_file),

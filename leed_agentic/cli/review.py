@@ -84,7 +84,7 @@ class RulesReviewer:
 def _show(proposal: Proposal, parts: Parts, picture: Path) -> None:
     network, agents = parts.network, parts.scenario.agents
     table = Table(title=f"Round {proposal.round}: {len(proposal.routes)} of {len(agents)} agents have a valid route")
-    for column in ("agent", "edges", "metres", "time ratio"):
+    for column in ("agent", "edges", "metres", "time against shortest path"):
         table.add_column(column, justify="right")
     table.add_column("findings")
     for trip in agents:

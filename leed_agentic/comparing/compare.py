@@ -25,6 +25,7 @@ from leed_agentic.comparing.verdict import Pair
 from leed_agentic.comparing.verdict_table import pairs_of, verdict_markdown, verdict_table
 from leed_agentic.credentials import plain_address, without_keys
 from leed_agentic.errors import LeedError
+from leed_agentic.experiments.backends import backends
 from leed_agentic.experiments.picture import Column, draw_dots
 from leed_agentic.experiments.runner import Progress, perform
 from leed_agentic.experiments.table import csv_text
@@ -59,6 +60,7 @@ def compare(
     command: str = "",
     on_progress: Callable[[Progress], Any] = lambda progress: None,
     status: Callable[[str], Any] = lambda line: None,
+    backend: str = "processes",
 ) -> Compared:
     """Make the trials that are missing in `out`/trials and write the report of all that are done.
 
@@ -68,11 +70,13 @@ def compare(
         LeedError: every trial failed, for several reasons.
     """
     parent = out / TRIALS
+    # A slip in its name leaves no folder.
+    backends.get(backend)
     with alone(out):
         tasks = merged(comparison.tasks())
         status(f"{sum(not task.done(parent) for task in tasks)} trials to make of {len(tasks)}")
         failures = perform(
-            tasks, parent, jobs, "processes", on_progress, lambda running: status(_under_way(running, parent))
+            tasks, parent, jobs, backend, on_progress, lambda running: status(_under_way(running, parent))
         )
         status("writing the report")
         trials = {

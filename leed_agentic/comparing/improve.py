@@ -26,7 +26,8 @@ from leed_agentic.models.recording import ReplyCache
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.runs.files import write_json, write_text
 from leed_agentic.runs.lock import alone
-from leed_agentic.settings import ModelSettings, load_settings
+from leed_agentic.setting_groups import ModelSettings
+from leed_agentic.settings import load_settings
 from leed_agentic.traffic.demand import scenario_for
 
 TRIES = "tries"

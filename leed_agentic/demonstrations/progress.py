@@ -35,7 +35,8 @@ class Progress:
         left = ""
         if done and of and done < of:
             left = f"about {_duration((now - self._began) / done * (of - done))} left"
-        self._say(", ".join(part for part in (f"{line}{counted}", self._account(now), left) if part))
+        # What a narrow terminal cuts is at the end.
+        self._say(", ".join(part for part in (f"{line}{counted}", left, self._account(now)) if part))
 
     def _account(self, now: float) -> str:
         usage = self._caller.usage
@@ -43,14 +44,14 @@ class Progress:
         if asked < 1:
             return ""
         parts = [f"{asked} {'call' if asked == 1 else 'calls'}"]
+        if cost := self._caller.cost:
+            parts.append(f"cost {cost:.4g}")
         read, written = usage.reported
         if read is not None and written is not None:
             parts.append(f"{read:,} + {written:,} tokens")
             if usage.seconds >= 1.0:
                 # Of the clock: several may be under way at a time.
                 parts.append(f"{written / max(now - self._first, 1.0):.3g} tokens/s")
-        if cost := self._caller.cost:
-            parts.append(f"cost {cost:.4g}")
         return ", ".join(parts)
 
 

@@ -110,7 +110,7 @@ class State(Input, Output, total=False):
     memory: dict[str, Any]
     """What the planner remembers."""
     alone: dict[int, float]
-    """Seconds of each agent's fastest path driven alone."""
+    """Seconds of each agent's fastest path driven alone; in traffic, those that are expected of it."""
     traffic: dict[str, Any]
     """What the drives in traffic came to: objective, mean seconds, baselines (`FleetInTraffic.figures`); else empty."""
     edited: dict[int, list[str]]

@@ -270,7 +270,7 @@ def _tiles(
     return [
         (name, form.format(value))
         for name, value, form in (
-            ("agents", agents, "{}"),
+            ("agents", f"{agents:,}" if isinstance(agents, int) else agents, "{}"),
             ("model", summary.get("model") or _part(settings, "model").get("name"), "{}"),
             ("valid at first", summary.get("validity_initial"), "{:.0%}"),
             ("valid", summary.get("validity_final"), "{:.0%}"),

@@ -31,7 +31,7 @@ def result_of_plan(summary: Mapping[str, Any], streets: Mapping[str, Any] | None
     legs = list(streets["drives"][0]["legs"].values()) if streets and streets["drives"] else []
     arrived = [leg["seconds"] for leg in legs if leg["arrived"] and _is_number(leg["seconds"])]
     whole = round(float(valid) * agents)
-    able = [f"{whole} of {agents} vehicles have a route that can be driven, and {len(arrived)} arrive."]
+    able = [f"{whole:,} of {agents:,} vehicles have a route that can be driven, and {len(arrived):,} arrive."]
     if (gain := _gain(_traffic(summary), agents)) is not None:
         return [gain, *able]
     said = able
@@ -79,11 +79,11 @@ def _gain(traffic: Mapping[str, Any], agents: int) -> str | None:
     words = [f"{_difference(ours, times[name])} than with {BASELINES.get(name, name)}" for name in against]
     if traffic.get("kept") in times:
         kept = BASELINES.get(str(traffic["kept"]), str(traffic["kept"]))
-        return f"No plan was better than {kept}, which the {agents} vehicles keep: {took}" + (
+        return f"No plan was better than {kept}, which the {agents:,} vehicles keep: {took}" + (
             f", {words[-1]}." if len(words) > 1 else "."
         )
     words[0] += ", the best of the baselines"
-    return f"The {agents} vehicles take {took}: {'; '.join(words)}."
+    return f"The {agents:,} vehicles take {took}: {'; '.join(words)}."
 
 
 def _difference(ours: float, theirs: float) -> str:

@@ -121,6 +121,7 @@ class _Reader:
         self._lanes: dict[str, list[int]] = {}
         self._signals: set[str] = set()
         self._edge: dict[str, str] | None = None
+        self._in_lane = False
         self._shapes: list[list[Point]] = []
         self._lengths: list[float] = []
         self._speeds: list[float] = []
@@ -147,8 +148,11 @@ class _Reader:
         elif name == "connection":
             self._connection(attributes)
         elif name == "lane":
+            self._in_lane = True
             if self._edge is not None:
                 self._lane(self._edge["id"], attributes)
+        elif name == "param":
+            self._parameter(attributes)
         elif name == "edge":
             self._open_edge(attributes)
         elif name == "junction":
@@ -157,7 +161,9 @@ class _Reader:
             self._location(attributes)
 
     def end(self, name: str) -> None:
-        if name == "edge" and self._edge is not None:
+        if name == "lane":
+            self._in_lane = False
+        elif name == "edge" and self._edge is not None:
             self._close_edge(self._edge)
             self._edge = None
 
@@ -187,6 +193,11 @@ class _Reader:
         self._speeds.append(_within(attributes, "speed", what, *SPEEDS))
         self._shapes.append(_points(attributes.get("shape", ""), what))
         self._allowed.append(self._mask(attributes))
+
+    def _parameter(self, attributes: dict[str, str]) -> None:
+        """netconvert keeps OpenStreetMap's name as a parameter where it was asked for all attributes."""
+        if self._edge is not None and not self._in_lane and attributes.get("key") == "name":
+            self._edge = {"name": attributes.get("value", ""), **self._edge}
 
     def _close_edge(self, attributes: dict[str, str]) -> None:
         edge_id = attributes["id"]

@@ -100,6 +100,12 @@ def export_run(run: Path, form: str, file: Path | None = None) -> Path:
     return target
 
 
+def check_format(form: str) -> None:
+    """Raises UsageError for an unknown one."""
+    if form not in EXPORTS:
+        raise UsageError(f"Unknown format {form!r}: {nearest(form, EXPORTS)}")
+
+
 def measure_run(run: Path, emissions: bool = False) -> FleetMeasures:
     """The figures of a run's fleet, or of all where it names none: its folder driven again by SUMO.
 

@@ -314,6 +314,15 @@ def test_bad_input_is_one_sentence_and_nothing_is_made(compare, words, said):
     assert not OUT.exists()
 
 
+def test_models_that_share_a_name(compare):
+    for name in ("a", "b"):
+        Path(name).mkdir()
+        Path(name, "tiny.yaml").write_text("model: {name: stand-in}")
+    found = compare("--model", "a/tiny.yaml", "--model", "b/tiny.yaml", "--planning", "fleet")
+    assert (found.code, OUT.exists()) == (2, False)
+    assert "Two models go by the name tiny; give each a settings file of its own name." in found.err
+
+
 def test_numbers_of_agents_and_jobs(leed):
     for words, said in (
         (("--agents", "0"), "scenario.agents"),

@@ -57,6 +57,17 @@ def test_a_table_of_baselines_and_of_a_file_of_routes(leed, demand):
     assert "others" in shown.out
 
 
+def test_rows_are_driven_measured_and_exported_by_one_command(leed, demand):
+    on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
+    done = leed("drive", "shortest-path", *on, "--out", "run", "--export", "csv", "--export", "geojson", "--json")
+    mean = rows(done)["shortest-path"]["mean"]["mean"]
+    table = list(csv.DictReader(Path("run/shortest-path/vehicles.csv").read_text().splitlines()))
+    assert sum(float(line["travel_time"]) for line in table) / CARS == pytest.approx(mean)
+    assert json.loads(Path("run/shortest-path/run.geojson").read_text())["features"]
+    assert "give --out" in leed("drive", "shortest-path", *on, "--export", "csv").err
+    assert "did you mean 'geojson'" in leed("drive", "shortest-path", *on, "--export", "geojsn", "--out", "x").err
+
+
 def test_the_folder_alone_says_who_drives_and_where(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0", "--fleet", "5", "--out", "run")
     first = rows(leed("drive", "shortest-path", *on, "--json"))

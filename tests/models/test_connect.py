@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.models.caller import ModelCaller
 from leed_agentic.models.connect import connect
 from leed_agentic.models.providers import split_name
@@ -116,3 +116,20 @@ def test_a_chat_model_of_ones_own_is_asked_as_it_is(tmp_path, monkeypatch):
     ):
         with pytest.raises(UsageError, match=why):
             connect(ModelSettings(name=name))
+
+
+def test_a_chat_model_of_ones_own_has_the_same_time_limit(tmp_path, monkeypatch):
+    (tmp_path / "sleepy.py").write_text(
+        "import threading\n"
+        "from langchain_core.language_models import FakeListChatModel\n"
+        "class Sleepy(FakeListChatModel):\n"
+        "    responses: list[str] = ['never']\n"
+        "    def _generate(self, *a, **k):\n        threading.Event().wait()\n"
+        "    def _call(self, *a, **k):\n        threading.Event().wait()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    caller = ModelCaller(ModelSettings(name="sleepy.Sleepy", timeout_seconds=0.1, retries=1, retry_seconds=0), None, {})
+    with pytest.raises(UnavailableError, match=r"sleepy.Sleepy .* gave no whole reply in 0.1 s") as raised:
+        caller.ask([{"role": "user", "content": "x"}], purpose="t")
+    assert raised.value.exit_code == 3
+    assert caller.usage.retries == 1

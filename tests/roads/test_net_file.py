@@ -158,3 +158,16 @@ def test_a_changed_byte_gives_a_network_or_a_sentence(tmp_path_factory, grid, pl
         assert str(file) in str(error)  # noqa: PT017 - either outcome is right
     else:
         assert 0 < network.diameter < 1e9
+
+
+def test_a_street_has_the_name_that_netconvert_kept_as_a_parameter(tmp_path, grid):
+    text = grid
+    first, other = list(re.finditer(r'<edge id="([^:"]+)" from=[^>]*>', text))[:2]
+    named = first[0].replace(">", ' name="High Street">')
+    text = text.replace(first[0], named).replace(other[0], f'{other[0]}<param key="name" value="Elm Street"/>')
+    text = text.replace(named, f'{named}<param key="name" value="ignored"/>')
+    file = tmp_path / "named.net.xml"
+    file.write_text(text)
+    streets = {edge.id: edge.street for edge in RoadNetwork(file).edges}
+    assert (streets[first[1]], streets[other[1]]) == ("High Street", "Elm Street")
+    assert set(streets.values()) == {"High Street", "Elm Street", ""}
