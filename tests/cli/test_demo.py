@@ -276,7 +276,8 @@ def test_the_default_replay_leaves_what_it_does_not_hold_to_the_stand_in(leed):
     result = leed("demo", "generate", "--agents", "2", "--out", "run", "--json")
     assert result.code == 0
     assert json.loads(result.out)["model"] == "stand-in (no LLM was called)"
-    (line,) = result.err.strip().splitlines()
+    # On a busy machine lines of progress follow.
+    line = result.err.strip().splitlines()[0]
     assert "scenario.agents=50 and cannot answer for 2, so the stand-in plans" in line
 
 
