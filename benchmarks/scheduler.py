@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.experiments.backends import Submit, backends
 from leed_agentic.experiments import experiments
+from leed_agentic.experiments.backends import Submit, backends
 from leed_agentic.experiments.run import Request
 from leed_agentic.experiments.runner import perform
 from leed_agentic.experiments.task import Failure
