@@ -138,6 +138,12 @@ def test_a_figure_that_nobody_said_is_no_rule(words, rule, holds):
     assert bool(understood(words, json.dumps({"rules": [row]})).rules) == holds
 
 
+@pytest.mark.parametrize("who", ["agent 3", "agents 3, 7", "Agents 3 and 7", "agents 3, 4, and 7", "agent_3"])
+def test_agents_in_words_are_their_numbers(who):
+    rule = RULE.validate_python({"rule": "priority", "who": who})
+    assert rule.who == [int(n) for n in ("3", "4", "7") if n in who]
+
+
 def test_everybody_else_is_nobody_in_particular():
     row = {"rule": "avoid", "who": "everybody else", "street": "Main", "words": "everybody else stays off Main"}
     found = understood("everybody else stays off Main", json.dumps([row]))

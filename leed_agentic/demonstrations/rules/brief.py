@@ -28,7 +28,9 @@ _CLAUSES = re.compile(r"[;\n]|\.(?=\s|$)|[!?。；]")
 _FILLER = {"and", "please", "then", "also", "thanks", "thank", "you"}
 
 _OTHERS = re.compile(r"\b(?:else|others?|rest|remaining)\b")
+_SECONDS = re.compile(r"(within |most |than |factor of )?(?<![:\d.])(\d+(?:\.\d+)?)(?![:\d.]\d)( ?s\b| ?sec| times)?")
 HOURS = 24
+"""Up to here a bare number is a time of day: "until 9" is no second, "until 9 s" and "within 9" are."""
 _FIGURES = {"begin", "until", "by", "within", "factor", "around"}
 _NOT = re.compile(r"\b(?:not|cannot|no|nobody|none|never|neither|nor|without|unless|except)\b|n['’]t\b")
 _BEARS_NOT = {
@@ -186,13 +188,8 @@ def _figures(words: str) -> set[float]:
     for number in map(float, re.findall(r"\d+(?:\.\d+)?", words)):
         found |= {number * 3600} | ({number * 60} if "min" in words else set())
         found |= {1 + number / 100} if "%" in words else set()
-    # "until 9" is a time of day, "within 9" and "until 9 s" are seconds.
-    for figure, unit in re.findall(r"(?<![:\d.])(\d+(?:\.\d+)?)(?![:\d.]\d)( ?s\b| ?sec| times| seconds)?", words):
-        if (
-            unit
-            or float(figure) > HOURS
-            or re.search(rf"(?:within|most|than|by a factor of) {re.escape(figure)}", words)
-        ):
+    for before, figure, unit in _SECONDS.findall(words):
+        if before or unit or float(figure) > HOURS:
             found.add(float(figure))
     return found | {figure + 12 * 3600 for figure in found if "pm" in words or "p.m" in words}
 
