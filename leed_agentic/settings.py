@@ -203,6 +203,9 @@ def read_yaml(file: Path, what: str) -> dict[str, Any]:
         UsageError: it is missing, unreadable, too large, has aliases, or holds anything but a mapping.
     """
     try:
+        if not file.is_file() and not file.is_dir() and file.exists():
+            # A pipe or a device may never end.
+            raise UsageError(f"Cannot read the {what} {file}: it is no plain file.")
         with file.open("rb") as stream:
             content = stream.read(LONGEST_FILE + 1)
         if len(content) > LONGEST_FILE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import pytest
@@ -114,3 +115,9 @@ def test_whatever_a_run_holds_is_settings_or_one_sentence(data):
     except UsageError as error:
         sentence = str(error)
     assert len(sentence.splitlines()) <= 1
+
+
+def test_a_pipe_is_no_settings_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UsageError, match="no plain file"):
+        load_settings(tmp_path / "pipe.yaml", environment={})

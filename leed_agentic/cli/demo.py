@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,9 @@ def generate(
                 accept=RulesReviewer(status, review, yes),
                 emissions=emissions,
             )
-    print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
-    traffic = result.summary["traffic"] or {"rules": []}
+    with _damaged(resume) if resume else nullcontext():
+        print_json(result.summary) if as_json else _show_run(result.folder, result.demonstrations, result.summary)
+    traffic = result.summary.get("traffic") or {"rules": []}
     if result.demonstrations.validity < 1.0 or not all(rule["met"] for rule in traffic["rules"]):
         raise typer.Exit(1)
 
@@ -199,8 +200,7 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
 ) -> None:
     """The essential table of a run, and where its map picture is."""
-    import json
-
+    from leed_agentic.runs.files import read_json
     from leed_agentic.runs.folder import check_links
     from leed_agentic.traffic.demonstration import DemonstrationSet
 
@@ -210,11 +210,20 @@ def show(
     if (run / "run.json").is_file():
         raise UsageError(f"{run} is a training run; look at it with: leed report {shlex.quote(str(run))}")
     demonstrations = DemonstrationSet.load(run / "demonstrations.json")
+    summary = read_json(run / "summary.json", "the summary of a finished run; give a folder of `leed demo generate`")
+    with _damaged(run):
+        print_json(summary) if as_json else _show_run(run, demonstrations, summary)
+
+
+@contextmanager
+def _damaged(run: Path) -> Iterator[None]:
+    """Around what shows a folder of anybody's. Raises UsageError where its files hold other things than they should."""
     try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{run} is not a finished run ({error}); give a folder of `leed demo generate`.") from error
-    print_json(summary) if as_json else _show_run(run, demonstrations, summary)
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise UsageError(
+            f"{run / 'summary.json'} or a file beside it is damaged ({type(error).__name__}: {error}); generate again."
+        ) from error
 
 
 def _brief(brief: str | None, given: dict[str, Any]) -> str | None:

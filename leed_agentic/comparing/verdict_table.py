@@ -35,13 +35,18 @@ def verdict_table(pairs: Sequence[Pair]) -> tuple[list[str], list[list[str]]]:
                 verdict.place or f"all {verdict.scenarios} scenarios",
                 measure.text(found.mean, signed=True) + ends,
                 f"{verdict.wins}, {verdict.ties}, {verdict.losses}",
-                f"{verdict.p_sign:.3f}",
-                f"{verdict.p:.3f}",
-                "" if verdict.p_corrected is None else f"{verdict.p_corrected:.3f}",
+                _p(verdict.p_sign),
+                _p(verdict.p),
+                "" if verdict.p_corrected is None else _p(verdict.p_corrected),
                 {"same": "as good", "undecided": "not decided", None: ""}.get(verdict.outcome, verdict.outcome or ""),
             ]
         )
     return header, lines
+
+
+def _p(value: float) -> str:
+    """Three digits; a small one keeps its size."""
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 def verdict_markdown(pairs: Sequence[Pair]) -> list[str]:

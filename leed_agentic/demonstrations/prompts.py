@@ -11,7 +11,7 @@ from pathlib import Path
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.resources import resource_folder
-from leed_agentic.runs.files import copy_file, write_text
+from leed_agentic.runs.files import check_plain, copy_file, write_text
 
 PACKAGED = "prompts"
 DEFAULT_VARIANT = "default"
@@ -212,7 +212,7 @@ def _read(file: Path, folder: Path) -> str:
             raise UsageError(f"{file} is not a plain file; put a page of text there.")
         if file.stat().st_size > LARGEST_TEMPLATE:
             raise UsageError(f"{file} is larger than {LARGEST_TEMPLATE} bytes; a template is a page of text.")
-        text = file.read_text(encoding="utf-8")
+        text = check_plain(file).read_text(encoding="utf-8")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the template {file} as UTF-8 text: {error}.") from error
     if not text.strip() or "\0" in text:

@@ -101,6 +101,7 @@ class DemonstrationSummary(TypedDict):
     """Of the best set, driven; null without a valid route."""
     arrival_rate: float
     travel_time_ratio: float | None
+    """Of the best set, over the fastest path driven alone; in traffic, over what a car alone is expected to take."""
     dtw_mean: float | None
     traffic: Traffic | None
     """What the drives in traffic came to; null where plans are judged by their rewards."""

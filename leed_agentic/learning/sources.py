@@ -92,8 +92,8 @@ def check_source_name(name: str) -> None:
 class RouteSource(DemonstrationSource):
     """A source that drives fixed routes; a subclass says which."""
 
-    def __init__(self, settings: Settings, env: RouteEnv, folder: Path | None = None) -> None:
-        """Nothing to set."""
+    def __init__(self, *made_with: Any) -> None:
+        """Of what `MakeSource` gives, fixed routes need nothing."""
 
     def routes(self, env: RouteEnv) -> Mapping[int, Sequence[str]]:
         """Edge ids by agent, from its start edge to its destination; an agent may be absent."""

@@ -85,7 +85,7 @@ def round_charts(rounds: Sequence[Round]) -> list[Chart]:
     charts = []
     for key, title, label, names in (
         ("round_reward", "Reward over rounds", "mean reward", {"reward_mean": "driven routes"}),
-        ("round_ratio", "Travel time over rounds", "times the fastest path", {"travel_time_ratio": "driven routes"}),
+        ("round_ratio", "Travel time over rounds", "of shortest path", {"travel_time_ratio": "driven routes"}),
         (
             "round_validity",
             "Valid routes over rounds",

@@ -123,7 +123,7 @@ def result_of_training(evaluation: Mapping[str, Any] | None) -> list[str]:
 def _won(mine: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     """Whether what was trained earns more than the best of the others."""
     ours, theirs = np.array(_rewards(mine)), np.array(_rewards(best))
-    who = f"the agents trained ({mine['driver']})", f"{best['driver']}, the best of the others"
+    who = f"the trained agents, {mine['driver']},", f"{best['driver']}, the best of the others"
     figures = f"reward {ours.mean():.1f} against {theirs.mean():.1f}"
     first = f"{who[0][0].upper()}{who[0][1:]}"
     if abs(ours.mean() - theirs.mean()) < SAME * max(abs(theirs.mean()), 1.0) and np.ptp(ours) + np.ptp(theirs) < 1.0:
@@ -138,7 +138,7 @@ def _won(mine: Mapping[str, Any], best: Mapping[str, Any]) -> str:
     found, p = difference_and_interval([differences]), permutation_p(differences)
     by = f"by {abs(found.mean):.1f} [{_ends(found.low, found.high, found.mean)}] over {len(ours)} episodes, p {p:.3f}"
     if p > LEVEL:
-        return f"Not decided between {who[0]} and {who[1]}: {figures}, apart {by}."
+        return f"Not decided between {who[0].rstrip(',')} and {who[1]}: {figures}, apart {by}."
     return f"{first} are {'better' if found.mean > 0 else 'worse'} than {who[1]}, {by}: {figures}."
 
 

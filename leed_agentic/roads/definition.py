@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from leed_agentic.errors import UsageError
 from leed_agentic.resources import resource_folder
+from leed_agentic.runs.files import check_plain
 
 OSM_ATTRIBUTION = "Map data (c) OpenStreetMap contributors, ODbL 1.0"
 Box = tuple[float, float, float, float]
@@ -78,7 +79,7 @@ _ADAPTER: TypeAdapter[MapDefinition] = TypeAdapter(Annotated[MapDefinition, Fiel
 def read_definition(file: Path) -> MapDefinition:
     """Raises UsageError when the YAML file cannot be read or is not a map's definition."""
     try:
-        return _ADAPTER.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")))
+        return _ADAPTER.validate_python(yaml.safe_load(check_plain(file).read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,6 +90,18 @@ def unwritable(file: Path, error: OSError) -> UnwritableError:
     return UnwritableError(f"Cannot write {file} ({error.strerror or error}): {remedy}.")
 
 
+def check_plain(file: Path) -> Path:
+    """The file, if reading it comes to an end.
+
+    Raises:
+        OSError: it is a pipe or a device, which may never end, or it is not there.
+    """
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is no plain file", str(file))
+    return file
+
+
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """The object in a JSON file.
 
@@ -99,7 +112,7 @@ def read_json(file: Path, what: str) -> dict[str, Any]:
         UsageError: it is missing, unreadable, or holds anything but an object.
     """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(check_plain(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
         raise UsageError(f"{file} is not {what} ({reason}).") from error

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-import sumolib
-
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import Registry
 from leed_agentic.roads.programs import run_program, run_tool
@@ -110,6 +108,8 @@ def random_routes(task: Task) -> Plan:
 @BASELINES.register("lights")
 def lights(task: Task) -> Plan:
     """Fastest paths that know the red light at the second of arrival; an actuated one is measured in one run."""
+    import sumolib
+
     graph = StreetGraph.read(sumolib.net.readNet(str(task.net_file), lxml=False), read_signals(task.net_file))
     trips = Trips.of(task.demand, graph)
     more = task.additional_files
@@ -207,6 +207,8 @@ def no_way(task: Task, stuck: Sequence[str]) -> str:
     first = task.demand.trips[stuck[0]]
     kind = next((known for known in task.demand.types if known.get("id") == first.get("type")), None)
     vehicle_class = kind.get("vClass", "passenger") if kind is not None else "passenger"
+    import sumolib
+
     net = sumolib.net.readNet(str(task.net_file), lxml=False)
     ends = [first[place] for place in ("from", "to") if place in first and net.hasEdge(first[place])]
     shut = [edge for edge in ends if not net.getEdge(edge).allows(vehicle_class)]

@@ -14,6 +14,7 @@ from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.roads.edges import Destination, nearest_id
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.files import check_plain
 
 COLUMNS = ("street", "begin", "end", "speed", "known")
 AHEAD = 60.0
@@ -63,7 +64,7 @@ def read_closures(file: Path, network: Streets) -> tuple[Closure, ...]:
         UsageError: the file or one of its lines cannot be used; the message says which.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = check_plain(file).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(f"Cannot read the closures {file}: {error}.") from error
     rows = csv.DictReader(text.splitlines(), skipinitialspace=True)

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from leed_agentic.errors import UsageError
-from leed_agentic.runs.files import write_json
+from leed_agentic.runs.files import check_plain, write_json
 from leed_agentic.runs.record import record
 from leed_agentic.traffic.scenario import Scenario
 
@@ -51,7 +52,7 @@ class Round:
     reward_mean: float | None = None
     arrival_rate: float | None = None
     travel_time_ratio: float | None = None
-    """Mean of time on the way over the fastest path alone."""
+    """Mean of time on the way over the fastest path driven alone; in traffic, over what is expected of it."""
     dtw_mean: float | None = None
     """Metres to the agents' own trajectories, where there are any."""
     fleet_time: float | None = None
@@ -109,13 +110,13 @@ class DemonstrationSet:
     def load(cls, file: Path) -> DemonstrationSet:
         """Raises UsageError when the file is missing, damaged, or of another format version."""
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
+            data = json.loads(check_plain(file).read_text(encoding="utf-8"))
             if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
                 raise UsageError(f"it is not of format {FORMAT} {FORMAT_VERSION}")
             return cls(
                 Scenario.from_json(data["scenario"]),
                 _routes(data["routes"]),
-                [Round(**r) for r in data.get("rounds", [])],
+                TypeAdapter(list[Round]).validate_python(data.get("rounds", [])),
                 dict(data.get("provenance", {})),
                 _routes(data.get("cut_short", {})),
                 {int(agent): float(reward) for agent, reward in data.get("rewards", {}).items()},

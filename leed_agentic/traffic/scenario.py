@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.edges import Destination, Edge, Goal
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.runs.files import write_json
+from leed_agentic.runs.files import check_plain, write_json
 from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.traffic.closures import Closure
 
@@ -164,7 +164,7 @@ class Scenario:
     def load(cls, file: Path) -> Scenario:
         """A scenario that `save` wrote. Raises UsageError where the file is none."""
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
+            data = json.loads(check_plain(file).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"Cannot read the scenario {file}: {error}") from error
         return cls.from_json(data)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, tostring
 
-import sumolib
-
 from leed_agentic.traffic.additional import in_order, type_of, vehicle_attributes
 from leed_agentic.traffic.closures import OpenStreets
 from leed_agentic.traffic.driver_noise import DriverNoise
@@ -70,6 +68,8 @@ def stage(
     additional.write_text(tostring(root, encoding="unicode"), encoding="utf-8")
     # Actuated lights keep to a programme in the environment, which stands in the additional file.
     signals = read_signals(network.net_file, [additional])
+    import sumolib
+
     graph = StreetGraph.read(sumolib.net.readNet(str(network.net_file), lxml=False), signals)
     streets = OpenStreets(network, scenario.closures)
     rows, others, left_out = {}, {}, []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from leed_agentic.errors import UsageError
-from leed_agentic.runs.files import write_text
+from leed_agentic.runs.files import check_plain, write_text
 from leed_agentic.traffic import sumo_run
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.fleet import Counters
@@ -237,7 +237,7 @@ def save_trajectories(file: Path, trajectories: Mapping[int, Trajectory], scenar
 def load_trajectories(file: Path) -> tuple[dict[int, Trajectory], dict[str, Any]]:
     """Trajectories by agent and the scenario's JSON. Raises UsageError when the file is not one of ours."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(check_plain(file).read_text(encoding="utf-8"))
         if data.get("format") != FORMAT or data.get("version") != FORMAT_VERSION:
             raise UsageError(f"{file} is not a trajectory file of format {FORMAT} {FORMAT_VERSION}.")
         rows = [_from_row(row) for row in data["trajectories"]]

@@ -14,6 +14,7 @@ import numpy as np
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.edges import Edge, nearest_id
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.files import check_plain
 from leed_agentic.traffic.scenario import BackgroundTrip
 
 COLUMNS = ("id", "from", "to", "depart")
@@ -29,7 +30,7 @@ def read_table(file: Path, network: RoadNetwork) -> list[BackgroundTrip]:
         UsageError: the file or one of its lines cannot be used; the message says which.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = check_plain(file).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(f"Cannot read the trips {file}: {error}.") from error
     head = text.split("\n", 1)[0]

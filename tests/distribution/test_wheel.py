@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -46,6 +47,16 @@ def test_contents(wheel):
     prompts, maps = files("prompts", "leed_agentic/prompts"), files("maps", "leed_agentic/maps")
     assert package | prompts | maps <= names
     assert {name for name in names if not name.startswith("leed_agentic")} == set()
+
+
+@pytest.mark.slow
+def test_the_readme_has_no_link_that_leads_nowhere_on_pypi(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        readme = archive.read(name).decode().partition("\n\n")[2]
+    targets = re.findall(r"\]\(([^)]+)\)", readme)
+    assert targets
+    assert all(target.startswith(("https://", "#")) for target in targets)
 
 
 @pytest.mark.slow

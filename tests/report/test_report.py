@@ -275,7 +275,7 @@ EVEN = [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]
         ([1.5, 1.8, 1.2, 1.1, 1.9, 1.4, 1.6], "are worse than shortest path, the best of the others, by 3.6 ["),
         (
             [5.5, 5.0, 5.2, 5.2, 4.9, 5.1, 5.2],
-            "Not decided between the agents trained (leed (sampled)) and",
+            "Not decided between the trained agents, leed (sampled) and shortest path",
         ),
         ([5.0], "one episode does not say how sure that is"),
     ],

@@ -21,6 +21,7 @@ from leed_agentic.demonstrations.rules.rule import MOST_RULES, RULE, Order, Rule
 from leed_agentic.demonstrations.validate import Finding
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import Message, ModelCaller
+from leed_agentic.runs.files import check_plain
 
 LONGEST_BRIEF = 2000
 LONGEST_FILE = 200_000
@@ -110,7 +111,7 @@ def read_rules(file: Path) -> Reading:
     try:
         if file.stat().st_size > LONGEST_FILE:
             raise UsageError(f"The rules {file} are longer than {LONGEST_FILE} bytes; give fewer.")
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = json.loads(check_plain(file).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"Cannot read the rules {file}: {error}.") from error
     rows = data.get("rules") if isinstance(data, dict) else data

@@ -155,6 +155,11 @@ leed.charts = (() => {
     load(charts);
   }
   dark.addEventListener("change", redraw);
-  addEventListener("beforeprint", () => [...drawn.keys()].forEach(draw));
+  const printing = (begins) => () => {
+    document.body.classList.toggle("printing", begins);
+    [...drawn.keys()].forEach(draw);
+  };
+  addEventListener("beforeprint", printing(true));
+  addEventListener("afterprint", printing(false));
   return { load };
 })();

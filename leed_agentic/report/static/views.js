@@ -37,7 +37,7 @@ leed.views = (() => {
     if (typeof figures.validity === "number") parts.push(`valid in all ${leed.percent(figures.validity)}`);
     if (typeof figures.reward_mean === "number") parts.push(`mean reward ${leed.number(figures.reward_mean)}`);
     if (typeof figures.arrival_rate === "number") parts.push(`arrived ${leed.percent(figures.arrival_rate)}`);
-    if (typeof figures.travel_time_ratio === "number") parts.push(`${leed.number(figures.travel_time_ratio, 2)} times the fastest path`);
+    if (typeof figures.travel_time_ratio === "number") parts.push(`${leed.number(figures.travel_time_ratio, 2)} times the shortest path`);
     if (typeof figures.fleet_time === "number") parts.push(`the fleet takes ${leed.number(figures.fleet_time)} s`);
     if (typeof figures.dtw_mean === "number") parts.push(`DTW to the agents ${Math.round(figures.dtw_mean)} m`);
     return parts.join(" · ");
