@@ -124,6 +124,9 @@ def test_a_rule_that_says_the_opposite_is_no_rule(words, rule, holds):
         ("agent 3 must arrive by 90 s", {"by": "90 s"}, True),
         ("agent 3 must arrive by 90 s", {"by": 120}, False),
         ("agent 3 must arrive by 9", {"by": "9:00"}, True),
+        ("agent 3 must arrive by 9", {"by": 9}, False),
+        ("agent 3 must arrive by 9 s", {"by": 9}, True),
+        ("agent 3 must arrive by 15:10", {"by": 1510}, False),
         ("agent 3 must arrive by 9:30", {"by": 34200}, True),
         ("agent 3 must arrive by 3 pm", {"by": "15:00"}, True),
         ("agent 3 must arrive within 2 minutes", {"by": 120}, True),
@@ -133,6 +136,19 @@ def test_a_rule_that_says_the_opposite_is_no_rule(words, rule, holds):
 def test_a_figure_that_nobody_said_is_no_rule(words, rule, holds):
     row = {"rule": "latest_arrival", "who": [3], "words": words, **rule}
     assert bool(understood(words, json.dumps({"rules": [row]})).rules) == holds
+
+
+@pytest.mark.parametrize("who", ["agent 3", "agents 3, 7", "Agents 3 and 7", "agents 3, 4, and 7", "agent_3"])
+def test_agents_in_words_are_their_numbers(who):
+    rule = RULE.validate_python({"rule": "priority", "who": who})
+    assert rule.who == [int(n) for n in ("3", "4", "7") if n in who]
+
+
+def test_everybody_else_is_nobody_in_particular():
+    row = {"rule": "avoid", "who": "everybody else", "street": "Main", "words": "everybody else stays off Main"}
+    found = understood("everybody else stays off Main", json.dumps([row]))
+    assert not found.rules
+    assert "name the agents" in found.not_understood[0]
 
 
 def test_null_is_what_was_not_said():

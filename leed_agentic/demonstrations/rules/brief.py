@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from leed_agentic.demonstrations.answer import Pairs, values, without_thoughts
 from leed_agentic.demonstrations.prompts import PromptSet
-from leed_agentic.demonstrations.rules.rule import MOST_RULES, RULE, Order, Rule
+from leed_agentic.demonstrations.rules.rule import MOST_RULES, RULE, Order, Rule, Who
 from leed_agentic.demonstrations.validate import Finding
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import Message, ModelCaller
@@ -28,6 +28,10 @@ LONGEST_FILE = 200_000
 _CLAUSES = re.compile(r"[;\n]|\.(?=\s|$)|[!?。；]")
 _FILLER = {"and", "please", "then", "also", "thanks", "thank", "you"}
 
+_OTHERS = re.compile(r"\b(?:else|others?|rest|remaining)\b")
+_SECONDS = re.compile(r"(within |most |than |factor of )?(?<![:\d.])(\d+(?:\.\d+)?)(?![:\d.]\d)( ?s\b| ?sec| times)?")
+HOURS = 24
+"""Up to here a bare number is a time of day: "until 9" is no second, "until 9 s" and "within 9" are."""
 _FIGURES = {"begin", "until", "by", "within", "factor", "around"}
 _NOT = re.compile(r"\b(?:not|cannot|no|nobody|none|never|neither|nor|without|unless|except)\b|n['’]t\b")
 _BEARS_NOT = {
@@ -153,7 +157,7 @@ def _unfounded(rule: Rule, brief: str) -> str:
     words = _plain(rule.words)
     if not words or words not in _plain(brief):
         return "these words do not stand in the brief"
-    for who in (rule.first, rule.then) if isinstance(rule, Order) else (rule.who,):
+    for who in _named_by(rule):
         numbers = set(re.findall(r"\d+", words))
         if isinstance(who, list) and (missing := [agent for agent in who if str(agent) not in numbers]):
             return f"its words name no agent {missing[0]}"
@@ -162,6 +166,8 @@ def _unfounded(rule: Rule, brief: str) -> str:
     negated, bears = _NOT.search(words), _BEARS_NOT.get(rule.rule)
     if negated and (bears is None or bears.search(words) is None):
         return f"its words say {negated[0]!r}"
+    if any(isinstance(who, str) and _OTHERS.search(_plain(who)) for who in _named_by(rule)):
+        return "nobody can be told from whom else; name the agents"
     known = _figures(words)
     for name in _FIGURES & rule.model_fields_set:
         value = getattr(rule, name)
@@ -171,14 +177,21 @@ def _unfounded(rule: Rule, brief: str) -> str:
     return f"its words name no street {street!r}" if street and _plain(street) not in words else ""
 
 
+def _named_by(rule: Rule) -> tuple[Who, ...]:
+    return (rule.first, rule.then) if isinstance(rule, Order) else (rule.who,)
+
+
 def _figures(words: str) -> set[float]:
     """What the numbers in some words may mean: seconds, minutes, hours or the time of day, a factor."""
     found: set[float] = {2.0} if re.search(r"\b(?:twice|double)\b", words) else set()
     for hours, minutes, seconds in re.findall(r"\b(\d{1,3}):([0-5]\d)(?::([0-5]\d))?", words):
         found.add(int(hours) * 3600.0 + int(minutes) * 60 + int(seconds or 0))
     for number in map(float, re.findall(r"\d+(?:\.\d+)?", words)):
-        found |= {number, number * 3600} | ({number * 60} if "min" in words else set())
+        found |= {number * 3600} | ({number * 60} if "min" in words else set())
         found |= {1 + number / 100} if "%" in words else set()
+    for before, figure, unit in _SECONDS.findall(words):
+        if before or unit or float(figure) > HOURS:
+            found.add(float(figure))
     return found | {figure + 12 * 3600 for figure in found if "pm" in words or "p.m" in words}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?")
+_AGENTS = re.compile(r"agents?[\s_#]*\d{1,6}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+)\d{1,6}){0,50}", re.IGNORECASE)
 LONGEST_NAME = 100
 MOST_RULES = 50
 
@@ -22,10 +23,17 @@ def _time(value: Any) -> Any:
     return value.strip().removesuffix("s").strip()
 
 
+def _who(value: Any) -> Any:
+    """Agents named in words, as models do, by their numbers."""
+    if isinstance(value, str) and _AGENTS.fullmatch(value.strip()):
+        return [int(number) for number in re.findall(r"\d+", value)]
+    return value
+
+
 Time = Annotated[float, BeforeValidator(_time), Field(ge=0)]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Agent = Annotated[int, Field(ge=0)]
-Who = list[Agent] | Text
+Who = Annotated[list[Agent] | Text, BeforeValidator(_who)]
 """Numbers of agents, or all, the id of a vehicle, a vehicle type, or a vehicle class such as truck."""
 
 
