@@ -55,7 +55,7 @@ def _executed(file: File) -> tuple[str, dict[str, bytes]]:
     title = PurePosixPath(file.src_uri).stem
     with tempfile.TemporaryDirectory(prefix="leed-notebook-") as folder:
         # A cell that fails ends the build.
-        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": folder}}).execute()
     text, resources = MarkdownExporter().from_notebook_node(notebook, {"unique_key": title, "output_files_dir": title})
     note = f"*A notebook, run when this page was built: [{title}.ipynb]({title}.ipynb).*"
     head, _, rest = text.lstrip().partition("\n")

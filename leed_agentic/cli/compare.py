@@ -172,7 +172,7 @@ PARTS = (
 )
 """Figures of each table: quality with intervals, what it took, several samples."""
 HEADS = {
-    **{"validity_before": "valid at first", "validity": "valid", "travel_time_ratio": "time against shortest path"},
+    **{"validity_before": "valid at first", "validity": "valid", "travel_time_ratio": "time against\nshortest path"},
     **{"calls": "calls", "input_tokens": "tokens in", "output_tokens": "tokens out", "cost": "cost"},
     **{"cost_per_valid": "cost per valid", "seconds_median": "s of a reply", "seconds_p95": "s, p95"},
     **{"pass_at_k": "all valid in a sample", "within": "dev. within", "between": "dev. between", "dtw": "DTW, m"},

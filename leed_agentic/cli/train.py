@@ -34,7 +34,9 @@ def train(
     fleet: str | None = Fleet,
     background: list[Path] | None = Background,
     closures: Path | None = Closures,
-    algorithm: str | None = typer.Option(None, help="leed, ippo, mappo, qmix or the dotted path of your own."),
+    algorithm: str | None = typer.Option(
+        None, help="leed, ippo, mappo, qmix, q-lambda, bc, bc-then-ppo, dapg, sil or the dotted path of your own."
+    ),
     source: str | None = typer.Option(
         None, help="Of demonstrations: graph, file, lights, logit, shortest-path, none or the dotted path of your own."
     ),

@@ -8,7 +8,7 @@ from leed_agentic.experiments.figures import steps_panels
 from leed_agentic.experiments.paper import DEMONSTRATED, LEED, Collection, also, without_demonstrations
 from leed_agentic.experiments.table2 import LONG_TRIPS
 
-IPPO, MAPPO, QMIX = (without_demonstrations(name) for name in ("ippo", "mappo", "qmix"))
+IPPO, MAPPO, QMIX, Q_LAMBDA = (without_demonstrations(name) for name in ("ippo", "mappo", "qmix", "q-lambda"))
 ARMS = (
     LEED,
     *DEMONSTRATED,
@@ -17,6 +17,8 @@ ARMS = (
     QMIX,
     also(QMIX, "vdn", {"learning.qmix.mixer": "vdn"}),
     also(QMIX, "independent q", {"learning.qmix.mixer": "none"}),
+    # Random codes of junctions blur its values more than its choices differ.
+    also(Q_LAMBDA, "q-lambda", {"learning.encoding": "onehot"}),
     also(LEED, "leed, shared", {"learning.leed.share_policy": True}),
     also(IPPO, "ippo, shared", {"learning.ippo.share_policy": True}),
     also(MAPPO, "mappo, one each", {"learning.mappo.share_policy": False}),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 TEMPLATE = re.compile(r"^<template>\n(.*?)\n</template>$", re.MULTILINE | re.DOTALL)
 """Where a request to rewrite a template holds it."""
 FORGETS = 0.5
-"""Share of routes that break a rule which the prompt does not have."""
+"""Share of routes that break a rule which the prompt leaves out."""
 _HEADING = re.compile(r"^## Answer", re.MULTILINE)
 
 
@@ -24,7 +24,7 @@ class _Rule(NamedTuple):
 
 
 def _without_middle(route: list[str]) -> list[str]:
-    return [*route[: len(route) // 2], *route[len(route) // 2 + 1 :]]
+    return [*route[: len(route) // 2], *route[len(route) // 2 + 1 :]] or route
 
 
 RULES = (
@@ -44,7 +44,7 @@ RULES = (
         re.compile(r"begin with the start|start edge first", re.IGNORECASE),
         "but it must begin with",
         "Begin with the start edge.",
-        lambda route: route[1:],
+        lambda route: route[1:] or route,
     ),
     _Rule(
         re.compile(r"no edge twice", re.IGNORECASE),
@@ -56,8 +56,9 @@ RULES = (
 
 
 def missing(prompt: str) -> list[_Rule]:
-    """The rules of a route that a prompt does not state."""
-    return [rule for rule in RULES if not rule.there.search(prompt)]
+    """The rules of a route that a prompt which states some leaves out."""
+    unsaid = [rule for rule in RULES if not rule.there.search(prompt)]
+    return unsaid if len(unsaid) < len(RULES) else []
 
 
 def forgetful(route: list[str], rules: Sequence[_Rule], chance: random.Random) -> list[str]:

@@ -276,7 +276,11 @@ def _tiles(
             ("valid", summary.get("validity_final"), "{:.0%}"),
             ("arrived", summary.get("arrival_rate"), "{:.0%}"),
             ("mean reward", summary.get("reward_mean"), "{:.1f}"),
-            ("time against shortest path", summary.get("travel_time_ratio"), "{:.2f}"),
+            (
+                "times the time of driving alone" if traffic else "time against shortest path",
+                summary.get("travel_time_ratio"),
+                "{:.2f}",
+            ),
             ("rules met", met, "{}"),
         )
         if value is not None and (form == "{}" or _is_figure(value))

@@ -73,7 +73,7 @@ def _gain(traffic: Mapping[str, Any], agents: int) -> str | None:
     ours = float(traffic["fleet_time"])
     best = min(times, key=lambda name: times[name])
     noise = traffic.get("noise_seeds")
-    how = f", mean of {noise} drives with driver noise" if isinstance(noise, int) and noise > 0 else ""
+    how = f", mean of {noise} drives with driver noise" if isinstance(noise, int) and noise > 0 else ", one drive"
     took = f"{ours / 60:.1f} min on average{how}"
     against = [best, *(name for name in ("shortest",) if name in times and name != best)]
     words = [f"{_difference(ours, times[name])} than with {BASELINES.get(name, name)}" for name in against]
@@ -83,7 +83,7 @@ def _gain(traffic: Mapping[str, Any], agents: int) -> str | None:
             f", {words[-1]}." if len(words) > 1 else "."
         )
     words[0] += ", the best of the baselines"
-    return f"The {agents:,} vehicles take {took}: {'; '.join(words)}."
+    return f"As planned, the {agents:,} vehicles take {took}: {'; '.join(words)}."
 
 
 def _difference(ours: float, theirs: float) -> str:

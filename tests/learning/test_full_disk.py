@@ -12,7 +12,7 @@ import pytest
 from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UnwritableError
 from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint
-from leed_agentic.learning.session import begin
+from leed_agentic.learning.session import begin, finish
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import load_settings
 
@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, name):
     (tmp_path / name).touch()
     session = begin(load_settings(overrides=SMALL, environment={}), tmp_path, GraphSource)
     with pytest.raises(UnwritableError, match=f"Cannot write .*(checkpoint|{name}).*leed train --resume"):
-        session.trainer.run()
+        finish(session)
     session.close()
 
 
@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_replaced(tmp_path, name):
     (tmp_path / name).mkdir()
     session = begin(load_settings(overrides=SMALL, environment={}), tmp_path, GraphSource)
     with pytest.raises(UnwritableError, match=f"Cannot write .*{name} .*folder of that name.*leed train --resume"):
-        session.trainer.run()
+        finish(session)
     session.close()
     for checkpoint in checkpoints(tmp_path / "checkpoints"):
         load_checkpoint(checkpoint)

@@ -210,13 +210,13 @@ def traffic(**changes) -> dict:
     [
         (
             {},
-            "The 10 vehicles take 2.0 min on average: 0.7 min (25%) less than with shortest paths that know the",
+            "As planned, the 10 vehicles take 2.0 min on average, one drive: 0.7 min (25%) less than with shortest",
         ),
         ({"noise_seeds": 3}, "2.0 min on average, mean of 3 drives with driver noise: 0.7 min (25%) less"),
         (
             {"kept": "lights", "fleet_time": 160.0},
             "No plan was better than shortest paths that know the lights, which the 10 vehicles keep: 2.7 min on "
-            "average, 0.7 min (20%) less than with shortest paths.",
+            "average, one drive, 0.7 min (20%) less than with shortest paths.",
         ),
         ({"fleet_time": None}, "Driven together they take"),
         ({"baselines": {"shortest": "fast"}}, "Driven together they take"),

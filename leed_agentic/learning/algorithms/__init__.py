@@ -182,6 +182,7 @@ algorithms: Registry[type[Algorithm]] = Registry(
             "ippo": "ppo.Ippo",
             "leed": "leed.Leed",
             "mappo": "mappo.Mappo",
+            "q-lambda": "q_lambda.QLambda",
             "qmix": "qmix.Qmix",
             "sil": "sil.Sil",
         }.items()
