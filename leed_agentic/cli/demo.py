@@ -21,6 +21,7 @@ from leed_agentic.cli.options import Background, Closures, Demand, Fleet, Trust,
 from leed_agentic.cli.review import Reviewer, RulesReviewer
 from leed_agentic.credentials import plain_address
 from leed_agentic.errors import StoppedError, UnavailableError, UnwritableError, UsageError
+from leed_agentic.runs.files import check_plain, is_named
 
 app = typer.Typer(no_args_is_help=True, help="Expert demonstrations: routes planned by a language model.")
 app.command()(compare)
@@ -230,12 +231,7 @@ def _brief(brief: str | None, given: dict[str, Any]) -> str | None:
     """The words; a file of rules becomes a setting."""
     if brief is None:
         return None
-    try:
-        is_file = Path(brief).is_file()
-    except OSError:
-        # Words that are too long for a file's name.
-        is_file = False
-    if not is_file:
+    if not is_named(brief):
         if brief.endswith(".json"):
             raise UsageError(f"There is no file {brief}; give rules as JSON, or wishes in words.")
         return brief
@@ -243,7 +239,7 @@ def _brief(brief: str | None, given: dict[str, Any]) -> str | None:
         given["demonstration.rules"] = brief
         return None
     try:
-        return Path(brief).read_text(encoding="utf-8")
+        return check_plain(Path(brief)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the brief {brief} as UTF-8 text: {error}.") from error
 

@@ -170,6 +170,7 @@ def _files(
     """Net and demand, from the first run folder where they are not given."""
     from leed_agentic.errors import UsageError
     from leed_agentic.roads.catalogue import NET_ENDINGS, open_map
+    from leed_agentic.roads.markup import check_is_file
     from leed_agentic.traffic.reproduction import ROUTES
 
     run = next((Path(name) for name in names if Path(name).is_dir()), None)
@@ -185,8 +186,7 @@ def _files(
         return nets[0], demand
     if map_name.endswith(NET_ENDINGS):
         # As it is: a demand may use streets that our own street graph leaves out.
-        if not Path(map_name).is_file():
-            raise UsageError(f"There is no net {map_name}; check the path.")
+        check_is_file(Path(map_name), "net", "check the path")
         return Path(map_name), demand
     return open_map(map_name, settings).net_file, demand
 

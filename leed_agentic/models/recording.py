@@ -25,7 +25,7 @@ from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UsageError
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.roads.markup import chunks, packing
-from leed_agentic.runs.files import check_there, unwritable
+from leed_agentic.runs.files import check_plain, check_there, unwritable
 
 FORMAT = "leed-calls"
 VERSION = 1
@@ -281,9 +281,8 @@ class ReplyCache:
 def _first_line(path: Path) -> bytes:
     """Without its end; of a longer one than any header, as much as shows that."""
     found = b""
-    with path.open("rb"):
-        # A missing file is told as that.
-        pass
+    # A missing file is told as that.
+    check_plain(path)
     if path.suffix == ".gz" and packing(path) != "gzip":
         raise UsageError(f"Cannot read the recording {path}: it is no gzip file.")
     for piece in chunks(path, "record it again"):

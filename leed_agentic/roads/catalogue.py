@@ -24,8 +24,10 @@ from leed_agentic.roads.definition import (
     read_definition,
 )
 from leed_agentic.roads.download import download_osm
+from leed_agentic.roads.markup import check_is_file
 from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.programs import sumo_home
+from leed_agentic.runs.files import check_plain
 from leed_agentic.setting_groups import MapSettings
 
 Progress = Callable[[str], None]
@@ -158,11 +160,13 @@ def _cached_file(name: str, definition: MapDefinition, settings: MapSettings) ->
 
 
 def _osm_file(file: Path, settings: MapSettings, say: Progress) -> RoadNetwork:
-    if not os.path.isfile(file):
-        raise UsageError(f"There is no OpenStreetMap file {file}; check the path.")
+    check_is_file(file, "OpenStreetMap file", "check the path")
     name = file.name.split(".")[0]
-    with file.open("rb") as stream:
-        content = hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with check_plain(file).open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"Cannot read {file}: {error.strerror or error}.") from error
     net_file = cache_folder(settings) / "files" / f"{_key(content, settings.lefthand)}.net.xml"
     if not net_file.is_file():
         say(f"Building {file} ...")

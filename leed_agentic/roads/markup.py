@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from leed_agentic.errors import UsageError
+from leed_agentic.runs.files import check_plain, is_named
 
 PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
 """The first bytes of a packed file; its name says nothing certain."""
@@ -44,7 +45,7 @@ def packing(file: Path) -> str | None:
         UsageError: the file cannot be read.
     """
     try:
-        with file.open("rb") as stream:
+        with check_plain(file).open("rb") as stream:
             head = stream.read(8)
     except OSError as error:
         raise UsageError(f"Cannot read {file}: {error.strerror or error}.") from error
@@ -204,6 +205,9 @@ def _encoding(name: str) -> str:
 
 
 def check_is_file(file: Path, what: str, advice: str) -> None:
-    """Raises UsageError where there is no such file; a name that no file can have is none either."""
-    if not os.path.isfile(file):
+    """Raises UsageError where there is no such file; a name that no file can have is none either.
+
+    A pipe or a device is told as that by who reads it.
+    """
+    if not is_named(os.fspath(file)):
         raise UsageError(f"There is no {what} {file}; {advice}.")

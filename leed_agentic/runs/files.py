@@ -102,6 +102,16 @@ def check_plain(file: Path) -> Path:
     return file
 
 
+def is_named(words: str) -> bool:
+    """Whether words are the name of something to be read: a file, or a pipe or device, which `check_plain` refuses."""
+    try:
+        mode = os.stat(words).st_mode
+    except (OSError, ValueError):
+        # Also words that are too long for a file's name, or hold what no name can.
+        return False
+    return not stat.S_ISDIR(mode)
+
+
 def read_json(file: Path, what: str) -> dict[str, Any]:
     """The object in a JSON file.
 

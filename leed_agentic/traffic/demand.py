@@ -13,6 +13,7 @@ import numpy as np
 from leed_agentic.errors import UsageError
 from leed_agentic.registry import nearest
 from leed_agentic.roads.network import RoadNetwork
+from leed_agentic.runs.files import check_plain, is_named
 from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.closures import OpenStreets, read_closures
@@ -159,11 +160,12 @@ def choose_fleet(demand: Demand, fleet: str | None, seed: int) -> set[str]:
                 f"A fleet of {fleet} is {wanted} of the {len(ids)} vehicles of the demand; ask for 1 to all."
             )
         return set(np.random.default_rng([seed, _FLEET]).choice(np.array(ids, dtype=object), wanted, replace=False))
-    if Path(fleet).is_file():
+    if is_named(fleet):
         try:
-            chosen = {line.strip() for line in Path(fleet).read_text(encoding="utf-8-sig").splitlines() if line.strip()}
+            text = check_plain(Path(fleet)).read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             raise UsageError(f"Cannot read the fleet {fleet}: {error}.") from error
+        chosen = {line.strip() for line in text.splitlines() if line.strip()}
         if strangers := sorted(chosen - set(ids)):
             raise UsageError(
                 f"{len(strangers)} of the {len(chosen)} ids in {fleet} are not in the demand, such as {strangers[0]!r}."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leed_agentic.errors import UsageError
+from leed_agentic.runs.files import check_plain
 
 DEFAULT_TYPE = "DEFAULT_VEHTYPE"
 _TYPE = re.compile(r"<vType\b[^>]*>")
@@ -43,7 +44,7 @@ def with_noise(route_files: Sequence[Path], noise: DriverNoise, folder: Path) ->
     default_defined = False
     for number, file in enumerate(route_files):
         try:
-            raw = file.read_bytes()
+            raw = check_plain(file).read_bytes()
             text = (gzip.decompress(raw) if file.name.endswith(".gz") else raw).decode("utf-8")
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise UsageError(f"Cannot read the route file {file}: {error}.") from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.edges import nearest_id
+from leed_agentic.runs.files import check_plain, is_named
 from leed_agentic.runs.folder import check_links
 from leed_agentic.traffic.baselines import (
     BASELINES,
@@ -173,8 +174,12 @@ def fleet_ids(words: str, demand: TripFile, seed: int = 0) -> list[str]:
             )
         drawn = np.random.default_rng([seed, 0xF1EE7]).permutation(len(ids))[:wanted]
         return [ids[k] for k in sorted(drawn)]
-    if Path(words).is_file():
-        found = [line.strip() for line in Path(words).read_text(encoding="utf-8").splitlines() if line.strip()]
+    if is_named(words):
+        try:
+            text = check_plain(Path(words)).read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            raise UsageError(f"Cannot read the fleet {words}: {error}.") from error
+        found = [line.strip() for line in text.splitlines() if line.strip()]
         if strangers := [name for name in found if name not in demand.trips]:
             raise UsageError(
                 f"{words} names {len(strangers)} vehicles that the demand lacks, such as {strangers[0]!r}."

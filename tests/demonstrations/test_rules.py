@@ -144,6 +144,12 @@ def test_agents_in_words_are_their_numbers(who):
     assert rule.who == [int(n) for n in ("3", "4", "7") if n in who]
 
 
+def test_a_bare_number_is_the_agent_that_the_words_say():
+    rows = [{"rule": "priority", "who": "12", "words": words} for words in ("agent 12 has priority", "12 has priority")]
+    found = understood("agent 12 has priority; 12 has priority", json.dumps(rows))
+    assert [rule.who for rule in found.rules] == [[12], "12"]
+
+
 def test_everybody_else_is_nobody_in_particular():
     row = {"rule": "avoid", "who": "everybody else", "street": "Main", "words": "everybody else stays off Main"}
     found = understood("everybody else stays off Main", json.dumps([row]))

@@ -143,7 +143,7 @@ def test_commands_in_running_text(page):
         given = [word.split("=")[0] for word in rest if word.startswith("-")]
         if hasattr(command, "commands"):
             assert not [word for word in rest if word.isalpha() and word.islower()], f"no such command: {words}"
-            assert set(given) <= {"--help", "--version"}, words
+            assert set(given) <= {"--help", "--version", "--install-completion", "--show-completion"}, words
         else:
             known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
             assert set(given) <= known, f"{name} has no option {set(given) - known}"

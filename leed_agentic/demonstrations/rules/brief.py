@@ -83,7 +83,7 @@ def understood(brief: str, reply: str) -> Reading:
     rows = [row for value in said for row in _rows(value)]
     for row in rows[:MOST_RULES]:
         try:
-            rule = RULE.validate_python(row)
+            rule = RULE.validate_python(_numbered(row))
         except ValidationError as error:
             first = error.errors()[0]
             doubts.append(f"{_quoted(row.get('words') or row)}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
@@ -175,6 +175,18 @@ def _unfounded(rule: Rule, brief: str) -> str:
             return f"its words name no {name} {value:g}"
     street = getattr(rule, "street", None)
     return f"its words name no street {street!r}" if street and _plain(street) not in words else ""
+
+
+def _numbered(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A bare "12" where the words say agent 12 is that agent, not a vehicle of that id."""
+    if "agent" not in str(row.get("words")).casefold():
+        return dict(row)
+    return {
+        name: [int(value)]
+        if name in ("who", "first", "then") and isinstance(value, str) and value.isdecimal()
+        else value
+        for name, value in row.items()
+    }
 
 
 def _named_by(rule: Rule) -> tuple[Who, ...]:
