@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from leed_agentic.learning.algorithms import algorithm_class
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.setting_groups import LearningSettings
+from leed_agentic.traffic.trajectory import Trajectory
 from tests.learning.drives import drive
 
 
@@ -126,3 +129,33 @@ def test_sil_forgets_the_oldest():
     last = drive(np.random.default_rng(3), 7).actions
     places = (21 + np.arange(7)) % 10
     assert kept[places].tolist() == last.tolist()
+
+
+def lively(seed, earned, arrived=True):
+    """An episode of one trip, with so much earned in all."""
+    tau = drive(np.random.default_rng(seed), 7, arrived=arrived)
+    tau.positions[0], tau.positions[-1] = (0.0, 0.0), (9.0, 9.0)
+    tau.rewards = np.full(len(tau.actions), earned / len(tau.actions))
+    return Trajectory(agent=0, route=(), travel_seconds=None, **vars(tau))
+
+
+def test_an_own_episode_becomes_the_expert_once_it_earned_more():
+    shown, better, worse = lively(1, 5.0), lively(2, 6.0), lively(3, 4.0)
+    cut_off = lively(4, 99.0, arrived=False)
+    elsewhere = dataclasses.replace(lively(5, 99.0), positions=lively(5, 9.0).positions + 1.0)
+
+    def after(*lived, expert="best"):
+        one = learner("leed", expert=expert)
+        return [one.update({0: tau}, {0: shown}, k)["expert_probability"][0] for k, tau in enumerate(lived)], one
+
+    given, _ = after(worse, better, worse, expert="given")
+    best, one = after(worse, better, worse)
+    assert best[0] == given[0]
+    assert best[1] != given[1], "from the episode that surpassed it on, the agent's own is imitated"
+    for useless in (worse, cut_off, elsewhere):
+        assert after(useless)[0] == after(useless, expert="given")[0]
+    other = learner("leed", expert="best")
+    other.load_tensors(one.tensors())
+    assert other.update({0: worse}, {0: shown}, 3)["expert_probability"][0] == pytest.approx(
+        one.update({0: worse}, {0: shown}, 3)["expert_probability"][0], abs=0
+    )

@@ -42,6 +42,10 @@ class LeedSettings(PpoSettings):
         le=1,
         description="Every schedule but fixed is multiplied by this: the expert keeps at least the rest.",
     )
+    expert: Literal["given", "best"] = Field(
+        "given",
+        description="tau^e: the demonstration, or the agent's own best episode of the same trip once that earned more.",
+    )
     expert_advantage: str = Field("filtered", description="A^e of (7), by name or dotted path.")
     dtw_points: Literal["positions", "observations"] = Field("positions", description="What DTW compares.")
 
@@ -174,6 +178,27 @@ class Leed(Ppo):
         super().__init__(agents, actions, encoding, settings, seed)
         self._alpha = alphas.get(self.options.alpha)
         self._expert_advantage = expert_advantages.get(self.options.expert_advantage)
+        self._best: dict[int, Trajectory] = {}
+        """Of the agents' own episodes, those that arrived and earned most."""
+
+    def update(
+        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
+    ) -> dict[str, Any]:
+        """Equations (4) to (9) on the last episodes of the agents and on their experts.
+
+        With expert=best an agent's own episode takes the place of a demonstration that it has surpassed, as in
+        self-imitation (Oh et al. 2018, arXiv 1806.05635); alpha and the filter then work on it as on any other.
+        """
+        if self.options.expert == "best":
+            experts = {agent: self._better(agent, experiences.get(agent), tau) for agent, tau in experts.items()}
+        return super().update(experiences, experts, episode)
+
+    def _better(self, agent: int, tau_a: Trajectory | None, tau_e: Trajectory) -> Trajectory:
+        """Of the demonstration and the agent's best episode of its trip the one that earned more."""
+        best = self._best.get(agent)
+        if tau_a is not None and tau_a.arrived and not _surpasses(best, tau_a):
+            best = self._best[agent] = tau_a
+        return best if best is not None and _surpasses(best, tau_e) else tau_e
 
     def mixture(
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
@@ -218,3 +243,31 @@ class Leed(Ppo):
     ) -> torch.Tensor:
         """The clipped surrogate of (7)."""
         return surrogate(log_new, log_old, advantages, weights, self.settings.clip)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+    def tensors(self) -> dict[str, torch.Tensor]:
+        kept = {
+            f"best.{agent}.{name}": torch.from_numpy(np.ascontiguousarray(getattr(tau, name)))
+            for agent, tau in self._best.items()
+            for name in _REMEMBERED
+        }
+        return {**super().tensors(), **kept}
+
+    def load_tensors(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        super().load_tensors(tensors)
+        self._best = {}
+        for agent in range(self.agents):
+            if f"best.{agent}.actions" in tensors:
+                arrays: Any = {name: tensors[f"best.{agent}.{name}"].numpy() for name in _REMEMBERED}
+                self._best[agent] = Trajectory(agent, route=(), arrived=True, travel_seconds=None, **arrays)
+
+
+_REMEMBERED = ("observations", "masks", "actions", "rewards", "times", "positions", "last_observation")
+"""Of an agent's best episode: all that is learnt from."""
+
+
+def _surpasses(one: Trajectory | None, other: Trajectory) -> bool:
+    """Whether it begins on the same street, ends at the same junction, and earned more."""
+    if one is None or not (one.positions[[0, -1]] == other.positions[[0, -1]]).all():
+        return False
+    return one.total_reward > other.total_reward
