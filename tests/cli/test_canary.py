@@ -64,7 +64,7 @@ def test_commands_that_ask_a_model(silent, model_server):
 def test_commands_that_fail(silent, model_server, status):
     model_server.default = Answer(status, ECHO)
     server = ("--base-url", model_server.url, "-s", "model.retries=0")
-    code = 2 if status in (400, 404) else 3
+    code = 2 if status in (400, 401, 404) else 3
     result = silent("demo", "generate", "--model", "openai:x", *server, "--agents", "2", "--out", "run", code=code)
     assert "[key removed]" in result.err
     silent("models", "ping", "openai:x", *server, "--json", code=code)

@@ -232,7 +232,7 @@ def test_server_that_is_down(leed, model_server):
 )
 def test_replies_that_are_no_routes(leed, model_server, reply):
     model_server.default = reply
-    result = leed(*fleet_of(model_server), "--out", "run", "--json")
+    result = leed(*fleet_of(model_server), "-s", "model.timeout_seconds=30", "--out", "run", "--json")
     assert result.code == 1
     assert json.loads(result.out)["validity_final"] == 0.0
     rounds = DemonstrationSet.load(Path("run", "demonstrations.json")).rounds

@@ -41,7 +41,7 @@ def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -
     url = ("--base-url", thoughtful.url, "-s", "model.retries=0", "-s", "model.concurrent_calls=1")
     whole = leed(*ASK, *url, "--out", "whole")
     asked = len(thoughtful.requests)
-    thoughtful.script = [thoughtful.default(body) for body in thoughtful.requests[:2]] + [Answer(401)]
+    thoughtful.script = [thoughtful.default(body) for body in thoughtful.requests[:2]] + [Answer(500)]
     broken = leed(*ASK, *url, "--out", "run")
     assert broken.code == 3
     assert (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.models.recording import Recording, ReplyCache
@@ -71,7 +71,7 @@ def test_only_never_asks(caller, model_server: ModelServer, tmp_path: Path):
     model_server.script = [Say("one"), Answer(400, '{"error": {"message": "too long"}}'), Answer(401)]
     with pytest.raises(RefusedError, match="too long"):
         asked(caller("a.jsonl"), "x", "long")
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UsageError, match="refused the key"):
         asked(caller("a.jsonl"), "y")
     number = len(model_server.requests)
     assert asked(caller("a.jsonl", only=True), "x") == ["one"]

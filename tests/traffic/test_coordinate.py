@@ -243,7 +243,7 @@ def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, 
     task = Task(net, demand.demand, 0.0, END, tmp_path)
     plan = make_plan("lights", task)
     assert plan.runs == runs
-    shortest = drive_plan(make_plan("shortest-path", task), task, 23)
+    shortest = drive_plan(make_plan("free-flow", task), task, 23)
     assert drive_plan(plan, task, 23).mean_travel_time < 1.1 * shortest.mean_travel_time
 
 
