@@ -156,6 +156,7 @@ _choice(
     ),
     _leed("alpha by regret", {"learning.leed.alpha": "regret", "learning.leed.alpha_ceiling": 1.0, **WEAK}),
     _leed("fixed alpha 0.5", {"learning.leed.alpha": "fixed", **WEAK}),
+    _leed("own best as expert", {"learning.leed.expert": "best", **WEAK}),
     *(also(arm, arm.label, WEAK) for arm in DEMONSTRATED[:4]),
     references=True,
 )
