@@ -42,7 +42,7 @@ class MapSettings(Group):
 class ScenarioSettings(Group):
     """Who drives from where to where, and when."""
 
-    agents: int = Field(10, ge=1, description="Number of agents n.")
+    agents: int = Field(10, ge=1, le=1_000_000, description="Number of agents n.")
     min_trip_share: float = Field(
         0.3, ge=0, le=1, description="Shortest allowed trip, as a share of the map's longest fastest trip (seconds)."
     )
@@ -57,7 +57,9 @@ class ScenarioSettings(Group):
     redraw: Literal["never", "episode"] | Annotated[int, Field(ge=1)] = Field(
         "never", description="Draw new trips never, for every episode, or every so many episodes."
     )
-    background: int = Field(0, ge=0, description="Other vehicles, drawn likewise, departing within the episode.")
+    background: int = Field(
+        0, ge=0, le=1_000_000, description="Other vehicles, drawn likewise, departing within the episode."
+    )
     demand: tuple[Path, ...] = Field(
         (), description="Your own trips in place of drawn ones: SUMO, OD matrix with TAZ, CSV, scenario.json."
     )

@@ -165,7 +165,7 @@ def _results(kind: Kind, folder: Path) -> dict[str, Any]:
         for file in sorted(folder.glob(pattern)):
             # The name of a run or a trial has a digest of its server's address in it, and the model's name the address.
             name, text = (
-                re.sub(r"http://127[.0-9:]*/v1|_[0-9a-f]{8,10}\b", "", words)
+                re.sub(r"http://127[.0-9:]*/v1|(?:_[0-9a-f]{8})?_[0-9a-f]{10}\b", "", words)
                 for words in (str(file.relative_to(folder)), file.read_text(encoding="utf-8"))
             )
             if file.suffix == ".json":

@@ -45,7 +45,7 @@ def drive(
     drop_unreachable: bool = typer.Option(False, help="Leave out vehicles that no way is left for; else refused."),
     noise_seeds: int = typer.Option(1, min=1, max=1000, help="Drives of each, on as many SUMO seeds."),
     seed: int = typer.Option(
-        23423, min=0, help="The first SUMO seed, and that of everything drawn; unset: SUMO's own."
+        23423, min=0, max=2_000_000_000, help="The first SUMO seed, and that of everything drawn; unset: SUMO's own."
     ),
     sigma: float | None = typer.Option(
         None, min=0, max=1, help="Imperfection of all drivers; unset: as the files say."

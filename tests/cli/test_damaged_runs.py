@@ -37,13 +37,46 @@ DAMAGE = {
 }
 
 
+ALSO = (
+    ("run.json", ("evaluate", "run")),
+    ("run.json", ("policy", "export", "run", "--agent", "0", "--out", "new.safetensors")),
+    ("checkpoints/000006/state.json", ("evaluate", "run")),
+    ("checkpoints/000006/tensors.safetensors", ("policy", "export", "run", "--agent", "0", "--out", "new.safetensors")),
+    ("checkpoints/000006/experts.json", ("train", "--resume", "run", "--episodes", "8")),
+    ("demonstrations/000000.json", ("evaluate", "run", "--demonstrations", "run/demonstrations/000000.json")),
+)
+
+
+@pytest.mark.parametrize("damage", ["noise", "a list", "a folder"])
+@pytest.mark.parametrize(("name", "words"), ALSO)
+def test_a_file_that_other_commands_read(leed, trained: Path, name: str, words: tuple[str, ...], damage: str) -> None:
+    check_damage(leed, trained, name, damage, words)
+
+
+@pytest.mark.parametrize("name", ["map.net.xml", "routes.rou.xml", "run.sumocfg", "fleet.txt"])
+def test_a_file_of_a_drive(leed, braunschweig, name: str) -> None:
+    first, *_, last = braunschweig.edges
+    Path("trips.xml").write_text(f'<routes><trip id="t" depart="0" from="{first.id}" to="{last.id}"/></routes>')
+    assert leed("drive", "shortest-path", "--demand", "trips.xml", "--map", "braunschweig", "--out", "made").code == 0
+    file = Path("made", "shortest-path", name)
+    for content in (b"", DAMAGE["noise"], b"[1, 2]\n"):
+        file.write_bytes(content)
+        for words in (("drive",), ("export", "--to", "csv")):
+            ran = leed(words[0], file.parent, *words[1:])
+            assert ran.code in (0, 1, 2), (words, content[:9], ran.err)
+
+
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", READ_BY)
 def test_a_file_of_a_training_run(leed, trained: Path, name: str, damage: str) -> None:
+    check_damage(leed, trained, name, damage, READ_BY[name])
+
+
+def check_damage(leed, trained: Path, name: str, damage: str, words: tuple[str, ...]) -> None:
     (trained / name).unlink(missing_ok=True)
     content = DAMAGE[damage]
     (trained / name).mkdir() if content is None else (trained / name).write_bytes(content)
-    ran = leed(*READ_BY[name])
+    ran = leed(*words)
     assert ran.code in (0, 1, 2), ran.err
     if ran.code == 2:
         assert ran.err.splitlines()[-1].startswith("Error: ")
