@@ -113,6 +113,6 @@ def test_training_evaluation_experiments_and_the_doctor(silent, model_server):
     tiny = ("-s", "environment.max_steps=40", "-s", "demonstration.planning=junction", "--jobs", "1", "--seeds", "1")
     silent("experiment", "run", "table2", *server, "--agents", "2", *tiny, code=0)
     model_server.default = Answer(401, ECHO)
-    silent(*train, "--out", "failing", code=1)
+    silent(*train, "--out", "failing", code=2)
     silent("train", "--model", KEY, *short, code=2)
-    silent("experiment", "run", "table2", *server, "--agents", "2", *tiny, "--out", "failing_tables", code=3)
+    silent("experiment", "run", "table2", *server, "--agents", "2", *tiny, "--out", "failing_tables", code=2)

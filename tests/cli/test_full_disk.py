@@ -51,7 +51,7 @@ def leed(folder: Path, *words: str, largest: int | None = None) -> subprocess.Co
         ("generate", 4_000, "out/calls.jsonl"),
         ("generate", 60_000, "out/map.net.xml"),
         ("compare", 3_000, "calls.jsonl"),
-        ("compare", 20_000, "out/figure.png"),
+        ("compare", 20_000, "map.net.xml"),
         ("experiment", 5_000, "checkpoints/000000"),
     ],
 )
