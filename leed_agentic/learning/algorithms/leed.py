@@ -196,9 +196,12 @@ class Leed(Ppo):
     def _better(self, agent: int, tau_a: Trajectory | None, tau_e: Trajectory) -> Trajectory:
         """Of the demonstration and the agent's best episode of its trip the one that earned more."""
         best = self._best.get(agent)
-        if tau_a is not None and tau_a.arrived and not _surpasses(best, tau_a):
+        if best is not None and not _same_trip(best, tau_e):
+            best = None
+        counts = tau_a is not None and tau_a.arrived and _same_trip(tau_a, tau_e)
+        if tau_a is not None and counts and (best is None or tau_a.total_reward > best.total_reward):
             best = self._best[agent] = tau_a
-        return best if best is not None and _surpasses(best, tau_e) else tau_e
+        return best if best is not None and best.total_reward > tau_e.total_reward else tau_e
 
     def mixture(
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
@@ -266,8 +269,6 @@ _REMEMBERED = ("observations", "masks", "actions", "rewards", "times", "position
 """Of an agent's best episode: all that is learnt from."""
 
 
-def _surpasses(one: Trajectory | None, other: Trajectory) -> bool:
-    """Whether it begins on the same street, ends at the same junction, and earned more."""
-    if one is None or not (one.positions[[0, -1]] == other.positions[[0, -1]]).all():
-        return False
-    return one.total_reward > other.total_reward
+def _same_trip(one: Trajectory, other: Trajectory) -> bool:
+    """Whether both begin on the same street and end at the same junction."""
+    return bool((one.positions[[0, -1]] == other.positions[[0, -1]]).all())
