@@ -19,6 +19,7 @@ from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.roads.osm import check_osm
 from leed_agentic.roads.programs import plain_link, run_program, sumo_home
 from leed_agentic.roads.streets import needs_rewriting, rewrite
+from leed_agentic.runs.files import check_plain
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,11 @@ def build_network(
         UsageError: the file is not a whole, harmless OpenStreetMap file with drivable, connected streets.
         UnavailableError: SUMO's netconvert is missing.
     """
+    try:
+        # By the name that the user gave it.
+        check_plain(Path(osm_file))
+    except OSError as error:
+        raise UsageError(f"Cannot read {osm_file}: {error.strerror}; give a file of OpenStreetMap XML.") from error
     osm_file, out_net_file = Path(osm_file).resolve(), Path(out_net_file)
     survey = check_osm(osm_file)
     if survey.closed_at_times:

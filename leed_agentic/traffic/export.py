@@ -180,7 +180,10 @@ def _check_additional(file: Path) -> None:
 
 def _fleet(run: Path) -> set[str] | None:
     file = run / FLEET
-    return set(file.read_text(encoding="utf-8").split("\n")) - {""} if file.is_file() else None
+    try:
+        return set(file.read_text(encoding="utf-8").split("\n")) - {""} if file.is_file() else None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read as a list of ids ({error}); give the run's own.") from error
 
 
 def _write_csv(file: Path, driven: Driven, fleet: set[str] | None) -> None:
@@ -261,5 +264,5 @@ def edge_lines(net_file: Path) -> Callable[[str], list[list[float]]]:
 def _has_projection(net_file: Path) -> bool:
     import gzip
 
-    with gzip.open(net_file, "rt") if net_file.name.endswith(".gz") else net_file.open(encoding="utf-8") as stream:
-        return 'projParameter="!"' not in stream.read(20_000)
+    with gzip.open(net_file) if net_file.name.endswith(".gz") else net_file.open("rb") as stream:
+        return b'projParameter="!"' not in stream.read(20_000)

@@ -78,7 +78,7 @@ def test_three_episodes_on_streets_and_a_stop_in_the_middle(tmp_path, name):
     assert any(key.endswith("weight1") and not tensor.equal(after[key]) for key, tensor in before.items())
     rows = read_csv(whole / "metrics.csv")
     assert len(rows) == 3
-    learnt = "td_loss" if name == "qmix" else "policy_loss_agent"
+    learnt = "td_loss" if name in ("qmix", "q-lambda") else "policy_loss_agent"
     assert rows[1][learnt] != ""
     assert all(np.isfinite(float(value)) for row in rows for value in row.values() if value != "")
 
