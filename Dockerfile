@@ -10,8 +10,8 @@ COPY . .
 # CPU only: nobody needs CUDA's 2.5 GB here.
 RUN pip install --no-cache-dir "uv~=0.13" \
     && uv pip install --system --no-cache --torch-backend cpu . \
-    && useradd --uid 1000 --create-home leed && install -d -o leed /work
+    && useradd --uid 1000 --create-home leed && install -d -o leed /leed
 USER 1000
-WORKDIR /work
+WORKDIR /leed
 ENTRYPOINT ["leed"]
 CMD ["demo", "generate"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ from pydantic import Field
 from leed_agentic.learning.algorithms.qmix import Qmix, QmixSettings
 from leed_agentic.learning.joint import JointEpisode
 from leed_agentic.learning.objectives import NEVER
-from leed_agentic.traffic.trajectory import Trajectory
 
 
 class QLambdaSettings(QmixSettings):
@@ -42,33 +40,19 @@ class QLambda(Qmix):
     Settings = QLambdaSettings
     group = "q_lambda"
 
-    def update(
-        self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
-    ) -> dict[str, Any]:
-        """Remember the episode, then take gradient steps on decisions of episodes drawn from memory."""
-        o, epsilon = self.options, self._epsilon
-        lived = self._joint(experiences)
-        if experts and self.uses_demonstrations:
-            self._remember(self._joint(experts))
-        if lived.lengths.any():
-            self._replay.add(lived)
-            self._counts[0] += int(lived.lengths.sum())
-        losses: list[float] = []
-        if len(self._replay):
-            data = self._drawn()
-            targets, decisions = self.targets(data)
-            for _ in range(o.updates):
-                drawn = self.generator.choice(decisions, size=min(o.steps, len(decisions)), replace=False)
-                encoded, actions, target = self.on_device(
-                    self.encoding(data.observations[drawn]), data.actions[drawn], targets[drawn]
-                )
-                taken = self.values.rows(encoded, data.owner[drawn]).gather(1, actions[:, None])[:, 0]
-                loss = ((taken - target) ** 2).mean()
-                self.step(loss, o.max_grad_norm, together=True)
-                losses.append(float(loss.detach()))
-        self._take_up_changes()
-        figures = self._greedy_values(lived) if lived.lengths.any() else {}
-        return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan, **figures}
+    def _gradient_steps(self) -> list[float]:
+        o, losses, data = self.options, [], self._drawn()
+        targets, decisions = self.targets(data)
+        for _ in range(o.updates):
+            drawn = self.generator.choice(decisions, size=min(o.steps, len(decisions)), replace=False)
+            encoded, actions, target = self.on_device(
+                self.encoding(data.observations[drawn]), data.actions[drawn], targets[drawn]
+            )
+            taken = self.values.rows(encoded, data.owner[drawn]).gather(1, actions[:, None])[:, 0]
+            loss = ((taken - target) ** 2).mean()
+            self.step(loss, o.max_grad_norm, together=True)
+            losses.append(float(loss.detach()))
+        return losses
 
     @torch.no_grad()
     def targets(self, data: JointEpisode) -> tuple[np.ndarray, np.ndarray]:

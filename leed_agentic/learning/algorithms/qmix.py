@@ -127,15 +127,21 @@ class Qmix(Algorithm):
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
     ) -> dict[str, Any]:
         """Remember the episode, then take gradient steps on joint steps of episodes drawn from memory."""
-        o, epsilon = self.options, self._epsilon
-        lived = self._joint(experiences)
+        epsilon, lived = self._epsilon, self._joint(experiences)
         if experts and self.uses_demonstrations:
             self._remember(self._joint(experts))
-        losses = []
         if lived.lengths.any():
             self._replay.add(lived)
             self._counts[0] += int(lived.lengths.sum())
-        for _ in range(o.updates if len(self._replay) else 0):
+        losses = self._gradient_steps() if len(self._replay) else []
+        self._take_up_changes()
+        figures = self._greedy_values(lived) if lived.lengths.any() else {}
+        return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan, **figures}
+
+    def _gradient_steps(self) -> list[float]:
+        """Those of one episode; their losses."""
+        o, losses = self.options, []
+        for _ in range(o.updates):
             data = self._drawn()
             steps = np.flatnonzero(~data.is_end)
             drawn = self.generator.choice(steps, size=min(o.steps, len(steps)), replace=False)
@@ -144,9 +150,7 @@ class Qmix(Algorithm):
             self._counts[1] += 1
             self._move_targets()
             losses.append(float(loss.detach()))
-        self._take_up_changes()
-        figures = self._greedy_values(lived) if lived.lengths.any() else {}
-        return {"epsilon": epsilon, "td_loss": float(np.mean(losses)) if losses else np.nan, **figures}
+        return losses
 
     def _joint(self, taus: Mapping[int, Trajectory]) -> JointEpisode:
         columns, scale = self.encoding.columns, self.settings.reward_scale
