@@ -69,8 +69,8 @@ def generate(
 
     A run that was stopped (Ctrl-C, a kill, a server that went away) goes on with --resume RUN.
 
-    In tables, valid is the share of agents with a route that can be driven, and time against shortest path the driven
-    time over that of the fastest path alone.
+    In tables, valid is the share of agents with a route that can be driven, and time against shortest path (in traffic:
+    times driving alone) the driven time over that of the fastest path alone.
 
     Exit code 1: it ran, but not every agent has a valid route, or a rule of the brief is not met.
     """
@@ -277,7 +277,8 @@ def _show_run(folder: Path, demonstrations: Any, summary: dict[str, Any]) -> Non
         "valid in reply",
         "valid",
         "reward",
-        "time against shortest path",
+        # In traffic the fastest path alone is no way that anybody could have driven.
+        "times driving alone" if summary.get("traffic") else "time against shortest path",
         "calls",
         "tokens in/out",
     ):
