@@ -85,7 +85,7 @@ def test_bad_file_is_refused_through_the_command(leed, tmp_path, content, words)
 def test_missing_file_is_refused(leed):
     result = leed("map", "build", "--osm-file", "nowhere.osm", "--name", "city")
     assert result.code == 2
-    assert "no OpenStreetMap file" in result.err
+    assert "Cannot read nowhere.osm" in result.err
 
 
 @pytest.mark.parametrize("content", [grid_osm(), gzip.compress(grid_osm()), grid_osm().decode().encode("utf-8-sig")])
