@@ -63,7 +63,7 @@ leed.charts = (() => {
       xaxis: { ...axis, title: { text: plain(chart.x), standoff: 6 } },
       yaxis: { ...axis, title: { text: plain(chart.y), standoff: 6 }, ...(chart.share ? { range: [-0.02, 1.03] } : {}) },
       showlegend: Boolean(many),
-      legend: { traceorder: "normal", orientation: "h", x: 0, y: -0.24, yanchor: "top" },
+      legend: { traceorder: "normal", orientation: "h", x: 0, y: -0.34, yanchor: "top" },
       hovermode: "x",
       hoverlabel: { bgcolor: css("--panel"), font: { color: css("--ink") } },
     };
