@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,13 @@ from typing import NamedTuple
 import hypothesis
 import pytest
 
+# Before anything imports torch: the workers of pytest take the cores, and further threads would only queue.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from leed_agentic.cli import main as command
+from leed_agentic.experiments import backends
 from leed_agentic.roads.network import RoadNetwork
+from tests import inline
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
@@ -45,6 +51,12 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
 
 
+@pytest.fixture(autouse=True)
+def _tasks_are_done_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("processes") is None:
+        monkeypatch.setitem(backends.backends._items, "processes", inline.here)
+
+
 class Ran(NamedTuple):
     """What a command left: exit code, stdout, stderr."""
 
@@ -72,12 +84,19 @@ def leed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tm
 SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40")
 
 
+def made(folder: Path, *words: object) -> Path:
+    """What the command leaves in `folder`; for fixtures that live longer than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["leed", *map(str, words), "--out", str(folder)])
+        with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
+            command.main()
+    assert not stop.value.code
+    return folder
+
+
 @pytest.fixture(scope="session")
 def _trained_once(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    words = [sys.executable, "-m", "leed_agentic.cli.main", "train", *SHORT, "--out", str(folder)]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    return made(tmp_path_factory.mktemp("trained") / "run", "train", *SHORT)
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     assert shown.code == 0
 
 
+@pytest.mark.processes
 def test_the_terminal_table_fits_80_columns(leed):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--rounds", "0,1", "--trials", "2")
     found = leed("demo", "compare", *words, *FEW)
@@ -352,6 +353,7 @@ def test_ctrl_c_keeps_what_was_recorded(leed, served, model_server: ModelServer)
     assert len(list(OUT.glob("trials/*/rounds_0.json"))) == 1
 
 
+@pytest.mark.processes
 def test_a_slow_trial_is_heard_of_while_it_is_under_way(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "BEAT", 0.01)
     wanted = Wanted(("stand-in",), plannings=("junction",), agents=(2,), rounds=(0,), trials=1)

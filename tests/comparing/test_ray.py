@@ -17,6 +17,7 @@ def figures(told: str) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 def test_ray_compares_as_processes_do(leed):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')
     ours = leed(*WORDS, "--jobs", "2", "--out", "here")

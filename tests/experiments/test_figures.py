@@ -244,6 +244,7 @@ def without_time(rows: list[dict]) -> list[dict]:
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 def test_ray_gives_the_same_figures_as_processes(experiment):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')
     words = ("fig3", "--maps", "braunschweig", "--seeds", "2", *FEW, *TWO_ARMS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.conftest import JUNCTION
+from tests.conftest import JUNCTION, made
 
 
 @pytest.fixture(scope="session")
 def _planned_once(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("planned") / "run"
-    words = [sys.executable, "-m", "leed_agentic.cli.main", "demo", "generate", "--out", str(folder)]
-    words += ["--replay", str(JUNCTION)]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    return folder
+    return made(tmp_path_factory.mktemp("planned") / "run", "demo", "generate", "--replay", JUNCTION)
 
 
 @pytest.fixture
