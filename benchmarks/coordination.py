@@ -117,6 +117,7 @@ class Case:
             "others": mean_time(calm, others) if others else None,
             "others_noise": mean_time(noisy, others) if others else None,
             "teleports": calm[0].teleports,
+            "teleports_noise": mean(run.teleports for run in noisy),
             "unfinished": calm[0].unfinished,
             "on_closed": len(drove & set(self.closed)),
             **more,

@@ -2,6 +2,7 @@
 
 from leed_agentic.experiments import fair as fair
 from leed_agentic.experiments import paper as paper
+from leed_agentic.experiments import traffic as traffic
 from leed_agentic.experiments import tuning as tuning
 from leed_agentic.experiments.experiment import Experiment as Experiment
 from leed_agentic.experiments.experiment import experiments as experiments

@@ -82,6 +82,8 @@ class Experiment:
     """Episodes that every run's final policies drive on seeds that training did not use."""
     references: bool = False
     """Whether drivers that learn nothing are drawn too."""
+    plans: bool = False
+    """Whether the demonstrations of every run that has some are driven without learning."""
     panels: Callable[[Results], Sequence[Panel]] | None = None
     """The picture in the paper's arrangement."""
 
@@ -128,7 +130,8 @@ class Experiment:
         runs = self.runs(request)
         planned = next((run.arm for run in runs if run.settings.learning.source == "graph"), None)
         for run in runs:
-            extras = {"test_episodes": self.test_episodes, "plan": int(self.references and run.arm == planned)}
+            plan = run.demonstrated if self.plans else self.references and run.arm == planned
+            extras = {"test_episodes": self.test_episodes, "plan": int(plan)}
             label = f"{run.arm}, {run.place}, seed {run.seed}"
             tasks.append(Task(label, run.key, "train", run.settings, {k: v for k, v in extras.items() if v}))
             if self.references:

@@ -49,15 +49,20 @@ FIGURES = {
     "final_iqm": Figure("final IQM", kind="iqm"),
     "gain": Figure("gain", 2),
     "test_iqm": Figure("test IQM", kind="iqm"),
+    "test_time": Figure("fleet's seconds"),
+    "plan_time": Figure("demonstrations' seconds"),
+    "time_ratio": Figure("ratio", 3),
 }
 WITHOUT_INTERVAL = ("expert", "seconds")
 """In the table for people; the CSV has it."""
-ONLY_WHERE_KNOWN = ("final_iqm", "gain", "test_iqm")
+ONLY_WHERE_KNOWN = ("final_iqm", "gain", "test_iqm", "test_time", "plan_time", "time_ratio")
 EXPLAINED = (
     f"Mean over seeds [{INTERVALS}]. Area: mean reward over all episodes. Final: the last {LAST}. Fall: by how much, "
     "in the worst run, the last 100 episodes lie below the best 100 in a row. Apart: from the map's first arm, seed by "
     "seed. IQM: interquartile mean of the final rewards. Gain: final reward (test runs, where there are some) where "
-    "random driving is 0 and the shortest path 1. Test: IQM over the test runs of each final model."
+    "random driving is 0 and the shortest path 1. Test: IQM over the test runs of each final model. Fleet's seconds: "
+    "mean travel time in them; demonstrations' seconds: of the plan that a run learned from last, driven alone; ratio: "
+    "of the two, run by run."
 )
 
 
@@ -208,9 +213,16 @@ def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np
         "final_iqm": group.final,
         "gain": none if normalised is None else normalised,
         "test_iqm": none if group.tests is None else group.score,
+        "test_time": _given(group.test_times),
+        "plan_time": _given(group.plan_times),
+        "time_ratio": _given(None if group.plan_times is None else _given(group.test_times) / group.plan_times),
     }
     figures = {name: figure.estimate(values[name]) for name, figure in FIGURES.items()}
     return Row(place, arm, len(group.runs), float(worst_fall(reward).max()), figures)
+
+
+def _given(values: np.ndarray | None) -> np.ndarray:
+    return np.empty(0) if values is None else values
 
 
 def markdown(question: str, rows: Sequence[Row]) -> str:

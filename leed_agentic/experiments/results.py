@@ -44,6 +44,10 @@ class Group:
     """Rewards of the final policies' test runs, shape (runs, test episodes)."""
     test_arrivals: np.ndarray | None = None
     """Share of agents that arrived in them, shape (runs,)."""
+    test_times: np.ndarray | None = None
+    """Mean seconds of a fleet's trips in them, who does not arrive counted to the end; shape (runs,)."""
+    plan_times: np.ndarray | None = None
+    """The same of each run's last demonstrations, driven without learning; None unless every run has driven them."""
 
     @property
     def final(self) -> np.ndarray:
@@ -140,6 +144,7 @@ def _group(runs: list[Run], folders: Sequence[Path], test_episodes: int) -> Grou
     timing = [read_csv(folder / "timing.csv") for folder in folders]
     tests = [_json(folder / tests_file(test_episodes))["driver"] for folder in folders] if test_episodes else []
     experts = [rows[-1]["expert_reward_mean"] for rows in metrics]
+    plans = [row for folder in folders if (folder / PLAN).is_file() and (row := _json(folder / PLAN)["driver"])]
     return Group(
         runs,
         {name: _column(metrics, name) for name in (*OUTCOME, *INSIDE)},
@@ -148,6 +153,8 @@ def _group(runs: list[Run], folders: Sequence[Path], test_episodes: int) -> Grou
         np.array([float(reward) for reward in experts if reward]),
         np.array([row["rewards"] for row in tests]) if tests else None,
         np.array([row["arrival_rate"] for row in tests]) if tests else None,
+        np.array([row["fleet"]["mean"] for row in tests]) if tests else None,
+        np.array([row["fleet"]["mean"] for row in plans]) if len(plans) == len(runs) else None,
     )
 
 

@@ -135,6 +135,11 @@ class Run:
         return self.folder(self.settings.learning.algorithm.rsplit(".", 1)[-1], _run_content(self.settings))
 
     @property
+    def demonstrated(self) -> bool:
+        """Whether it learns from demonstrations."""
+        return self.settings.learning.source != "none"
+
+    @property
     def reference_key(self) -> str:
         """Folder name of the drivers that learn nothing, in this run's world."""
         return self.folder("references", {**world_content(self.settings), "episodes": REFERENCE_EPISODES})

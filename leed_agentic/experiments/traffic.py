@@ -1,0 +1,57 @@
+"""Whether a fleet that learns in traffic follows its demonstrations: better ones, a better fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from leed_agentic.experiments.experiment import Experiment, register
+from leed_agentic.experiments.paper import LEED, also, without_demonstrations
+from leed_agentic.experiments.picture import Line, Panel
+from leed_agentic.experiments.results import Results
+
+COORDINATED = {"learning.source": "graph", "demonstration.rounds": 3}
+ARMS = (
+    also(LEED, "shortest path", {"learning.source": "shortest-path"}),
+    also(LEED, "coordinated", {**COORDINATED, "demonstration.planning": "alternatives"}),
+    also(LEED, "instructions", {**COORDINATED, "demonstration.planning": "instructions"}),
+    without_demonstrations("ippo"),
+)
+"""In the order of what is known of the streets when the demonstrations are planned."""
+
+
+def follow_panels(results: Results) -> Sequence[Panel]:
+    """One per place: the fleet's seconds after learning against those of its demonstrations, a point a run."""
+    panels = []
+    for place, arms in results.groups.items():
+        lines, ends = [], []
+        for arm, group in arms.items():
+            if group.plan_times is not None and group.test_times is not None:
+                order = np.argsort(group.plan_times)
+                lines.append(Line(arm, group.plan_times[order], group.test_times[order]))
+                ends += [group.plan_times.min(), group.plan_times.max()]
+        if ends:
+            span = np.array([min(ends), max(ends)])
+            lines.append(Line("as demonstrated", span, span, reference=True))
+        panels.append(Panel(place, "demonstrations, seconds", "after learning, seconds", lines, points=True))
+    return panels
+
+
+register(
+    Experiment(
+        name="traffic",
+        question="Does a fleet in traffic follow its demonstrations? Mean travel time of both",
+        arms=ARMS,
+        maps=("berlin",),
+        common={
+            "scenario.agents": 20,
+            "scenario.background": 100,
+            "scenario.min_trip_share": 0.5,
+            "environment.reward": "time",
+        },
+        test_episodes=5,
+        plans=True,
+        panels=follow_panels,
+    )
+)
