@@ -102,9 +102,11 @@ def generate(
             status.update(Text(line))
             plain(line)
 
-        from leed_agentic.demonstrations.generate import finished, settings_of_run, write_prompts
+        from leed_agentic.demonstrations.dry_run import write_prompts
         from leed_agentic.demonstrations.generate import generate as run
+        from leed_agentic.demonstrations.generate import settings_of_run
         from leed_agentic.demonstrations.replay import settings_for_run
+        from leed_agentic.demonstrations.results import finished
         from leed_agentic.settings import given_settings
 
         result = None

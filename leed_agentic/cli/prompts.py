@@ -132,7 +132,7 @@ def improve(
 ) -> None:
     """Let a model rewrite templates by what its plans came to, and judge the best on scenarios the search did not see.
 
-    Every try is kept; the same command goes on where it stopped. Needs the package gepa, which the extra improve brings.
+    Every try is kept; the same command goes on where it stopped. Needs gepa, which the extra improve brings.
     """
     from leed_agentic.errors import StoppedError, UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,33 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from leed_agentic.demonstrations.graph import steps
-from leed_agentic.demonstrations.nodes import summary_of
-from leed_agentic.demonstrations.parts import Parts, check_budget, open_parts, unasked
-from leed_agentic.demonstrations.planning import planner_of
-from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.parts import Parts, open_parts
 from leed_agentic.demonstrations.replay import resolved
-from leed_agentic.demonstrations.review import Decision, Proposal, edited_in
+from leed_agentic.demonstrations.results import Generated, fleet_figures, write_result
+from leed_agentic.demonstrations.review import Decision, Proposal
 from leed_agentic.demonstrations.rules import Reading, Rules, read_brief
 from leed_agentic.demonstrations.rules.brief import rules_json
-from leed_agentic.demonstrations.state import Best, Context, State
+from leed_agentic.demonstrations.state import Context, State
 from leed_agentic.errors import LeedError, UnwritableError, UsageError
-from leed_agentic.models.tokens import prompt_tokens
 from leed_agentic.resumption import settings_to_go_on
 from leed_agentic.roads.catalogue import open_map
-from leed_agentic.roads.picture import draw_map, image_html
-from leed_agentic.runs.files import read_json, write_json, write_text
+from leed_agentic.roads.picture import draw_map
+from leed_agentic.runs.files import read_json, write_json
 from leed_agentic.runs.folder import check_links, create_run_folder
 from leed_agentic.runs.lock import alone
 from leed_agentic.runs.trackers import Trackers, check_trackers
 from leed_agentic.settings import Settings
 from leed_agentic.traffic.demand import scenario_for
-from leed_agentic.traffic.demonstration import DemonstrationSet
-from leed_agentic.traffic.export import measure_run
-from leed_agentic.traffic.measures import FleetFigures, average
-from leed_agentic.traffic.run_files import write_sumo_run
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
-from leed_agentic.versions import package_versions
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
@@ -52,24 +44,8 @@ Line = Callable[[str], Any]
 Accept = Callable[[Reading], bool]
 """Asks a person whether the fleet is to drive by the rules that a brief came to."""
 RULES = "rules.json"
-TRAFFIC = "traffic.json"
 Reviewer = Callable[[Proposal, Parts, Path], Decision]
 """Asks a person about a proposal, given the parts of the run and where its map picture is."""
-
-
-@dataclass
-class Generated:
-    """What a run gave."""
-
-    folder: Path
-    demonstrations: DemonstrationSet
-    summary: dict[str, Any]
-    """The object that --json prints."""
-
-    def _repr_html_(self) -> str:
-        """The routes on the map, in a notebook."""
-        title = f"{len(self.demonstrations.routes)} routes on {self.summary['map']}"
-        return image_html(self.folder / "routes.png", title)
 
 
 def generate(
@@ -233,16 +209,6 @@ def settings_of_run(folder: Path, given: Mapping[str, Any] | None = None, trust:
     return settings_to_go_on(tree, str(file), given, trust)
 
 
-def finished(folder: Path) -> Generated | None:
-    """What a run gave that came to its end; None when there is something left to ask."""
-    if not (folder / "summary.json").is_file():
-        return None
-    summary = read_json(folder / "summary.json", "the summary of a run")
-    if summary.get("stopped"):
-        return None
-    return Generated(folder, DemonstrationSet.load(folder / "demonstrations.json"), summary)
-
-
 def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
     """The agents' latest trajectories of a training run. Raises UsageError when they do not fit or are damaged."""
     if policy.is_dir():
@@ -263,60 +229,6 @@ def own_trajectories(policy: Path, scenario: Scenario) -> dict[int, Trajectory]:
     return trajectories
 
 
-def provenance_of(parts: Parts) -> dict[str, Any]:
-    """How demonstrations came about."""
-    return {
-        "model": parts.caller.label,
-        "planning": parts.settings.demonstration.planning,
-        "prompts": parts.prompts.hashes,
-        "feedback": parts.settings.demonstration.feedback,
-        "seed": parts.settings.seed,
-        "attribution": parts.network.attribution,
-        "versions": package_versions(),
-    }
-
-
-def write_prompts(settings: Settings, out: Path | None = None, progress: Line = lambda line: None) -> dict[str, Any]:
-    """Write the prompts that a run would begin with, as Markdown, and return their sizes; nothing is called.
-
-    Junction planning's later questions depend on the replies; the first of each agent is written.
-
-    Raises:
-        UsageError: a wrong setting, map, prompt or folder.
-    """
-    settings = resolved(settings)
-    planning = settings.demonstration.planning or "fleet"
-    planner, prompts = planner_of(planning), PromptSet.load(settings.demonstration.prompts)
-    network = open_map(settings.map.name, settings.map)
-    scenario = scenario_for(network, settings)
-    check_budget(settings, prompts, network, scenario)
-    request = unasked(settings, prompts, network, scenario)
-    written = planner.first_questions(request)
-    if not written:
-        raise UsageError(f"Planning {planning!r} tells no first questions; leave --dry-run out, or name another way.")
-    folder = create_run_folder(out, network.name, "dry-run")
-    progress(f"writing to {folder}")
-    for name, messages in written.items():
-        text = "\n\n".join(f"<!-- {m['role']} -->\n{m['content']}" for m in messages)
-        write_text(folder / f"{name}.md", text + "\n")
-    characters = {name: sum(len(m["content"]) for m in messages) for name, messages in written.items()}
-    tokens = [prompt_tokens(messages) for messages in written.values()]
-    summary = {
-        "map": network.name,
-        "agents": len(request.agents),
-        "planning": planning,
-        "prompts": len(written),
-        "characters": sum(characters.values()),
-        "estimated_input_tokens": sum(tokens),
-        "largest_prompt_tokens": max(tokens),
-        "calls": 0,
-        "run": str(folder),
-    }
-    write_json(folder / "summary.json", {**summary, "characters_per_prompt": characters})
-    write_json(folder / SETTINGS, settings.for_file())
-    return summary
-
-
 def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[Proposal], Decision]:
     """Ask the person with a map picture at hand, drawn anew only when the routes are others."""
     drawn: Mapping[int, list[str]] | None = None
@@ -331,76 +243,3 @@ def _with_picture(reviewer: Reviewer, parts: Parts, picture: Path) -> Callable[[
         return reviewer(proposal, parts, picture)
 
     return ask
-
-
-def fleet_figures(folder: Path, parts: Parts, emissions: bool = False) -> FleetFigures | None:
-    """Of the agents, from the run's folder driven by plain SUMO; None, said, where that fails: the rest is kept."""
-    parts.progress("measuring the drive in plain SUMO")
-    try:
-        return average([measure_run(folder, emissions)])
-    except LeedError as error:
-        parts.progress(f"The fleet was not measured: {error}")
-        return None
-
-
-def _draw_losses(parts: Parts, folder: Path, traffic: Mapping[str, Any]) -> None:
-    """Where the fleet stood on the fastest paths of empty streets, and where it stands now, on one scale."""
-    fleet = parts.fleet
-    if fleet is None or not fleet.before:
-        return
-    took = {"shortest": traffic["baselines"]["shortest"], "kept": traffic["fleet_time"]}
-    lost = {"shortest": fleet.before, "kept": fleet.lost()}
-    most = max(max(seconds.values(), default=0.0) for seconds in lost.values())
-    for name, seconds in lost.items():
-        plan = "shortest paths" if name == "shortest" else traffic["kept"]
-        title = f"{parts.network.name}, {plan}: {took[name]:.0f} s a car"
-        draw_map(parts.network, folder / f"lost_{name}.png", lost=seconds, most_lost=most, title=title)
-
-
-def write_result(
-    parts: Parts,
-    folder: Path,
-    state: State,
-    started: float,
-    stopped: str | None,
-    measured: Callable[[], FleetFigures | None],
-    whole: bool = True,
-) -> Generated:
-    """What was reached, as files.
-
-    Args:
-        started: when it began, by `time.perf_counter`.
-        stopped: why it ended early, if it did.
-        measured: the fleet's figures, once the drive is written.
-        whole: with the run of plain SUMO, what the traffic came to, and a picture.
-    """
-    best = state.get("best", Best())
-    provenance = {**provenance_of(parts), "stopped": stopped}
-    if state.get("reviewed"):
-        provenance["edited_by_a_person"] = edited_in(state["edited"], best.routes)
-    demonstrations = DemonstrationSet(parts.scenario, best.routes, state.get("history", []), provenance)
-    demonstrations.save(folder / "demonstrations.json")
-    if best.episode:
-        save_trajectories(folder / "trajectories.json", best.episode.trajectories, parts.scenario.to_json())
-    driven = best.episode.driven if best.episode else None
-    if whole:
-        if state.get("traffic") and parts.fleet is not None:
-            write_json(folder / TRAFFIC, parts.fleet.record())
-            _draw_losses(parts, folder, state["traffic"])
-        write_sumo_run(folder, parts.network, parts.scenario, best.routes, parts.settings.environment, driven)
-        draw_map(parts.network, folder / "routes.png", routes=best.routes, title=None)
-    fleet, usage = measured() if driven else None, parts.caller.usage
-    summary = {
-        **summary_of(state, parts),
-        "fleet": fleet,
-        "cost": parts.caller.cost,
-        "price_as_of": parts.settings.model.price_as_of,
-        "retries": usage.retries,
-        "replayed_calls": usage.replayed_calls,
-        "model_seconds": round(usage.seconds, 3),
-        "seconds": round(time.perf_counter() - started, 3),
-        "stopped": stopped,
-        "run": str(folder),
-    }
-    write_json(folder / "summary.json", summary)
-    return Generated(folder, demonstrations, summary)

@@ -9,9 +9,9 @@ from typing import Any
 
 from leed_agentic.demonstrations.execute import execute
 from leed_agentic.demonstrations.feedback import Stationarity
-from leed_agentic.demonstrations.generate import provenance_of
 from leed_agentic.demonstrations.graph import steps
 from leed_agentic.demonstrations.parts import open_parts
+from leed_agentic.demonstrations.results import provenance_of
 from leed_agentic.demonstrations.state import Best, Context, State, again
 from leed_agentic.errors import LeedError
 from leed_agentic.settings import Settings

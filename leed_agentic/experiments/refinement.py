@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from leed_agentic.demonstrations.generate import fleet_figures, own_trajectories, write_result
+from leed_agentic.demonstrations.generate import own_trajectories
 from leed_agentic.demonstrations.graph import onward_steps
 from leed_agentic.demonstrations.parts import made_with, open_parts
+from leed_agentic.demonstrations.results import fleet_figures, write_result
 from leed_agentic.demonstrations.state import Best, Context, State
 from leed_agentic.experiments.task import CALLS
 from leed_agentic.models.caller import ModelCaller

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leed_agentic.demonstrations.generate import generate, write_prompts
+from leed_agentic.demonstrations.dry_run import write_prompts
+from leed_agentic.demonstrations.generate import generate
 from leed_agentic.demonstrations.names import Names
 from leed_agentic.demonstrations.planning import PlanRequest, planner_of
 from leed_agentic.demonstrations.planning.conversation import first_question

@@ -10,7 +10,7 @@ SMALL = ("--agents", "2", "-s", "scenario.background=2", *TINY)
 def test_a_fleet_stands_beside_its_demonstrations(experiment):
     found = experiment("traffic", "--arm", "shortest path", "--arm", "ippo", "--seeds", "1", *SMALL)
     assert found.code == 0
-    shown, alone = (row["figures"] if "figures" in row else row for row in found.told["rows"])
+    shown, alone = (row.get("figures", row) for row in found.told["rows"])
     assert shown["test_time"]["mean"] > 0
     assert shown["plan_time"]["mean"] > 0
     assert shown["time_ratio"]["mean"] == shown["test_time"]["mean"] / shown["plan_time"]["mean"]
