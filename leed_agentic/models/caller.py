@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from typing_extensions import TypedDict
 
 from leed_agentic.credentials import plain_address, without_keys
-from leed_agentic.models.connect import connect, effective_settings, name_of
+from leed_agentic.models.connect import effective_settings, name_of
+from leed_agentic.models.connection import Connection
 from leed_agentic.models.failure import Failure, understand
 from leed_agentic.models.pace import Pace
 from leed_agentic.models.providers import NEEDS_NO_KEY, NO_LLM, REPLAY, STAND_IN, key_of
 from leed_agentic.models.recording import SAMPLING, CallLog, Recording, ReplyCache, call_key, shipped_recording
 from leed_agentic.models.reply import Reply, reply_of
-from leed_agentic.models.threads import together, within
-from leed_agentic.models.tool_turns import turns_of
+from leed_agentic.models.threads import together
 from leed_agentic.models.tracing import check_tracing
 from leed_agentic.models.usage import CHARACTERS_PER_TOKEN, CapReached, Totals, Usage, check_caps, check_first
 from leed_agentic.setting_groups import ModelSettings
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
 
 __all__ = ["CapReached", "Message", "ModelCaller", "Reply", "Usage"]
 
@@ -38,8 +37,6 @@ _LOADING_PAUSE = 5.0
 # Digits, the densest text there is, have two or three characters a token and prose four or five.
 _CUT_PROMPT = 12
 _SHORT_PROMPT = 2000
-_TOOL_WORDS = {"tools", "tool choice", "tool_choice"}
-_OTHER_WORD = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 _log = logging.getLogger(__name__)
 
@@ -93,10 +90,7 @@ class ModelCaller:
         self.recording: Recording | None = None
         self._cache = cache
         self.recorded = cache.kept if cache else 0
-        self._chat = chat
-        self._models: dict[Any, BaseChatModel] = {}
-        self._adapted: dict[str, Any] = {}
-        """Settings changed because the server does not know them."""
+        self._connection = Connection(settings, chat)
         self._warned = False
         self._lock = threading.Lock()
         check_caps(settings)
@@ -110,7 +104,7 @@ class ModelCaller:
                 # What is never called needs no key.
                 self.model = cache.model
             else:
-                self.model = effective_settings(settings, self._connected(settings.max_output_tokens))
+                self.model = effective_settings(settings, self._connection.chat(settings.max_output_tokens))
                 provider = settings.name.partition(":")[0]
                 if settings.base_url and not settings.send_key and key_of(provider):
                     _log.warning(
@@ -250,33 +244,6 @@ class ModelCaller:
         if self._log:
             self._log.close()
 
-    def _connected(self, limit: int | None) -> BaseChatModel:
-        if self._chat is not None:
-            return self._chat
-        # The limit goes in when the model is made, because providers agree on no word for it in a single call.
-        with self._lock:
-            changed = {"max_output_tokens": limit, **self._adapted}
-            changed.pop("tools", None)
-            named = tuple(sorted(changed.items()))
-            if named not in self._models:
-                self._models[named] = connect(self.settings.model_copy(update=changed))
-            return self._models[named]
-
-    def _adapt(self, field: str | None) -> bool:
-        """Do without a field that the server does not know, for good; whether that changes anything."""
-        with self._lock:
-            if field in ("temperature", "seed") and field not in self._adapted:
-                self._adapted[field] = None
-            elif field in _OTHER_WORD and "limit_word" not in self._adapted:
-                self._adapted["limit_word"] = _OTHER_WORD[field]
-            elif field in _OTHER_WORD and "max_output_tokens" not in self._adapted:
-                self._adapted["max_output_tokens"] = None
-            elif field in _TOOL_WORDS and "tools" not in self._adapted:
-                self._adapted["tools"] = None
-            else:
-                return False
-        return True
-
     def _replayed(self, recorded: Mapping[str, Any], call: dict[str, Any], kept: bool = False) -> Reply:
         reply = Reply(
             text=recorded["reply"],
@@ -310,9 +277,9 @@ class ModelCaller:
             self.pace.turn()
             started = time.perf_counter()
             # Read before the call: another thread may adapt to the server meanwhile.
-            left_out = sorted(self._adapted)
+            left_out = self._connection.left_out()
             try:
-                message = self._invoke(self._connected(limit), messages, call.get("schema"), tools)
+                message = self._connection.invoke(messages, limit, call.get("schema"), tools)
                 reply = reply_of(message, time.perf_counter() - started, bool(tools))
             except Exception as error:
                 # Each provider's client raises its own classes, and any error of the stand-in is a fault of ours.
@@ -328,8 +295,8 @@ class ModelCaller:
                 self._look_at(reply, sum(len(m["content"]) for m in messages))
                 return reply
             seconds = time.perf_counter() - started
-            adapts = self._adapt(failure.unsupported) or (
-                bool(failure.unsupported) and left_out != sorted(self._adapted)
+            adapts = self._connection.adapt(failure.unsupported) or (
+                bool(failure.unsupported) and left_out != self._connection.left_out()
             )
             waits = failure.loading and time.monotonic() - began < self.settings.timeout_seconds
             failures += not (adapts or waits)
@@ -346,27 +313,6 @@ class ModelCaller:
             if not adapts:
                 self._pause(failure, attempt)
             attempt += 1
-
-    def _invoke(
-        self,
-        model: BaseChatModel,
-        messages: list[Message],
-        schema: Mapping[str, Any] | None,
-        tools: Sequence[Mapping[str, Any]],
-    ) -> AIMessage:
-        offered = bool(tools) and "tools" not in self._adapted and self.settings.name != STAND_IN
-        turns = turns_of(messages, offered)
-        if self.settings.name == STAND_IN:
-            return model.invoke(turns)
-        if offered:
-            bound = model.bind_tools([{"type": "function", "function": dict(tool)} for tool in tools])
-            return within(self.settings.timeout_seconds, lambda: bound.invoke(turns))
-        if schema is None:
-            return within(self.settings.timeout_seconds, lambda: model.invoke(turns))
-        # Not as the client's own response_format, which raises on a reply cut short and loses its text and tokens.
-        wanted = {"type": "json_schema", "json_schema": {"name": "reply", "strict": True, "schema": schema}}
-        body = {**self.settings.extra_body, "response_format": wanted}
-        return within(self.settings.timeout_seconds, lambda: model.invoke(turns, extra_body=body))
 
     def _pause(self, failure: Failure, attempt: int) -> None:
         seconds = failure.pause
