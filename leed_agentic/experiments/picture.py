@@ -12,7 +12,7 @@ import numpy as np
 
 from leed_agentic.experiments.statistics import Estimate
 from leed_agentic.experiments.table import csv_text
-from leed_agentic.roads.picture import COLOURS
+from leed_agentic.roads.markers import COLOURS
 from leed_agentic.runs.figures import save_figure
 from leed_agentic.runs.log import read_csv
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from leed_agentic import __version__
 from leed_agentic.report.content import Content
-from leed_agentic.roads.picture import COLOURS
+from leed_agentic.roads.markers import COLOURS
 
 STYLES = ("page.css", "map.css")
 MAP_SCRIPTS = ("page.js", "streets.js", "routes.js", "cars.js", "player.js", "views.js")

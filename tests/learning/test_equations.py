@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning import objectives
+from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.algorithms.leed import ExpertData, Leed, LeedSettings, Progress, alphas, expert_advantages
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Actor, Folding, StackedNetworks
+from leed_agentic.learning.networks import Folding, StackedNetworks
 from leed_agentic.learning.objectives import discounted_returns
 from leed_agentic.learning.rollout import batch_of
 from leed_agentic.setting_groups import LearningSettings

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.algorithms.ppo import Ppo, beta_of, split
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Actor, SharedNetwork, StackedNetworks, clip_gradients
+from leed_agentic.learning.networks import SharedNetwork, StackedNetworks, clip_gradients
 from leed_agentic.learning.objectives import normalised_over_all
 from leed_agentic.learning.policy import layer_norm
 from leed_agentic.setting_groups import LearningSettings

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from torch import nn
 
 from leed_agentic.errors import UsageError
+from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.memory import available_memory
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.networks import (
-    Actor,
     SharedNetwork,
     StackedNetworks,
     clip_gradients,
