@@ -15,7 +15,7 @@ from typing import Any
 from leed_agentic.comparing.compare import Compared
 from leed_agentic.comparing.compare import compare as make_comparison
 from leed_agentic.comparing.comparison import Combination, Comparison, Wanted, plan_comparison
-from leed_agentic.comparing.rewriting import chosen, feedback, request, score
+from leed_agentic.comparing.rewriting import chosen, feedback, request, score, template_in
 from leed_agentic.demonstrations.parts import made_with
 from leed_agentic.demonstrations.prompts import PromptSet, problems_of, template_folder
 from leed_agentic.errors import UsageError
@@ -146,7 +146,8 @@ def improve(
             def rewrite(prompt: str | Sequence[Mapping[str, Any]]) -> str:
                 status(f"rewriting a template ({tried.used} of {search.budget} used)")
                 tried.rewritings += 1
-                return caller.ask([{"role": "user", "content": str(prompt)}], purpose="rewriting").text
+                reply = caller.ask([{"role": "user", "content": str(prompt)}], purpose="rewriting")
+                return template_in(reply.text)
 
             seeds = list(comparison.seeds)
             gepa.optimize(

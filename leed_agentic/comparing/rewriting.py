@@ -61,6 +61,14 @@ def request(name: str) -> str:
     )
 
 
+def template_in(reply: str) -> str:
+    """A rewriting without the request's own tags and what follows them, which small models repeat."""
+    if "<template>" not in reply:
+        return reply
+    text = reply.rpartition("<template>")[2].partition("</template>")[0].strip()
+    return f"```\n{text.removesuffix('```').strip()}\n```"
+
+
 def chosen(planning: str, named: Sequence[str]) -> tuple[str, ...]:
     """The templates to rewrite: those named, else the one that the way of planning goes by.
 
