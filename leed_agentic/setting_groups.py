@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from leed_agentic.credentials import keep_secret, plain_address, secret_fields, secrets_of, without_secret_fields
 
 PAPER_STEPS = 200
+LARGEST = 2**53
+"""Of whole numbers: JSON keeps no larger one exactly everywhere, and torch, numpy and SUMO take none beyond 2**63."""
 
 
 class Named:
@@ -25,6 +28,13 @@ class Group(BaseModel):
     """Settings that belong together; frozen, and nothing unknown in them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _of_common_size(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise PydanticCustomError("too_large", "Input should be at most {largest}", {"largest": LARGEST})
+        return value
 
 
 class MapSettings(Group):
@@ -99,7 +109,7 @@ class EnvironmentSettings(Group):
     reset: Literal["auto", "fast", "load"] = Field(
         "auto", description="fast clears the streets; load starts SUMO afresh; auto is fast where that is exact."
     )
-    step_seconds: int = Field(5, ge=1, description="Simulated seconds per environment step.")
+    step_seconds: int = Field(5, ge=1, le=3600, description="Simulated seconds per environment step.")
     margin_seconds: float = Field(
         5.0, ge=0, description="An agent is asked this much before it could run out of chosen edges within a step."
     )
@@ -181,7 +191,9 @@ class ModelSettings(Group):
         1.0, ge=0, description="Pause before the first further try, then doubled; a server's retry-after goes first."
     )
     calls_per_minute: float | None = Field(
-        None, gt=0, description="Most calls a minute to this model by all processes of this machine; unset: no limit."
+        None,
+        ge=0.001,
+        description="Most calls a minute to this model by all processes of this machine; unset: no limit.",
     )
     max_concurrent_calls: int | None = Field(
         None, ge=1, le=1000, description="Most calls at a time to this model, likewise counted; unset: no limit."
@@ -324,7 +336,7 @@ class LearningSettings(Group):
     encoding: Literal["codes", "onehot", "raw"] = Field(
         "codes", description="How junction numbers enter the networks: random unit codes, one-hot, or as one number."
     )
-    code_size: int = Field(16, ge=1, description="Length of a junction's code.")
+    code_size: int = Field(16, ge=1, le=4096, description="Length of a junction's code.")
     gamma: float = Field(0.99, ge=0, le=1, description="Discount per decision, in (3) and (4).")
     reward_scale: float = Field(
         0.01, gt=0, description="Rewards are multiplied by this before learning, so that values are of order 1."

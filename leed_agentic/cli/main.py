@@ -24,7 +24,12 @@ from leed_agentic.errors import LeedError, StoppedError, UnwritableError
 from leed_agentic.runs.files import unwritable
 
 INTERRUPTED = 130
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT, errno.EACCES}
+NOBODY_READS = 141
+"""As a shell says of what SIGPIPE ended: `leed demo calls RUN | head -1`."""
+_DISK = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ESTALE),
+}
 
 app = typer.Typer(
     name="leed",
@@ -86,6 +91,9 @@ def main() -> None:
         # Typer turns Ctrl-C into this exit code before anybody else sees it.
         if stop.code == INTERRUPTED:
             complain("Interrupted; what was already written is kept.")
+        if isinstance(stop.__context__, BrokenPipeError):
+            # Typer and Rich both make exit code 1 of it, which is a result's.
+            sys.exit(NOBODY_READS)
         raise
 
 

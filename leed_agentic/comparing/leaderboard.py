@@ -18,6 +18,7 @@ from leed_agentic.runs.log import read_csv
 
 SHOWN = ("validity_before", "validity", "travel_time_ratio", "input_tokens", "output_tokens", "cost")
 ALIKE = ("rounds", "seeds", "samples")
+_LABELS = ("model", "prompts", "planning", "feedback")
 _WORLD = ("map", "scenario", "environment")
 
 
@@ -55,9 +56,9 @@ def leaderboard(folder: Path) -> Leaderboard:
             )
         found += [(member, row) for row in _rows(member, manifest["rounds"][-1])]
     found.sort(key=lambda place: (place[1]["map"], int(place[1]["agents"]), *_rank(place[1])))
-    header = ["map", "agents", "from", "model", "prompts", "planning", "feedback", *(FIGURES[n].title for n in SHOWN)]
+    header = ["map", "agents", "from", *_LABELS, *(FIGURES[n].title for n in SHOWN)]
     rows = [
-        [*(row[a] for a in ("map", "agents")), member.name, *(row[a] for a in header[3:7]), *_cells(row)]
+        [*(row[a] for a in ("map", "agents")), member.name, *(row[a] for a in _LABELS), *_cells(row)]
         for member, row in found
     ]
     note = f"{len(members)} comparisons on the same scenarios, best first in each map; mean [95 % interval]."
@@ -79,7 +80,7 @@ def _measured(member: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
         }
         alike = {name: manifest[name] for name in ALIKE}
         return {"the version": manifest["versions"]["leed-agentic"], **alike, "the scenarios": sorted(worlds)}
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UsageError(f"{member / 'manifest.json'} is damaged ({error}); compare once more.") from error
 
 
@@ -91,8 +92,9 @@ def _of_world(group: Mapping[str, Any]) -> dict[str, Any]:
 def _rows(member: Path, rounds: int) -> list[dict[str, str]]:
     try:
         rows = [row for row in read_csv(member / "table.csv") if int(row["rounds"]) == rounds]
-        [_rank(row) for row in rows]
-    except (KeyError, OSError, ValueError) as error:
+        for row in rows:
+            _rank(row), _cells(row), int(row["agents"]), [row[name] for name in _LABELS]
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise UsageError(f"{member / 'table.csv'} is damaged ({error}); compare once more.") from error
     return rows
 

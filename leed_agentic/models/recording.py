@@ -25,7 +25,7 @@ from leed_agentic.credentials import struck_out
 from leed_agentic.errors import UsageError
 from leed_agentic.models.failure import RefusedError
 from leed_agentic.roads.markup import chunks, packing
-from leed_agentic.runs.files import check_plain, check_there, unwritable
+from leed_agentic.runs.files import check_plain, check_there, copy_file, unwritable
 
 FORMAT = "leed-calls"
 VERSION = 1
@@ -78,6 +78,9 @@ class CallLog:
         self._written: set[str] = set()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if file.is_file() and file.stat().st_nlink > 1:
+                # The same file has another name elsewhere, where nobody wants these calls.
+                copy_file(file, file)
             self._stream: IO[bytes] = file.open("ab")
             if self._stream.tell() > 0:
                 self._drop_half_a_line()

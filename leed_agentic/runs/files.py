@@ -56,9 +56,12 @@ def whole_file(file: Path) -> Iterator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """UTF-8, whole. Raises UnwritableError as `whole_file`."""
+    """UTF-8, whole; half a surrogate, as in names that are not UTF-8, as JSON would escape it.
+
+    Raises UnwritableError as `whole_file`.
+    """
     with whole_file(file) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(file: Path, data: Any) -> None:

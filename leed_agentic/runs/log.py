@@ -96,7 +96,7 @@ def read_csv(file: Path) -> list[dict[str, str]]:
     if not file.is_file():
         return []
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
             lines = [line for line in stream if line.endswith("\n")]
         return [row for row in csv.DictReader(lines) if None not in row.values() and None not in row]
     except (OSError, ValueError, csv.Error) as error:

@@ -51,7 +51,9 @@ class PpoSettings(AlgorithmSettings):
     gae_lambda: float = Field(
         1.0, ge=0, le=1, description="Lambda of generalised advantage estimation; 1: the returns of (4)."
     )
-    minibatches: int = Field(1, ge=1, description="Gradient steps per epoch, each on its share of all decisions.")
+    minibatches: int = Field(
+        1, ge=1, le=1_000_000, description="Gradient steps per epoch, each on its share of all decisions."
+    )
     batch_episodes: int = Field(1, ge=1, description="Episodes per update.")
     max_grad_norm: float | None = Field(None, gt=0, description="Longest gradient of each network; unset: any.")
     beta_end: float | None = Field(

@@ -49,8 +49,8 @@ class QmixSettings(AlgorithmSettings):
     agent_id: bool = Field(True, description="Tell a shared network by a one-hot which agent it computes for.")
     layer_norm: bool = Field(False, description="Layer norms behind both hidden layers.")
     double_q: bool = Field(True, description="The online network picks the action that the target network values.")
-    mixing_embed: int = Field(32, ge=1, description="Units of the mixing network.")
-    hypernet: int = Field(64, ge=1, description="Hidden units of the networks that make the mixing weights.")
+    mixing_embed: int = Field(32, ge=1, le=4096, description="Units of the mixing network.")
+    hypernet: int = Field(64, ge=1, le=4096, description="Hidden units of the networks that make the mixing weights.")
     buffer: int = Field(5000, ge=1, description="Episodes kept to learn from again.")
     batch: int = Field(32, ge=1, description="Episodes drawn per gradient step; fewer while there are fewer.")
     steps: int = Field(

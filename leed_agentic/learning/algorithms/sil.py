@@ -25,9 +25,13 @@ class SilSettings(PpoSettings):
     """
 
     demonstrations: bool = Field(True, description="Whether demonstrations stand in the memory too.")
-    memory: int = Field(2000, ge=1, description="Decisions that each agent remembers (the authors': 50,000).")
+    memory: int = Field(
+        2000, ge=1, le=1_000_000, description="Decisions that each agent remembers (the authors': 50,000)."
+    )
     steps: int = Field(10, ge=0, description="Gradient steps on the memory per update.")
-    batch: int = Field(128, ge=1, description="Decisions of each agent per such step (the authors': 512 in all).")
+    batch: int = Field(
+        128, ge=1, le=1_000_000, description="Decisions of each agent per such step (the authors': 512 in all)."
+    )
     weight: float = Field(0.1, ge=0, description="Of the loss on the memory.")
     value_weight: float = Field(0.01, ge=0, description="Of its critic's part.")
     priority: float = Field(0.6, ge=0, description="Exponent of (R - V)+ by which decisions are drawn.")
