@@ -92,7 +92,7 @@ class Parts:
         """Coordinates the agents in traffic; None where a plan is judged by its rewards alone."""
         settings = self.settings
         coordinates = settings.demonstration.planning in COORDINATES or self.rules is not None
-        if objective_of(settings) == "reward" and not coordinates:
+        if objective_of(settings, self.scenario) == "reward" and not coordinates:
             return None
         if not self._fleet:
             with self.simulation() as env:
