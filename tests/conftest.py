@@ -33,7 +33,9 @@ JUNCTION = Path(__file__).parent / "recordings" / "junction.jsonl"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure; what must be quick says so in its own test.
-hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.register_profile("house", deadline=None, max_examples=50)
+# By hand, where a reader was changed: pytest --hypothesis-profile=thorough
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("house")
 
 

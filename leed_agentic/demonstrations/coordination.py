@@ -36,9 +36,9 @@ MENDS = 3
 """Drives at most that look for a plan which meets the rules about time."""
 
 
-def objective_of(settings: Settings) -> str:
+def objective_of(settings: Settings, scenario: Scenario) -> str:
     """fleet, everybody or reward: the settings', else fleet where there is traffic."""
-    return settings.demonstration.objective or ("fleet" if in_traffic(settings) else "reward")
+    return settings.demonstration.objective or ("fleet" if in_traffic(settings, scenario) else "reward")
 
 
 class FleetInTraffic:

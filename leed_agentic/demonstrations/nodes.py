@@ -121,7 +121,7 @@ def _drive_in_traffic(state: State, parts: Parts, fleet: FleetInTraffic) -> Stat
     problems = planned.problems if planned is not None else []
     unread = sum(problem.kind == "unreadable" for problem in problems)
     one = fleet.attempt(state["routes"], f"round {state['round']}", unread)
-    by_reward = objective_of(parts.settings) == "reward"
+    by_reward = objective_of(parts.settings, parts.scenario) == "reward"
     routes = state["routes"] if by_reward else fleet.routes()
     episode = best.episode if best.routes == routes else None
     if episode is None:
@@ -169,7 +169,7 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     judged.slow = fleet.asked() if going_on else []
     if judged.slow and getattr(parts.planner, "whole_fleet", False):
         judged.slow = list(state["fleet"])
-    by_reward = objective_of(parts.settings) == "reward"
+    by_reward = objective_of(parts.settings, parts.scenario) == "reward"
     return {**_judged(driven, judged, alone, by_reward), "episode": episode, "traffic": driven["traffic"]}
 
 

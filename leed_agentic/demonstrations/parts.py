@@ -92,7 +92,7 @@ class Parts:
         """Coordinates the agents in traffic; None where a plan is judged by its rewards alone."""
         settings = self.settings
         coordinates = settings.demonstration.planning in COORDINATES or self.rules is not None
-        if objective_of(settings) == "reward" and not coordinates:
+        if objective_of(settings, self.scenario) == "reward" and not coordinates:
             return None
         if not self._fleet:
             with self.simulation() as env:
@@ -154,7 +154,8 @@ def open_parts(
         UsageError: a wrong setting, name, map, model, key, recording, prompt or folder.
         UnavailableError: SUMO or the model cannot be used.
     """
-    settings = settings if settings.demonstration.planning else resolved(settings, replayed=model is None)
+    if not settings.demonstration.planning:
+        settings = resolved(settings, replayed=model is None, scenario=scenario)
     demonstration = settings.demonstration
     # Small and quick first: a slip in a name is told before a map is opened.
     feedbacks.get(demonstration.feedback)

@@ -14,6 +14,7 @@ from leed_agentic.models.recording import Recording, shipped_recording
 from leed_agentic.roads.catalogue import map_names, open_map
 from leed_agentic.settings import Settings, load_settings, settings_of
 from leed_agentic.traffic.demand import in_traffic
+from leed_agentic.traffic.scenario import Scenario
 
 REPLAY = "replay"
 _log = logging.getLogger(__name__)
@@ -30,7 +31,13 @@ def settings_for_run(
     return resolved(load_settings(file, assignments, overrides, trust=trust), trust, wishes=wishes)
 
 
-def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wishes: bool = False) -> Settings:
+def resolved(
+    settings: Settings,
+    trust: bool = False,
+    replayed: bool = True,
+    wishes: bool = False,
+    scenario: Scenario | None = None,
+) -> Settings:
     """The way of planning filled in; the replay model brings the recording's own settings, which may not be changed.
 
     Where nobody chose the replay model, it being the default, the stand-in plans what the recording does not hold.
@@ -39,13 +46,14 @@ def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wis
         trust: whether the recording may name code to run that `settings` do not name.
         replayed: False where another model answers than the settings name.
         wishes: whether a person has some; alternatives keep to these.
+        scenario: where it is made already; traffic is looked for there.
 
     Raises:
         UsageError: a setting was given that differs from the recording's, or the recording names code.
     """
     if settings.model.name != REPLAY or not replayed:
         wishes = wishes or settings.demonstration.rules is not None
-        planning = "alternatives" if wishes or in_traffic(settings) else "fleet"
+        planning = "alternatives" if wishes or in_traffic(settings, scenario) else "fleet"
         unset = settings.demonstration.planning is None
         return settings.changed({"demonstration.planning": planning}) if unset else settings
     if settings.map.name not in map_names(settings.map) and not Path(settings.map.name).exists():
@@ -66,7 +74,7 @@ def resolved(settings: Settings, trust: bool = False, replayed: bool = True, wis
         if _is_chosen(settings):
             raise
         _log.warning("%s, so the stand-in plans: no LLM is called; name a model with --model provider:name.", error.why)
-        return resolved(settings.changed({"model.name": STAND_IN, "demonstration.planning": way}))
+        return resolved(settings.changed({"model.name": STAND_IN, "demonstration.planning": way}), scenario=scenario)
     return settings_of(merged, str(file), settings.vouched_for(), trust)
 
 

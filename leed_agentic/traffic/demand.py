@@ -41,10 +41,12 @@ class Demand:
     remarks: list[str] = field(default_factory=list)
 
 
-def in_traffic(settings: Settings) -> bool:
-    """Whether the agents meet others: a demand, further vehicles, or a crowd of their own."""
+def in_traffic(settings: Settings, scenario: Scenario | None = None) -> bool:
+    """Whether the agents meet others: a demand, further vehicles, or a crowd of their own; those of a scenario that was
+    made already count as they are."""
     given = settings.scenario
-    return bool(given.background or given.demand or given.background_demand) or given.agents >= CROWD
+    agents, others = (len(scenario.agents), scenario.background) if scenario else (given.agents, given.background)
+    return bool(others or given.demand or given.background_demand) or agents >= CROWD
 
 
 def scenario_for(network: RoadNetwork, settings: Settings, seed: int | None = None) -> Scenario:

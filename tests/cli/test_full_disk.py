@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from leed_agentic.runs.files import PARTIAL
+from tests.full_disk import no_file_beyond
 
 SMALL = ("-s", "demonstration.accept_ratio=1", "-s", "environment.max_steps=40")
 LEARN = ("-s", "learning.hidden=8", "-s", "learning.checkpoint_every=3", "-s", "learning.q=2")
@@ -31,19 +29,6 @@ RESUME = {
 }
 
 
-def leed(folder: Path, *words: str, largest: int | None = None) -> subprocess.CompletedProcess[str]:
-    """The command in a folder where no file may grow beyond `largest` bytes."""
-    limit = (largest, largest) if largest else None
-    return subprocess.run(
-        [sys.executable, "-m", "leed_agentic", *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)) if limit else None,
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "largest", "file"),
@@ -55,28 +40,28 @@ def leed(folder: Path, *words: str, largest: int | None = None) -> subprocess.Co
         ("experiment", 5_000, "checkpoints/000000"),
     ],
 )
-def test_a_file_that_may_not_grow(tmp_path, name, largest, file):
+def test_a_file_that_may_not_grow(leed, tmp_path, name, largest, file):
     words = (*COMMANDS[name], *SMALL, "--out", "out")
-    full = leed(tmp_path, *words, largest=largest)
-    assert full.returncode == 3, full.stderr
-    said = full.stderr.splitlines()[-1]
+    with no_file_beyond(largest):
+        full = leed(*words)
+    assert full.code == 3, full.err
+    said = full.err.splitlines()[-1]
     assert said.startswith("Error: ")
     assert f"{file} (" in said
     assert RESUME[name] in said
     assert "leed train" not in said
     assert not list(tmp_path.rglob(f"{PARTIAL}*"))
-    again = leed(tmp_path, *(("demo", "generate", "--resume", "out") if name == "generate" else words))
-    assert again.returncode in (0, 1), again.stderr
-    assert not again.stderr.splitlines()[-1:] or not again.stderr.splitlines()[-1].startswith("Error")
+    again = leed(*(("demo", "generate", "--resume", "out") if name == "generate" else words))
+    assert again.code in (0, 1), again.err
+    assert not again.err.splitlines()[-1:] or not again.err.splitlines()[-1].startswith("Error")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("place", ["/proc/leed", "file/out"])
-def test_a_folder_that_cannot_be_made(tmp_path, name, place):
-    (tmp_path / "file").write_text("mine")
-    refused = leed(tmp_path, *COMMANDS[name], *SMALL, "--out", place)
-    assert refused.returncode in (2, 3), refused.stderr
-    assert refused.stderr.splitlines()[-1].startswith("Error: Cannot write")
-    assert place in refused.stderr.splitlines()[-1]
-    assert "Traceback" not in refused.stderr
-    assert (tmp_path / "file").read_text() == "mine"
+def test_a_folder_that_cannot_be_made(leed, name, place):
+    Path("file").write_text("mine")
+    refused = leed(*COMMANDS[name], *SMALL, "--out", place)
+    assert refused.code in (2, 3), refused.err
+    assert refused.err.splitlines()[-1].startswith("Error: Cannot write")
+    assert place in refused.err.splitlines()[-1]
+    assert Path("file").read_text() == "mine"

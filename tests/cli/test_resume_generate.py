@@ -127,7 +127,7 @@ def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_killed_and_gone_on_with(tmp_path: Path, name: str) -> None:
     whole = undisturbed(KINDS[name], tmp_path / "whole")
-    made = killed(KINDS[name], tmp_path / "killed", 2, random.Random(5), 8.0)
+    made = killed(KINDS[name], tmp_path / "killed", 1, random.Random(5), 8.0)
     assert made.results == whole.results
     assert made.calls == whole.calls
     # At most the question under way at each kill is asked again.

@@ -257,11 +257,10 @@ def failing(server: ModelServer) -> tuple[str, ...]:
     return ("--model", "openai:x", "--base-url", server.url, "-s", "demonstration.rounds=0")
 
 
-def test_no_escape_codes_where_there_is_no_terminal(tmp_path, model_server):
-    command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *failing(model_server)]
-    done = subprocess.run(command, capture_output=True, cwd=tmp_path, check=False)
-    assert b"Warning: Episode 0" in done.stderr
-    assert b"\x1b" not in done.stdout + done.stderr
+def test_no_escape_codes_where_there_is_no_terminal(leed, model_server):
+    done = leed("train", *SHORT[:-1], *failing(model_server))
+    assert "Warning: Episode 0" in done.err
+    assert "\x1b" not in done.out + done.err
 
 
 @pytest.mark.slow
@@ -271,7 +270,7 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
     environment |= {"TERM": "xterm-256color", **({"NO_COLOR": "1"} if no_color else {})}
     command = [sys.executable, "-m", "leed_agentic", "train", *SHORT[:-1], *failing(model_server)]
-    command += ["--episodes", "400"]
+    command += ["--episodes", "100"]
     process = subprocess.Popen(command, stderr=terminal, stdout=subprocess.DEVNULL, cwd=tmp_path, env=environment)
     os.close(terminal)
     seen = b""
@@ -286,9 +285,9 @@ def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     # Colours go; what moves the cursor separates one drawing of the line from the next.
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", re.sub(r"\x1b\[[0-9;]*m", "", text))
     lines = [line.strip() for line in re.split(r"[\r\n]+", plain)]
-    form = re.compile(r". \d+/400 [▁▂▃▄▅▆▇█]+ reward -?\d+, arrived \d+%, alpha [\d.-]+, .* left")
+    form = re.compile(r". \d+/100 [▁▂▃▄▅▆▇█]+ reward -?\d+, arrived \d+%, alpha [\d.-]+, .* left")
     assert any(form.fullmatch(line) for line in lines)
-    assert sum("no new demonstrations" in line for line in lines) == 80
+    assert sum("no new demonstrations" in line for line in lines) == 20
     assert all(len(line) <= 80 for line in lines if "reward" in line)
 
 

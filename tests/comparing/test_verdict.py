@@ -72,11 +72,11 @@ def test_so_many_more_scenarios_as_are_asked_for_do_tell():
     assert verdict.outcome == "undecided"
     count = 12 + verdict.more
     found = 0
-    for seed in range(10):
+    for seed in range(3):
         chance = np.random.default_rng(seed)
         one, other = scenarios(chance, 0.85, count=count), scenarios(chance, 0.85 - verdict.told, count=count)
         found += judge({"one": {"a": one}, "other": {"a": other}})[0].verdicts[1].outcome == "better"
-    assert found >= 6
+    assert found >= 2
 
 
 def test_maps_are_pooled_as_strata_and_told_apart():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import closing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leed_agentic.demonstrations.coordination import objective_of
 from leed_agentic.demonstrations.generate import generate
 from leed_agentic.demonstrations.parts import open_parts, unasked
 from leed_agentic.demonstrations.planning import check_planner
@@ -20,6 +22,7 @@ from leed_agentic.demonstrations.source import GraphSource
 from leed_agentic.errors import UsageError
 from leed_agentic.models.tokens import estimated_tokens
 from leed_agentic.roads.catalogue import open_map
+from leed_agentic.settings import load_settings
 from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import load_trajectories
@@ -241,6 +244,21 @@ def test_settings_that_make_no_sense(leed, net, setting, sentence):
     done = leed("demo", "generate", "--map", net, "--agents", 60, "--model", "stand-in", "-s", setting)
     assert done.code == 2
     assert sentence in done.err
+
+
+def test_the_fleet_that_drives_counts_and_not_the_number_in_the_settings(net, tmp_path):
+    settings = load_settings(overrides={"map.name": str(net), "scenario.agents": 2, "model.name": "stand-in"})
+    crowd = scenario_for(open_map(str(net), settings.map), on_grid(net))
+    with closing(open_parts(settings, scenario=crowd)) as parts:
+        assert parts.settings.demonstration.planning == "alternatives"
+        assert objective_of(parts.settings, parts.scenario) == "fleet"
+    with closing(open_parts(settings)) as parts:
+        assert parts.settings.demonstration.planning == "fleet"
+        assert objective_of(parts.settings, parts.scenario) == "reward"
+    # A fleet is chosen among the vehicles of a demand, so that it drives in traffic whatever its size.
+    (tmp_path / "ids.txt").write_text("one\n")
+    words = {"scenario.demand": "trips.csv", "scenario.fleet": str(tmp_path / "ids.txt"), "model.name": "stand-in"}
+    assert settings_for_run(overrides=words).demonstration.planning == "alternatives"
 
 
 def test_near_saturation_plans_are_judged_in_noise(net, tmp_path):

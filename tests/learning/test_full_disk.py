@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,9 @@ from leed_agentic.learning.checkpoint import checkpoints, load_checkpoint
 from leed_agentic.learning.session import begin, finish
 from leed_agentic.runs.log import read_csv
 from leed_agentic.settings import load_settings
+from tests.conftest import Ran, made
+from tests.full_disk import no_file_beyond
 
-LEED = [sys.executable, "-m", "leed_agentic", "train"]
 SMALL = {
     "scenario.agents": 2,
     "environment.max_steps": 40,
@@ -27,19 +27,19 @@ SMALL = {
     "model.name": "stand-in",
 }
 WORDS = [word for name, value in SMALL.items() for word in ("-s", f"{name}={value}")]
-# A child process sets its own limit on the size of any file, then trains.
-LIMITED = (
-    "import resource, sys; n = int(sys.argv.pop(1)); resource.setrlimit(resource.RLIMIT_FSIZE, (n, n)); "
-    "from leed_agentic.__main__ import main; main()"
-)
 
 
-def said_once(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    assert done.returncode == 3, done.stderr
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
-    assert len(lines) == 1, done.stderr
+def said_once(done: Ran, *words: str) -> None:
+    assert done.code == 3, done.err
+    lines = [line for line in done.err.splitlines() if not line.startswith("Warning: ")]
+    assert len(lines) == 1, done.err
     for word in ("Error: Cannot write", *words):
-        assert word in done.stderr
+        assert word in done.err
+
+
+def train(leed, *words) -> None:
+    done = leed("train", *words)
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "demonstrations"])
@@ -71,14 +71,14 @@ def test_a_file_that_cannot_be_replaced(tmp_path, name):
         ("checkpoint", 30_000, ["learning.hidden=64", "demonstration.planning=junction"]),
     ],
 )
-def test_a_file_that_may_not_grow(tmp_path, file, limit, words):
+def test_a_file_that_may_not_grow(leed, tmp_path, file, limit, words):
     run = tmp_path / "run"
     more = [word for setting in words for word in ("-s", setting)]
-    command = [sys.executable, "-c", LIMITED, str(limit), "train", "--out", str(run), *WORDS, *more]
-    said_once(subprocess.run(command, capture_output=True, text=True, check=False), file, "File too large")
+    with no_file_beyond(limit):
+        said_once(leed("train", "--out", run, *WORDS, *more), file, "File too large")
     for checkpoint in checkpoints(run / "checkpoints"):
         load_checkpoint(checkpoint)
-    subprocess.run([*LEED, "--resume", str(run)], check=True, capture_output=True)
+    train(leed, "--resume", run)
     assert len(read_csv(run / "metrics.csv")) == (60 if file == "metrics.csv" else 8)
 
 
@@ -106,43 +106,39 @@ def disk(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run that nothing disturbed; it takes more than 200 kB."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run([*LEED, "--out", str(folder), *WORDS], check=True, capture_output=True)
-    return folder
+    return made(tmp_path_factory.mktemp("whole") / "run", "train", *WORDS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [8, 40, 100, 160, 200])
-def test_a_small_disk_that_is_enlarged_later(whole, disk, kilobytes):
+def test_a_small_disk_that_is_enlarged_later(leed, whole, disk, kilobytes):
     run = disk(kilobytes) / "run"
-    said_once(subprocess.run([*LEED, "--out", str(run), *WORDS], capture_output=True, text=True, check=False))
+    said_once(leed("train", "--out", run, *WORDS))
     for checkpoint in checkpoints(run / "checkpoints"):
         load_checkpoint(checkpoint)
     disk(100_000, again=True)
     if (run / "run.json").exists():
-        subprocess.run([*LEED, "--resume", str(run)], check=True, capture_output=True)
+        train(leed, "--resume", run)
     else:
         shutil.rmtree(run, ignore_errors=True)
-        subprocess.run([*LEED, "--out", str(run), *WORDS], check=True, capture_output=True)
+        train(leed, "--out", run, *WORDS)
     assert (run / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     assert len(read_csv(run / "triggers.csv")) == 4
 
 
 @pytest.mark.slow
-def test_a_summary_that_cannot_be_written_is_made_by_resuming(tmp_path):
+def test_a_summary_that_cannot_be_written_is_made_by_resuming(leed, tmp_path):
     run = tmp_path / "run"
-    subprocess.run([*LEED, "--out", str(run), *WORDS], check=True, capture_output=True)
+    train(leed, "--out", run, *WORDS)
     (run / "summary.json").unlink()
     (run / "summary.json").mkdir()
-    command = [*LEED, "--resume", str(run)]
-    said_once(subprocess.run(command, capture_output=True, text=True, check=False), "summary.json")
+    said_once(leed("train", "--resume", run), "summary.json")
     (run / "summary.json").rmdir()
-    subprocess.run(command, check=True, capture_output=True)
+    train(leed, "--resume", run)
     assert (run / "summary.json").is_file()
 
 
 @pytest.mark.slow
-def test_any_other_file_is_one_sentence_too(tmp_path):
-    words = ["demo", "generate", "--model", "stand-in", "--agents", "2", "--out", str(tmp_path / "run")]
-    command = [sys.executable, "-c", LIMITED, "20000", *words]
-    said_once(subprocess.run([*command, "--json"], capture_output=True, text=True, check=False))
+def test_any_other_file_is_one_sentence_too(leed):
+    with no_file_beyond(20_000):
+        said_once(leed("demo", "generate", "--model", "stand-in", "--agents", "2", "--out", "run", "--json"))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from leed_agentic.errors import UnavailableError, UsageError
+from leed_agentic.models import failure
 from leed_agentic.models.caller import CapReached, Message, ModelCaller
 from leed_agentic.setting_groups import ModelSettings
 from tests.model_server import Answer, Hang, ModelServer, Reset, Say, Trickle
@@ -114,9 +115,15 @@ def test_retry_after_is_waited_for(model_server: ModelServer) -> None:
     assert asker.usage.seconds >= 0.2
 
 
-def test_a_retry_after_that_is_a_date_falls_back_to_our_pause(model_server: ModelServer) -> None:
-    model_server.script = [Answer(429, headers={"retry-after": "Wed, 21 Oct 2199 07:28:00 GMT"})]
-    assert caller(model_server).ask(HELLO, purpose="plan").text == "ok"
+@pytest.mark.parametrize(("year", "at_least"), [(2015, 0.0), (2199, 0.2)])
+def test_a_retry_after_that_is_a_date_is_waited_for_at_most_so_long(
+    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, year: int, at_least: float
+) -> None:
+    monkeypatch.setattr(failure, "LONGEST_PAUSE", 0.2)
+    model_server.script = [Answer(429, headers={"retry-after": f"Wed, 21 Oct {year} 07:28:00 GMT"})]
+    asker = caller(model_server)
+    assert asker.ask(HELLO, purpose="plan").text == "ok"
+    assert asker.usage.seconds >= at_least
 
 
 def test_a_server_that_keeps_failing_is_unavailable_after_the_retries(model_server: ModelServer) -> None:
