@@ -45,9 +45,10 @@ register(
         arms=ARMS,
         maps=("berlin",),
         common={
-            "scenario.agents": 20,
-            "scenario.background": 100,
-            "scenario.min_trip_share": 0.5,
+            "scenario.agents": 10,
+            "scenario.background": 50,
+            "scenario.min_trip_share": 0.4,
+            "environment.max_steps": 100,
             "environment.reward": "time",
         },
         test_episodes=5,
