@@ -238,7 +238,9 @@ def _assign(tree: dict[str, Any], dotted: str, value: Any, source: str) -> None:
 def one_sentence(error: ValidationError, tree: type[BaseModel], above: str = "") -> str:
     """What pydantic found wrong first; `above` is the dotted name of the tree, with a dot behind."""
     first = error.errors()[0]
-    where = f"{above}{'.'.join(str(part) for part in first['loc'])}".rstrip(".")
+    # Of one that may be a word or a number, pydantic also says which of the two it tried.
+    path = [str(part) for part in first["loc"] if not str(part).startswith("literal[")]
+    where = f"{above}{'.'.join(path)}".rstrip(".")
     if first["type"] == "extra_forbidden":
         group: Any = tree
         for part in first["loc"][:-1]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
+from itertools import product
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from leed_agentic.errors import UsageError
-from leed_agentic.settings import load_settings, settings_of
+from leed_agentic.learning.algorithms import algorithms, group_of
+from leed_agentic.setting_groups import LARGEST
+from leed_agentic.settings import Settings, leaf, load_settings, settings_of
 
 
 def loaded(tmp_path, text, *assignments, **more):
@@ -121,3 +127,34 @@ def test_a_pipe_is_no_settings_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
     with pytest.raises(UsageError, match="no plain file"):
         load_settings(tmp_path / "pipe.yaml", environment={})
+
+
+def _numbers(group, above=""):
+    """The dotted names of all settings that may be numbers, those of the algorithms included."""
+    for name, field in group.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _numbers(kind, f"{above}{name}.")
+        elif {int, float} & {kind, *get_args(kind), *(x for part in get_args(kind) for x in get_args(part))}:
+            yield f"{above}{name}"
+
+
+def test_no_number_is_a_traceback():
+    names = list(_numbers(Settings))
+    for algorithm in algorithms.names():
+        kind = algorithms.get(algorithm)
+        names += _numbers(kind.Settings, f"learning.{group_of(kind)}.")
+    assert len(names) > 80
+    texts = ("nan", "inf", "-.inf", "-1", "1" + "0" * 30, "1" + "0" * 5000, "1.0e+300", "a word")
+    wrong = []
+    for name, text in product(names, texts):
+        try:
+            value = leaf(load_settings(assignments=[f"{name}={text}"], environment={}).model_dump(), name)
+            # In the group of an algorithm a number stays as it was written.
+            whole = isinstance(value, int) and name.count(".") < 2
+            sound = abs(value) <= LARGEST if whole else not isinstance(value, float) or math.isfinite(value)
+        except UsageError as error:
+            sound = f"Setting {name}: " in str(error) and len(str(error)) < 400
+        if not sound:
+            wrong.append((name, text))
+    assert not wrong

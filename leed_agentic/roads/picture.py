@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from leed_agentic.errors import UsageError
 from leed_agentic.roads.markers import COLOURS, draw_markers, markers_of
+from leed_agentic.runs.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,8 @@ def draw_map(
         title: the place the map shows when None.
 
     Raises:
-        UsageError: a route or trip is not on this map, or the file cannot be written.
+        UsageError: a route or trip is not on this map.
+        UnwritableError: the file cannot be written.
     """
     routes, trips = dict(routes or {}), dict(trips or {})
     counts = _counts(network, routes) if lost is None else f"{sum(lost.values()):.0f} s lost: the wider, the more"
@@ -73,13 +74,8 @@ def draw_map(
         figure.savefig(picture, format="pdf", metadata={"CreationDate": None, "Subject": credit})
     else:
         figure.savefig(picture, format="png", metadata={"Software": None, "Copyright": credit})
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_bytes(picture.getvalue())
-    except OSError as error:
-        raise UsageError(
-            f"Cannot write the picture {file} ({error.strerror}); choose a file in a writable folder."
-        ) from error
+    with whole_file(Path(file)) as partial:
+        partial.write_bytes(picture.getvalue())
 
 
 def _street_figure(network: RoadNetwork, title: str, counts: str, dpi: int) -> tuple[Figure, Axes, float]:

@@ -29,6 +29,7 @@ _REMEDIES = {
     errno.EPERM: "make its folder writable",
     errno.EEXIST: "remove the file that has its folder's name",
     errno.ENOENT: "its folder is gone; put it back, or begin again in another one",
+    errno.EINVAL: "give the name of a new file",
     errno.ENOTDIR: "its folder is gone; put it back",
 }
 
@@ -40,11 +41,15 @@ def whole_file(file: Path) -> Iterator[Path]:
     A link at `file` is replaced, not followed. The name ends as `file` does, for writers that go by the suffix.
 
     Raises:
-        UnwritableError: the disk is full or cannot be written; what `file` held before is still there.
+        UnwritableError: the disk is full or cannot be written, or `file` is a pipe or a device; what it held before is
+            still there.
     """
     partial = file.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{file.name}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        if is_named(str(file)) and not file.is_file():
+            # Renamed onto a device such as /dev/null, the file would be in its place from then on.
+            raise OSError(errno.EINVAL, "it is a pipe or a device")
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
         yield partial
         partial.replace(file)

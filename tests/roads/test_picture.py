@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.picture import COLOURS, TOLD_APART, draw_map
 
@@ -107,5 +107,5 @@ def test_route_of_another_map_is_refused(city, tmp_path):
 
 def test_unwritable_picture_is_refused(city, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="Cannot write the picture"):
+    with pytest.raises(UnwritableError, match="Cannot write"):
         draw_map(city, tmp_path / "file" / "p.png")
