@@ -10,7 +10,7 @@ from xml.sax.saxutils import unescape
 
 from leed_agentic.errors import UsageError
 from leed_agentic.roads.definition import OSM_ATTRIBUTION
-from leed_agentic.roads.markup import MarkupError, check_is_file, chunks, scan
+from leed_agentic.roads.markup import MarkupError, check_is_file, chunks, packing, scan
 
 VEHICLE_CLASSES = (
     *("private", "emergency", "authority", "army", "vip", "passenger", "hov"),
@@ -96,6 +96,8 @@ def read_net(file: Path) -> NetFile:
         UsageError: missing, unreadable, no SUMO network, or a street in it that cannot be driven; names edge and value.
     """
     check_is_file(file, "network file", "give a .net.xml or .net.xml.gz file, or a map's name")
+    if packing(file) not in (None, "gzip"):
+        raise UsageError(f"SUMO does not unpack {file}; unpack it first, or pack it with gzip.")
     reader = _Reader()
     try:
         scan(chunks(file, _AGAIN), reader.start, reader.end, comment=reader.comment)

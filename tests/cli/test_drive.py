@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import lzma
 import signal
 import subprocess
 import sys
@@ -275,3 +276,25 @@ def test_who_has_no_way_and_who_never_finds_room(leed, tmp_path):
 
 def rows_of_one(done):
     return rows(done)["shortest-path"]["drives"][0]
+
+
+@pytest.mark.parametrize(
+    ("head", "inside"),
+    [
+        ('<!DOCTYPE routes SYSTEM "http://127.0.0.1:9/x.dtd">', ""),
+        ("", '<include href="other.xml"/>'),
+        ("", '<include xmlns="urn:x" href="other.xml"/>'),
+    ],
+)
+def test_a_demand_that_leads_elsewhere_is_refused(leed, head, inside):
+    Path("trips.xml").write_text(f'{head}<routes>{inside}<trip id="t" depart="0" from="a" to="b"/></routes>')
+    ran = leed("drive", "shortest-path", "--demand", "trips.xml", "--map", "braunschweig")
+    assert ran.code == 2
+    assert "trips.xml cannot be read as a SUMO route file" in ran.err
+
+
+def test_a_network_that_sumo_does_not_unpack_is_refused(leed, braunschweig):
+    Path("map.net.xml").write_bytes(lzma.compress(braunschweig.net_file.read_bytes()))
+    ran = leed("map", "show", "map.net.xml")
+    assert ran.code == 2
+    assert "unpack it first" in ran.err
