@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from leed_agentic.cli import main as command
 from leed_agentic.experiments import backends
+from leed_agentic.experiments import experiment as experiment_itself
+from leed_agentic.experiments import run as run_of_experiment
 from leed_agentic.roads.network import RoadNetwork
 from tests import inline
 from tests.model_server import ModelServer
@@ -57,6 +59,13 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def _tasks_are_done_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(backends.backends._items, "processes", inline.here)
+
+
+@pytest.fixture
+def few_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers that learn nothing drive three episodes, not twenty: each is measured, which loads SUMO's net anew."""
+    for module in (run_of_experiment, experiment_itself):
+        monkeypatch.setattr(module, "REFERENCE_EPISODES", 3)
 
 
 class Ran(NamedTuple):

@@ -99,7 +99,7 @@ def test_commands_that_ask_nobody(silent):
 
 
 @pytest.mark.slow
-def test_training_evaluation_experiments_and_the_doctor(silent, model_server):
+def test_training_evaluation_experiments_and_the_doctor(silent, few_references, model_server):
     server = ("--model", "openai:x", "--base-url", model_server.url)
     short = ("--agents", "2", "--episodes", "2")
     train = ("train", *server, *short, "--steps", "40", "--q", "1", "--planning", "junction")

@@ -40,7 +40,7 @@ RESUME = {
         ("experiment", 5_000, "checkpoints/000000"),
     ],
 )
-def test_a_file_that_may_not_grow(leed, tmp_path, name, largest, file):
+def test_a_file_that_may_not_grow(leed, few_references, tmp_path, name, largest, file):
     words = (*COMMANDS[name], *SMALL, "--out", "out")
     with no_file_beyond(largest):
         full = leed(*words)

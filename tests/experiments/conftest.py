@@ -14,7 +14,7 @@ TWO_ARMS = ("--arm", "leed", "--arm", "ippo")
 
 
 @pytest.fixture
-def experiment(leed):
+def experiment(leed, few_references):
     """`leed experiment run` with --json; gives exit code, the object told, and stderr."""
 
     def run(*words: str) -> SimpleNamespace:

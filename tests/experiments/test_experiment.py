@@ -87,7 +87,7 @@ def test_what_is_not_asked_names_no_folder():
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_runs_are_made_once_and_reported(leed):
+def test_runs_are_made_once_and_reported(leed, few_references):
     code, out, err = leed("experiment", "run", "demonstrations", *PAIR, *TINY, *SHORT, "--json")
     assert code == 0
     result = json.loads(out)

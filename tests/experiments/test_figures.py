@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
+from leed_agentic.experiments import experiments
 from leed_agentic.experiments.report import Manifest
 from tests.experiments.conftest import FEW, TINY, TWO_ARMS
 from tests.model_server import Answer
@@ -79,7 +81,8 @@ def timings(start: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, capsys, monkeypatch):
+def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, monkeypatch):
+    monkeypatch.setitem(experiments._items, "fig4a", replace(experiments.get("fig4a"), test_episodes=4))
     found = experiment("fig4a", "--seeds", "1", "--agents", "2,3", *TINY, *TWO_ARMS)
     assert found.code == 0
     assert {row["map"] for row in found.told["rows"]} == {"braunschweig_2_agents", "braunschweig_3_agents"}
@@ -91,9 +94,8 @@ def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, capsys
     assert {"leed", "ippo", "random", "shortest path"} <= {line for line, _ in points}
 
     folder = next(RUNS.glob("braunschweig_leed_s0_*"))
-    test = json.loads((folder / "test_20.json").read_text())
-    words = [sys.executable, "-m", "leed_agentic", "evaluate", str(folder), "--json"]
-    told = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    test = json.loads((folder / "test_4.json").read_text())
+    told = json.loads(leed("evaluate", folder, "--episodes", "4", "--json").out)
     assert test["seeds"] == told["seeds"]
     assert test["driver"]["rewards"] == told["drivers"][0]["rewards"]
 
@@ -101,7 +103,7 @@ def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, capsys
     run = task["leed"]["seed_0"]
     assert list(run) == ["step_1", "step_2", "absolute_metrics"]
     assert (run["step_2"]["step_count"], len(run["step_2"]["mean_episode_return"])) == (160, 2)
-    assert len(run["absolute_metrics"]["mean_episode_return"]) == 20
+    assert len(run["absolute_metrics"]["mean_episode_return"]) == 4
 
 
 @pytest.mark.slow
