@@ -22,6 +22,8 @@ PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x0
 """The first bytes of a packed file; its name says nothing certain."""
 ENCODINGS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 """What this reader and SUMO's read alike. In any other encoding the two might see different elements."""
+MOST_ATTRIBUTES = 1000
+"""Of one tag: SUMO compares each with all others, and is a quarter of an hour at 300,000."""
 LONGEST_TOKEN = 1 << 22
 """Bytes of one tag: the shape of the longest street takes some thousand, an attribute of gigabytes is an attack."""
 
@@ -123,6 +125,8 @@ def scan(
     def later(name: str, attributes: dict[str, str]) -> None:
         if name.rpartition(":")[2] == "include":
             raise MarkupError("include", f"it includes another file ({attributes.get('href', '')[:80]!r})", root)
+        if len(attributes) > MOST_ATTRIBUTES:
+            raise MarkupError("broken", f"a tag has more than {MOST_ATTRIBUTES} attributes", root)
         start(name, attributes)
 
     def declared(_version: str, encoding: str | None, _standalone: int) -> None:

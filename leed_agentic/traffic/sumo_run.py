@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 
 from leed_agentic.errors import UnavailableError, UsageError
-from leed_agentic.roads.markup import Stream
+from leed_agentic.roads.markup import MOST_ATTRIBUTES, Stream
 from leed_agentic.roads.programs import plain_name, run_program
 
 TRIPINFO = "tripinfo.xml"
@@ -215,6 +215,8 @@ def elements(file: Path, *tags: str) -> Iterator[Element]:
             # SUMO goes by the name alone, whatever its namespace.
             if element.tag.rpartition("}")[2] == "include":
                 raise ValueError("it includes another file")
+            if len(element.attrib) > MOST_ATTRIBUTES:
+                raise ValueError(f"a tag has more than {MOST_ATTRIBUTES} attributes")
             ancestors.append(element)
             depth += element.tag in tags
             continue
