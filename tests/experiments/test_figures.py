@@ -82,7 +82,7 @@ def timings(start: str) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, monkeypatch):
-    monkeypatch.setitem(experiments._items, "fig4a", replace(experiments.get("fig4a"), test_episodes=4))
+    monkeypatch.setitem(experiments._items, "fig4a", replace(experiments.get("fig4a"), test_episodes=10))
     found = experiment("fig4a", "--seeds", "1", "--agents", "2,3", *TINY, *TWO_ARMS)
     assert found.code == 0
     assert {row["map"] for row in found.told["rows"]} == {"braunschweig_2_agents", "braunschweig_3_agents"}
@@ -94,16 +94,16 @@ def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, 
     assert {"leed", "ippo", "random", "shortest path"} <= {line for line, _ in points}
 
     folder = next(RUNS.glob("braunschweig_leed_s0_*"))
-    test = json.loads((folder / "test_4.json").read_text())
-    told = json.loads(leed("evaluate", folder, "--episodes", "4", "--json").out)
+    test = json.loads((folder / "test_10.json").read_text())
+    told = json.loads(leed("evaluate", folder, "--episodes", "10", "--json").out)
     assert test["seeds"] == told["seeds"]
     assert test["driver"]["rewards"] == told["drivers"][0]["rewards"]
 
     task = json.loads(Path("experiments/fig4a/marl_eval.json").read_text())["leed_route"]["braunschweig_2_agents"]
     run = task["leed"]["seed_0"]
-    assert list(run) == ["step_1", "step_2", "absolute_metrics"]
-    assert (run["step_2"]["step_count"], len(run["step_2"]["mean_episode_return"])) == (160, 2)
-    assert len(run["absolute_metrics"]["mean_episode_return"]) == 4
+    assert list(run) == ["step_1", "step_2", "step_3", "step_4", "absolute_metrics"]
+    assert (run["step_2"]["step_count"], len(run["step_2"]["mean_episode_return"])) == (80, 1)
+    assert len(run["absolute_metrics"]["mean_episode_return"]) == 10
 
 
 @pytest.mark.slow
