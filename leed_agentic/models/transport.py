@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -56,6 +57,19 @@ def is_loopback(address: str | None) -> bool:
         return False
 
 
+class _Response(httpx2.Response):
+    def json(self, **options: Any) -> Any:
+        """As httpx does; a number of more digits than Python reads is infinite, as JSON's own floats are."""
+        return super().json(parse_int=_whole, **options)
+
+
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return math.inf
+
+
 class _Client(httpx2.Client):
     def __init__(self, seconds: float, **options: Any) -> None:
         super().__init__(**options)
@@ -78,7 +92,7 @@ class _Client(httpx2.Client):
                     raise Overdue from None
                 raise
         headers = [(k, v) for k, v in response.headers.raw if k.lower() not in (b"content-encoding", b"content-length")]
-        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+        return _Response(response.status_code, headers=headers, content=body, request=request)
 
 
 @contextmanager

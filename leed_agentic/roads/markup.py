@@ -24,6 +24,8 @@ ENCODINGS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 """What this reader and SUMO's read alike. In any other encoding the two might see different elements."""
 MOST_ATTRIBUTES = 1000
 """Of one tag: SUMO compares each with all others, and is a quarter of an hour at 300,000."""
+DEEPEST = 100
+"""Tags within each other: SUMO's files and OpenStreetMap's have six, and duarouter takes minutes over a hundred thousand."""
 LONGEST_TOKEN = 1 << 22
 """Bytes of one tag: the shape of the longest street takes some thousand, an attribute of gigabytes is an attack."""
 
@@ -115,6 +117,7 @@ def scan(
     """
     parser = expat.ParserCreate()
     root: str | None = None
+    depth = 0
 
     def first(name: str, attributes: dict[str, str]) -> None:
         nonlocal root
@@ -127,7 +130,17 @@ def scan(
             raise MarkupError("include", f"it includes another file ({attributes.get('href', '')[:80]!r})", root)
         if len(attributes) > MOST_ATTRIBUTES:
             raise MarkupError("broken", f"a tag has more than {MOST_ATTRIBUTES} attributes", root)
+        nonlocal depth
+        depth += 1
+        if depth > DEEPEST:
+            raise MarkupError("broken", f"its tags stand more than {DEEPEST} deep in each other", root)
         start(name, attributes)
+
+    def leave(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if end is not None:
+            end(name)
 
     def declared(_version: str, encoding: str | None, _standalone: int) -> None:
         if encoding and _encoding(encoding) not in ENCODINGS:
@@ -136,7 +149,7 @@ def scan(
     def doctype(*_: Any) -> None:
         raise MarkupError("doctype", "it declares a document type or entities", root)
 
-    parser.StartElementHandler, parser.EndElementHandler = first, end
+    parser.StartElementHandler, parser.EndElementHandler = first, leave
     parser.CharacterDataHandler, parser.CommentHandler = text, comment
     parser.XmlDeclHandler, parser.StartDoctypeDeclHandler = declared, doctype
     parser.buffer_text = text is not None

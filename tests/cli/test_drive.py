@@ -284,6 +284,7 @@ def rows_of_one(done):
         ('<!DOCTYPE routes SYSTEM "http://127.0.0.1:9/x.dtd">', ""),
         ("", '<include href="other.xml"/>'),
         ("", "<a " + " ".join(f"a{k}='1'" for k in range(1001)) + "/>"),
+        ("", "<a>" * 101 + "</a>" * 101),
         ("", '<include xmlns="urn:x" href="other.xml"/>'),
     ],
 )

@@ -81,6 +81,13 @@ def test_why_there_is_no_answer(model_server: ModelServer, answer: Answer, words
     assert words in (caller(model_server).ask(HELLO, purpose="plan").trouble or "")
 
 
+def test_number_of_more_digits_than_python_reads_is_not_reported(model_server: ModelServer) -> None:
+    answer = completion({"content": "four by four"}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})
+    model_server.default = Answer(200, answer.body.replace("_tokens\": 0", "_tokens\": " + "9" * 6000))
+    reply = caller(model_server).ask(HELLO, purpose="plan")
+    assert (reply.text, reply.input_tokens, reply.output_tokens) == ("four by four", None, None)
+
+
 @pytest.mark.parametrize(
     "count", ["many", [9], -1, 9.5, float("nan"), None, {}, 10**30], ids=lambda count: repr(count)[:9]
 )
