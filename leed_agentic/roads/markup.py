@@ -25,7 +25,7 @@ ENCODINGS = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1", "cp1252"})
 MOST_ATTRIBUTES = 1000
 """Of one tag: SUMO compares each with all others, and is a quarter of an hour at 300,000."""
 DEEPEST = 100
-"""Tags within each other: SUMO's files and OpenStreetMap's have six, and duarouter takes minutes over a hundred thousand."""
+"""Tags within each other: real files have six at most, and duarouter takes minutes over a hundred thousand."""
 LONGEST_TOKEN = 1 << 22
 """Bytes of one tag: the shape of the longest street takes some thousand, an attribute of gigabytes is an attack."""
 
