@@ -28,3 +28,15 @@ class StoppedError(LeedError):
     """The user pressed Ctrl-C. The message says what is kept and how to go on."""
 
     exit_code = 130
+
+
+MOST = 100_000
+"""Of anything that is made one by one: so many take weeks, and a slip of the finger should not begin them."""
+
+
+def check_count(option: str, count: int | None, least: int = 1, most: int = MOST) -> None:
+    """Raises UsageError for a count that means nothing, or that nobody can mean."""
+    if count is not None and count < least:
+        raise UsageError(f"{option} must be {least} or more, not {count}.")
+    if count is not None and count > most:
+        raise UsageError(f"{option} must be {most:,} or less, not {count}.")

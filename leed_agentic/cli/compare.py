@@ -18,11 +18,13 @@ from leed_agentic.cli.options import (
     Demand,
     Fleet,
     Trust,
+    comma_numbers,
+    comma_words,
     demand_assignments,
     demand_settings,
     plannings,
 )
-from leed_agentic.errors import StoppedError, UsageError
+from leed_agentic.errors import StoppedError, check_count
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,8 +85,7 @@ def compare(
     Exit code 1: some trials failed (the tables cover the others), or --require is not met. 2 and 3: a model was never
     asked, as its name is wrong or it cannot be reached; likewise.
     """
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
+    check_count("--jobs", jobs, most=1000)
     from leed_agentic.comparing.requirement import missed, read_requirement
 
     thresholds = [read_requirement(text) for text in require or ()]
@@ -97,12 +98,12 @@ def compare(
 
             wanted = Wanted(
                 models=tuple(models or ()),
-                prompts=_words("--prompts", prompts),
-                plannings=_words("--planning", planning),
-                maps=_words("--maps", maps),
-                agents=_numbers("--agents", agents),
-                feedbacks=_words("--feedback", feedback),
-                rounds=_numbers("--rounds", rounds),
+                prompts=comma_words("--prompts", prompts),
+                plannings=comma_words("--planning", planning),
+                maps=comma_words("--maps", maps),
+                agents=comma_numbers("--agents", agents),
+                feedbacks=comma_words("--feedback", feedback),
+                rounds=comma_numbers("--rounds", rounds),
                 trials=trials,
                 samples=samples,
                 policies=tuple(policies or ()),
@@ -206,19 +207,3 @@ def _axes(comparison: Comparison) -> list[str]:
     axes = varied(comparison)
     several = len({combination.labels["model"] for combination in comparison.combinations}) > 1
     return axes if several or len(axes) == 1 else axes[1:]
-
-
-def _words(option: str, text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise UsageError(f"{option} is empty; name at least one, or leave it out.")
-    return words
-
-
-def _numbers(option: str, text: str | None) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in _words(option, text))
-    except ValueError:
-        raise UsageError(f"{option} takes a number, or several separated by commas, not {text!r}.") from None

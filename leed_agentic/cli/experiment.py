@@ -12,6 +12,7 @@ import typer
 
 from leed_agentic.cli.console import err, out, print_json
 from leed_agentic.cli.interrupt import same_command_goes_on
+from leed_agentic.cli.options import comma_numbers, comma_words
 
 if TYPE_CHECKING:
     from leed_agentic.experiments.runner import Progress
@@ -71,15 +72,15 @@ def run(
     name, or a model that cannot be reached, ends the experiment without a report.
     """
     from leed_agentic.credentials import without_anything_like_a_key
-    from leed_agentic.errors import UsageError
+    from leed_agentic.errors import check_count
     from leed_agentic.experiments import experiments
     from leed_agentic.experiments.run import Request
     from leed_agentic.experiments.runner import run_experiment
 
-    for option, value, least in (("--seeds", seeds, 1), ("--jobs", jobs, 1), ("--policy-episodes", policy_episodes, 0)):
-        if value is not None and value < least:
-            raise UsageError(f"{option} must be {least} or more, not {value}.")
-    fleets = _numbers(agents)
+    check_count("--seeds", seeds)
+    check_count("--jobs", jobs, most=1000)
+    check_count("--policy-episodes", policy_episodes, least=0)
+    fleets = comma_numbers("--agents", agents)
     changes = {
         "learning.episodes": episodes,
         "scenario.agents": fleets[0] if len(fleets) == 1 else None,
@@ -89,7 +90,7 @@ def run(
     }
     experiment = experiments.get(name)
     request = Request(
-        _words(maps),
+        comma_words("--maps", maps),
         seeds,
         fleets,
         tuple(arms or ()),
@@ -144,16 +145,3 @@ def report(
         print_json({"files": [str(file) for file in files]})
     else:
         out.print("\n".join(map(str, files)), markup=False, highlight=False)
-
-
-def _words(text: str | None) -> tuple[str, ...]:
-    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
-
-
-def _numbers(text: str | None) -> tuple[int, ...]:
-    from leed_agentic.errors import UsageError
-
-    try:
-        return tuple(int(word) for word in _words(text))
-    except ValueError:
-        raise UsageError(f"--agents takes a number, or several separated by commas, not {text!r}.") from None

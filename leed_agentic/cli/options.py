@@ -63,3 +63,21 @@ def demand_settings(
 def demand_assignments(given: dict[str, Any]) -> tuple[str, ...]:
     """The same as words of -s."""
     return tuple(f"{name}={json.dumps(value)}" for name, value in given.items() if value is not None)
+
+
+def comma_words(option: str, text: str | None) -> tuple[str, ...]:
+    """The words of an option that takes several; () where it was left out. Raises UsageError when it holds none."""
+    if text is None:
+        return ()
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise UsageError(f"{option} is empty; name at least one, or leave it out.")
+    return words
+
+
+def comma_numbers(option: str, text: str | None) -> tuple[int, ...]:
+    """As `comma_words`, of whole numbers."""
+    try:
+        return tuple(int(word) for word in comma_words(option, text))
+    except ValueError:
+        raise UsageError(f"{option} takes a number, or several separated by commas, not {text!r}.") from None

@@ -134,10 +134,9 @@ def improve(
 
     Every try is kept; the same command goes on where it stopped. Needs gepa, which the extra improve brings.
     """
-    from leed_agentic.errors import StoppedError, UsageError
+    from leed_agentic.errors import StoppedError, check_count
 
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"--jobs must be 1 or more, not {jobs}.")
+    check_count("--jobs", jobs, most=1000)
     try:
         with err.status("reading settings") as status:
             from leed_agentic.comparing.comparison import Wanted

@@ -17,7 +17,7 @@ from leed_agentic.demonstrations.feedback import feedbacks
 from leed_agentic.demonstrations.parts import check_budget
 from leed_agentic.demonstrations.planning import planner_of
 from leed_agentic.demonstrations.prompts import DEFAULT_VARIANT, PromptSet, template_folder
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UsageError, check_count
 from leed_agentic.experiments.run import demonstration_content, digest, model_content, world_content
 from leed_agentic.experiments.task import REFINEMENT, Task
 from leed_agentic.models.caller import ModelCaller
@@ -207,10 +207,8 @@ def _check_words(wanted: Wanted) -> None:
         twice = next((value for value in values if list(values).count(value) > 1), None)
         if twice is not None:
             raise UsageError(f"{option} names {twice} twice; name each once.")
-    if wanted.trials < 1:
-        raise UsageError(f"--trials must be 1 or more, not {wanted.trials}.")
-    if wanted.samples < 1:
-        raise UsageError(f"--samples must be 1 or more, not {wanted.samples}.")
+    check_count("--trials", wanted.trials)
+    check_count("--samples", wanted.samples)
     if any(later <= before for before, later in itertools.pairwise(wanted.rounds)) or min(wanted.rounds, default=0) < 0:
         raise UsageError(f"--rounds must rise from 0 or more, such as 0,5,10, not {','.join(map(str, wanted.rounds))}.")
     if wanted.record not in get_args(RecordMode):

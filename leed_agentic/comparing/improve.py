@@ -18,7 +18,7 @@ from leed_agentic.comparing.comparison import Combination, Comparison, Wanted, p
 from leed_agentic.comparing.rewriting import chosen, feedback, request, score, template_in
 from leed_agentic.demonstrations.parts import made_with
 from leed_agentic.demonstrations.prompts import PromptSet, problems_of, template_folder
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UsageError, check_count
 from leed_agentic.experiments.backends import Submit, processes
 from leed_agentic.experiments.task import CALLS, read_stages
 from leed_agentic.models.caller import ModelCaller
@@ -124,13 +124,13 @@ def improve(
         UnavailableError: SUMO or a model cannot be used; what is recorded is kept.
     """
     gepa = _gepa()
-    if search.wanted.trials < 1:
-        raise UsageError(f"--train must be 1 or more, not {search.wanted.trials}.")
+    check_count("--train", search.wanted.trials)
     if search.budget < search.round:
         raise UsageError(
             f"--budget {search.budget} is below one round of {search.round} ({search.wanted.trials} scenarios before, "
             "a rewriting, as many after); give more, or fewer --train scenarios."
         )
+    check_count("--held-out", search.held_out, least=0)
     if search.held_out < 2:
         raise UsageError(f"--held-out must be 2 or more, not {search.held_out}: one scenario cannot tell two apart.")
     comparison = plan_comparison(search.wanted, status)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import check_count
 from leed_agentic.experiments.experiment import TWO_MAPS, Experiment, Member, register
 from leed_agentic.experiments.fair import IPPO, MAPPO, QMIX
 from leed_agentic.experiments.paper import DEMONSTRATED, LEED
@@ -97,8 +97,7 @@ class Tuning:
         return [arm.label for arm in self.known]
 
     def members(self, request: Request) -> list[tuple[Member, Request]]:
-        if request.trials < 1:
-            raise UsageError(f"A search needs --trials of 1 or more, not {request.trials}.")
+        check_count("--trials", request.trials)
         chosen = choose_arms(self.name, self.known, request.arms)
         return [(self._search(arm, request.trials), replace(request, arms=())) for arm in chosen]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from leed_agentic.errors import UsageError
+from leed_agentic.errors import UsageError, check_count
 from leed_agentic.learning.rollout import SEED_STRIDE, scenario_seed
 from leed_agentic.learning.session import Session, take_up
 from leed_agentic.learning.sources import load_routes
@@ -125,8 +125,7 @@ def evaluate_held_out(
     Raises:
         UsageError: no scenario, a seed that training drew trips from, or trips that are not drawn.
     """
-    if scenarios < 1:
-        raise UsageError(f"--held-out must be 1 or more, not {scenarios}.")
+    check_count("--held-out", scenarios)
     settings = session.settings
     if settings.scenario.demand:
         raise UsageError("The run has a demand of its own, from which no other trips are drawn; leave --held-out out.")
@@ -218,8 +217,7 @@ def evaluate_run(
             if demonstrations:
                 raise
             progress(f"No row for the plan: {error}")
-        if episodes < 1:
-            raise UsageError(f"--episodes must be 1 or more, not {episodes}.")
+        check_count("--episodes", episodes)
         settings, env = session.settings, session.world.env
         drivers = [trained_driver(session, deterministic), *reference_drivers(session.world.agents)]
         if (in_traffic(settings) or env.scenario.background) and settings.scenario.redraw == "never":

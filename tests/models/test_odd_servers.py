@@ -83,7 +83,7 @@ def test_why_there_is_no_answer(model_server: ModelServer, answer: Answer, words
 
 def test_number_of_more_digits_than_python_reads_is_not_reported(model_server: ModelServer) -> None:
     answer = completion({"content": "four by four"}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0})
-    model_server.default = Answer(200, answer.body.replace("_tokens\": 0", "_tokens\": " + "9" * 6000))
+    model_server.default = Answer(200, answer.body.replace('_tokens": 0', '_tokens": ' + "9" * 6000))
     reply = caller(model_server).ask(HELLO, purpose="plan")
     assert (reply.text, reply.input_tokens, reply.output_tokens) == ("four by four", None, None)
 
