@@ -215,7 +215,7 @@ def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np
         "test_iqm": none if group.tests is None else group.score,
         "test_time": _given(group.test_times),
         "plan_time": _given(group.plan_times),
-        "time_ratio": _given(None if group.plan_times is None else _given(group.test_times) / group.plan_times),
+        "time_ratio": _given(_ratio(group.test_times, group.plan_times)),
     }
     figures = {name: figure.estimate(values[name]) for name, figure in FIGURES.items()}
     return Row(place, arm, len(group.runs), float(worst_fall(reward).max()), figures)
@@ -223,6 +223,10 @@ def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np
 
 def _given(values: np.ndarray | None) -> np.ndarray:
     return np.empty(0) if values is None else values
+
+
+def _ratio(times: np.ndarray | None, of: np.ndarray | None) -> np.ndarray | None:
+    return None if times is None or of is None else times / of
 
 
 def markdown(question: str, rows: Sequence[Row]) -> str:
