@@ -109,8 +109,9 @@ def generate(
             parts = open_parts(settings, network, scenario, folder=make_folder, model=model, progress=progress)
         except LeedError:
             if made_here and folder != Path():
-                # A wrong model, key or recording leaves nothing behind.
+                # A wrong model, key, recording or network leaves nothing behind: nothing was asked yet.
                 with suppress(OSError):
+                    (folder / "calls.jsonl").unlink(missing_ok=True)
                     folder.rmdir()
             raise
         opened.callback(parts.close)

@@ -15,7 +15,7 @@ from typing import Any
 
 from leed_agentic.errors import UnavailableError, UsageError
 from leed_agentic.roads.network import RoadNetwork
-from leed_agentic.roads.programs import plain_name
+from leed_agentic.roads.programs import plain_name, run_program
 from leed_agentic.setting_groups import EnvironmentSettings
 from leed_agentic.traffic.additional import REROUTING_OPTIONS, additional_text, is_exact, vehicle_attributes
 from leed_agentic.traffic.scenario import VEHICLE_TYPE, Scenario
@@ -48,7 +48,7 @@ class Simulation:
 
     Raises:
         UsageError: a second libsumo simulation in one process, a fast reset asked for where it is not exact, or a
-            vehicle type that SUMO refuses.
+            vehicle type or a network that SUMO refuses.
         UnavailableError: SUMO does not start.
     """
 
@@ -130,6 +130,9 @@ class Simulation:
         except Exception as error:
             # traci's and libsumo's errors share no base class of their own.
             if type(error).__name__ in _TRACI_ERRORS:
+                # Of its reasons neither API says more than that there was one.
+                words = [*self._arguments(), "--end", f"{self._scenario.begin:.10g}"]
+                run_program("sumo", words, Path.cwd(), f"SUMO cannot use {self.network.net_file.name}")
                 raise UnavailableError(f"SUMO does not start: {error}; run `leed doctor`.") from error
             raise
         self._prepare()

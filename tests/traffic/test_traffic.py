@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from leed_agentic.traffic.sumo_run import read_driven
 from leed_agentic.traffic.trajectory import drive, fastest_path, follow, random_policy
 
 NETWORK = open_map("braunschweig", MapSettings())
+GENERATE = ("demo", "generate", "--model", "stand-in", "--agents", "2", "--out", "run", "--map")
 
 
 def drawn(agents: int = 8, seed: int = 0, **settings: object) -> Scenario:
@@ -274,6 +276,16 @@ def test_many_agents_may_start_on_one_street(make):
 def test_a_scenario_that_contradicts_itself(change, message):
     with pytest.raises(UsageError, match=message):
         replace(drawn(1), **change).check(NETWORK)
+
+
+@pytest.mark.parametrize("backend", ["libsumo", "traci"])
+def test_sumo_says_why_it_refuses_a_network(leed, backend):
+    text = NETWORK.net_file.read_text(encoding="utf-8")
+    Path("odd.net.xml").write_text(text.replace('<phase duration="', '<phase duration="x', 1), encoding="utf-8")
+    ran = leed(*GENERATE, "odd.net.xml", "-s", f"environment.backend={backend}")
+    assert ran.code == 2
+    assert "SUMO cannot use odd.net.xml: sumo says: Attribute 'duration' in definition of phase" in ran.err
+    assert not Path("run").exists()
 
 
 def test_sumo_says_why_it_refuses_a_vehicle(make):
