@@ -33,7 +33,7 @@ def test_every_arm_is_searched_by_the_same_draws_on_other_seeds():
 
 
 def test_a_search_of_nothing_is_refused(experiment):
-    with pytest.raises(UsageError, match="--trials of 1 or more"):
+    with pytest.raises(UsageError, match="--trials must be 1 or more, not 0"):
         experiments.get("tuning").members(Request(trials=0))
 
 
