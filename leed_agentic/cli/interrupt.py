@@ -64,3 +64,13 @@ class Interrupt:
     def _unraisable(self, lost: Any) -> None:
         if not isinstance(lost.exc_value, KeyboardInterrupt):
             self._complain(lost)
+        elif self._in_charge and hasattr(signal, "pthread_kill"):
+            # Nobody heard it, and who waits for a server that hangs comes to no check: it is pressed again.
+            again = threading.Timer(0.1, _press_again)
+            again.daemon = True
+            again.start()
+
+
+def _press_again() -> None:
+    if Interrupt._pressed and Interrupt._depth:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)

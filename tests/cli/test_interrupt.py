@@ -120,3 +120,21 @@ def test_killed_before_anything_or_before_the_first_checkpoint(tmp_path):
     assert len(read_csv(later / "metrics.csv")) == 3
     if not had_one:
         assert "starts from the first episode" in again.stderr
+
+
+def test_lost_in_a_finaliser_it_still_ends_a_wait(tmp_path):
+    """Python drops what a finaliser raises; the wait behind it has no end of its own."""
+    script = tmp_path / "wait.py"
+    script.write_text(
+        "import queue, signal\n"
+        "from leed_agentic.cli.interrupt import Interrupt\n"
+        "class Late:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "with Interrupt():\n"
+        "    late = Late()\n"
+        "    del late\n"
+        "    queue.SimpleQueue().get()\n"
+    )
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert ended.stderr.splitlines()[-1] == "KeyboardInterrupt"
