@@ -214,7 +214,8 @@ def _row(place: str, arm: str, group: Group, first: Group | None, normalised: np
         "gain": none if normalised is None else normalised,
         "test_iqm": none if group.tests is None else group.score,
         "test_time": _given(group.test_times),
-        "plan_time": _given(group.plan_times),
+        # Only beside those of a fleet that learned from it.
+        "plan_time": none if group.test_times is None else _given(group.plan_times),
         "time_ratio": _given(_ratio(group.test_times, group.plan_times)),
     }
     figures = {name: figure.estimate(values[name]) for name, figure in FIGURES.items()}

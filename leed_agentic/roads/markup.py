@@ -10,7 +10,7 @@ import os
 import xml.parsers.expat as expat
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -99,6 +99,13 @@ def _opened(file: Path, kind: str | None) -> Iterator[IO[bytes]]:
         yield stream
 
 
+def beyond_limits(attributes: Sized, depth: int) -> str | None:
+    """What is too much for SUMO about a tag with these attributes, so deep within others; None: nothing."""
+    if len(attributes) > MOST_ATTRIBUTES:
+        return f"a tag has more than {MOST_ATTRIBUTES} attributes"
+    return f"its tags stand more than {DEEPEST} deep in each other" if depth > DEEPEST else None
+
+
 def scan(
     pieces: Iterator[bytes],
     start: Callable[[str, dict[str, str]], None],
@@ -128,12 +135,10 @@ def scan(
     def later(name: str, attributes: dict[str, str]) -> None:
         if name.rpartition(":")[2] == "include":
             raise MarkupError("include", f"it includes another file ({attributes.get('href', '')[:80]!r})", root)
-        if len(attributes) > MOST_ATTRIBUTES:
-            raise MarkupError("broken", f"a tag has more than {MOST_ATTRIBUTES} attributes", root)
         nonlocal depth
         depth += 1
-        if depth > DEEPEST:
-            raise MarkupError("broken", f"its tags stand more than {DEEPEST} deep in each other", root)
+        if too_much := beyond_limits(attributes, depth):
+            raise MarkupError("broken", too_much, root)
         start(name, attributes)
 
     def leave(name: str) -> None:
