@@ -23,6 +23,8 @@ _TEXT_ENDINGS = {"", ".md", ".markdown", ".txt"}
 
 GRAPHS = ("adjacency", "links")
 """Two ways to write the streets; a template for the fleet or an agent needs one of them."""
+SECONDS = ("seconds", "hundreds")
+"""Two ways to write the seconds of routes, likewise."""
 BLOCKS = (*GRAPHS, "junctions", "example")
 
 TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -32,7 +34,7 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "refine": (frozenset({"remarks"}), frozenset({"agents", "count"})),
     "junction": (frozenset({"choices"}), frozenset({"agent"})),
     "junction_examples": (frozenset(), frozenset()),
-    "alternatives": (frozenset({"seconds"}), frozenset()),
+    "alternatives": (frozenset(), frozenset(SECONDS)),
     "alternatives_examples": (frozenset(), frozenset()),
     "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
     "instructions": (frozenset({"digest"}), frozenset({"last"})),
@@ -113,6 +115,10 @@ class PromptSet:
     def save_one(self, run: Path, name: str) -> None:
         """Keep the text of one template, likewise."""
         write_text(run / PACKAGED / f"{name}.md", self.texts[name])
+
+    def variables(self, name: str) -> set[str]:
+        """The variables that a template fills in."""
+        return set(string.Template(self.texts[name]).get_identifiers())
 
     def render(self, name: str, **values: object) -> str:
         """The template's text with its variables filled in; values are inserted as they are, never interpreted."""
@@ -231,8 +237,9 @@ def _variable_problems(file: Path, name: str, text: str) -> list[str]:
     problems = [f"{file} uses the unknown variable ${v}; {hint}" for v, hint in sorted(unknown.items())]
     # A misspelt variable is one problem, not two.
     there = used | {v for v in required | allowed if any(repr(v) in hint for hint in unknown.values())}
-    if GRAPHS[0] in allowed and there.isdisjoint(GRAPHS):
-        one_of = " or ".join(f"${variable}" for variable in GRAPHS)
-        problems.append(f"{file} lacks the variable {one_of}; the model needs the streets to plan.")
+    for pair, what in ((GRAPHS, "the streets"), (SECONDS, "the seconds")):
+        if pair[0] in allowed and there.isdisjoint(pair):
+            one_of = " or ".join(f"${variable}" for variable in pair)
+            problems.append(f"{file} lacks the variable {one_of}; the model needs {what} to plan.")
     missing = sorted(required - there)
     return problems + [f"{file} lacks the variable ${v}; the model needs it to plan." for v in missing]

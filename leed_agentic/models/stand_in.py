@@ -34,8 +34,8 @@ _AGENT = re.compile(r"^agent (\d+): start edge (\S+), destination junction (\S+)
 _GROUP = re.compile(r"^(g\d+): \d+ agents on (\S+): \d+ s lost", re.MULTILINE)
 _ROW = re.compile(r"^(\d+): (\d+(?: \([^)]*\))?(?:, \d+(?: \([^)]*\))?)+)$", re.MULTILINE)
 _NOTE = re.compile(r"\([^)]*\)")
-_SECONDS = re.compile(r"\d+(?:, \d+)+\s*$")
-_NUMBERS = re.compile(r"\d+")
+_SECONDS = re.compile(r"\d+(?:\.\d+)?(?:, \d+(?:\.\d+)?)+\s*$")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 _CHOICE = re.compile(r"(\d+\.\d+) \((?:left|right|straight|back), \d+ m\)")
 
 
@@ -105,7 +105,7 @@ class StandIn(BaseChatModel):
         return f"This prompt holds neither agents nor streets to choose from ({NOTICE})."
 
     def _least(self, numbers: list[str], chance: random.Random) -> str:
-        return chance.choice(numbers) if chance.random() < self.error_rate / 10 else min(numbers, key=int)
+        return chance.choice(numbers) if chance.random() < self.error_rate / 10 else min(numbers, key=float)
 
 
 class _Streets:

@@ -81,7 +81,7 @@ def test_the_short_templates_need_no_folder(leed, planning):
     assert kept == PromptSet.load(Path("short")).texts[planning] != PromptSet.load().texts[planning]
     again = leed("demo", "generate", "--replay", "run/calls.jsonl", "--model", "replay", "--out", "again", "--json")
     assert json.loads(again.out)["replayed_calls"] == summary["calls"]
-    assert "2 templates" in leed("prompts", "check", "short").out
+    assert "3 templates" in leed("prompts", "check", "short").out
     assert leed("prompts", "copy", "mine", "--variant", "short").code == 0
     assert Path("mine", f"{planning}.md").read_text() == kept
     assert "all can be used" in leed("prompts", "check", "mine").out
@@ -130,6 +130,7 @@ def test_copy_overwrites_nothing(leed):
     [
         ("fleet.md", b"$agents $adjacency $planet", "unknown variable $planet"),
         ("fleet.md", b"$agents", "lacks the variable $adjacency"),
+        ("alternatives.md", b"Least?", "lacks the variable $seconds or $hundreds; the model needs the seconds to plan"),
         ("fleat.md", b"x", "did you mean 'fleet.md'?"),
         ("Fleet.MD", b"x", "no template's name"),
         ("fleet.txt", b"$agents $adjacency", "did you mean 'fleet.md'?"),

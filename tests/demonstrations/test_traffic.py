@@ -6,6 +6,7 @@ import json
 import math
 import re
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -114,6 +115,19 @@ def test_tokens_per_agent_are_bounded_on_any_map():
     (asked,) = group_question(prompts, group, {f"s{number}": 14.0 for number in range(1, 7)})
     reply = json.dumps({str(one.agent): 1187 for one in group})
     assert (estimated_tokens(asked["content"]) + estimated_tokens(reply)) / len(group) <= 110
+
+
+def test_a_template_may_have_the_seconds_in_hundreds(net, tmp_path):
+    """The turns before the question, the question and the reply are then all of that form."""
+    prompts = PromptSet.load(Path("short"))
+    first, answer, *_, question = question_of(prompts, FOUR)
+    assert (first["content"], answer["content"]) == ("Which is the smallest number? 2.12, 1.87, 2.40", "1.87")
+    assert question["content"].endswith(", ".join(f"{took / 100:.2f}" for took in FOUR.seconds))
+    assert FOUR.choice("It is 11.87.", "hundreds") == FOUR.choice("1187")
+    assert FOUR.choice("1187", "hundreds") is None
+    words = {"demonstration__prompts": Path("short"), "demonstration__rounds": 1, "model__structured": True}
+    last = generate(on_grid(net, **words), tmp_path / "run").demonstrations.rounds[-1]
+    assert last.unread == 0 < len(last.asked)
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ RIGHT = 0.9
 JAMS = 6
 """Streets where cars stand, that the joint form names."""
 _NUMBER = re.compile(r"\d{1,6}")
+_DECIMAL = re.compile(r"\d{1,4}\.\d\d")
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class Asked:
         # Who never left its first street would wait for ever: any number that no other route reaches says so.
         return cls(agent, tuple(round(min(one.seconds, 99_999.0)) for one in question.alternatives), notes)
 
-    def choice(self, text: str) -> int | None:
-        """The alternative whose seconds the text names first; None where it names none of them."""
-        for number in _NUMBER.findall(text):
-            if int(number) in self.seconds:
-                return self.seconds.index(int(number))
-        return None
+    def choice(self, text: str, form: str = "seconds") -> int | None:
+        """The alternative whose seconds, in that form, the text names first; None where it names none of them."""
+        offered = self.texts(form)
+        numbers = _DECIMAL.findall(text) if form == "hundreds" else (str(int(one)) for one in _NUMBER.findall(text))
+        return next((offered.index(number) for number in numbers if number in offered), None)
+
+    def texts(self, form: str) -> list[str]:
+        """The seconds as a prompt writes them: 187, or as hundreds of seconds 1.87."""
+        return [_written(took, form) for took in self.seconds]
 
     def __str__(self) -> str:
         notes = self.notes or ("",) * len(self.seconds)
@@ -105,14 +109,28 @@ def traffic_of(request: PlanRequest) -> FleetInTraffic:
 
 def question_of(prompts: PromptSet, asked: Asked) -> list[Message]:
     """The messages that ask one agent. The examples never change, so a server that caches prompts reads them once."""
+    form = form_of(prompts)
     messages: list[Message] = []
     for line in prompts.texts["alternatives_examples"].splitlines():
-        offered, arrow, answer = line.partition("=>")
+        offered, arrow, answer = (
+            _NUMBER.sub(lambda one: _written(int(one[0]), form), part) for part in line.partition("=>")
+        )
         if arrow:
-            messages.append({"role": "user", "content": prompts.render("alternatives", seconds=offered.strip())})
+            messages.append({"role": "user", "content": prompts.render("alternatives", **{form: offered.strip()})})
             messages.append({"role": "assistant", "content": answer.strip()})
-    seconds = ", ".join(map(str, asked.seconds))
-    return [*messages, {"role": "user", "content": prompts.render("alternatives", seconds=seconds)}]
+    return [
+        *messages,
+        {"role": "user", "content": prompts.render("alternatives", **{form: ", ".join(asked.texts(form))})},
+    ]
+
+
+def form_of(prompts: PromptSet) -> str:
+    """How the template writes seconds: by the name of the variable that it uses; both at once is the plain one."""
+    return "seconds" if "seconds" in prompts.variables("alternatives") else "hundreds"
+
+
+def _written(seconds: int, form: str) -> str:
+    return f"{seconds / 100:.2f}" if form == "hundreds" else str(seconds)
 
 
 def group_question(prompts: PromptSet, asked: Sequence[Asked], jams: Mapping[str, float]) -> list[Message]:
@@ -152,13 +170,14 @@ def _collect(value: Any, said: dict[int, str]) -> None:
 def _ask_each(request: PlanRequest, asked: Sequence[Asked], answers: list[int | None]) -> None:
     caller = request.caller
     room = STRUCTURED_TOKENS if caller.structured else ANSWER_TOKENS
+    form = form_of(request.prompts)
     rows = [
-        (question_of(request.prompts, one), f"alternatives, agent {one.agent}", seconds_schema(map(str, one.seconds)))
+        (question_of(request.prompts, one), f"alternatives, agent {one.agent}", seconds_schema(one.texts(form)))
         for one in asked
     ]
     for number, reply in enumerate(caller.ask_all(rows, max_output_tokens=room)):
         request.progress(f"answered: agent {asked[number].agent} ({number + 1} of {len(asked)})")
-        answers[number] = asked[number].choice(without_thoughts(reply.text)[:LONGEST_ANSWER])
+        answers[number] = asked[number].choice(without_thoughts(reply.text)[:LONGEST_ANSWER], form)
 
 
 def _ask_groups(
