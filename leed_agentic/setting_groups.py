@@ -81,6 +81,12 @@ class ScenarioSettings(Group):
         "file", description="The others drive as the files say, on fastest paths, or look for faster ones on the way."
     )
     closures: Path | None = Field(None, description="CSV of streets closed or slowed for a while.")
+    incidents: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="Streets of the agents' fastest paths, drawn by lot, that turn to walking pace once all have left.",
+    )
     drop_unreachable: bool = Field(
         False, description="Leave out trips that cannot be driven, and say how many; else they are refused."
     )

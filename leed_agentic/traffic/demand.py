@@ -16,7 +16,7 @@ from leed_agentic.roads.network import RoadNetwork
 from leed_agentic.runs.files import check_plain, is_named
 from leed_agentic.setting_groups import ScenarioSettings
 from leed_agentic.settings import Settings
-from leed_agentic.traffic.closures import OpenStreets, read_closures
+from leed_agentic.traffic.closures import Closure, OpenStreets, read_closures
 from leed_agentic.traffic.demand_files import kind_of, read_sumo
 from leed_agentic.traffic.scenario import AgentTrip, BackgroundTrip, Scenario, VehicleType, draw_scenario
 from leed_agentic.traffic.trip_table import read_table
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 CROWD = 50
 """Agents from which on a fleet is its own traffic."""
+WALKING = 1.4
+"""Metres per second."""
+FOREVER = 1e6
+"""Seconds: later than the end of any episode."""
 
 
 @dataclass
@@ -67,9 +71,25 @@ def scenario_for(network: RoadNetwork, settings: Settings, seed: int | None = No
         scenario = _with_others(scenario, read_demand(wanted.background_demand, network, wanted, drawn_from), wanted)
     if wanted.closures:
         scenario = replace(scenario, closures=read_closures(wanted.closures, network))
+    if wanted.incidents:
+        found = draw_incidents(network, scenario, wanted.incidents, drawn_from)
+        scenario = replace(scenario, closures=(*scenario.closures, *found))
     scenario = _drivable(network, scenario, wanted.drop_unreachable)
     scenario.check(network)
     return scenario
+
+
+def draw_incidents(network: RoadNetwork, scenario: Scenario, number: int, seed: int) -> tuple[Closure, ...]:
+    """Streets of the agents' fastest paths that turn to walking pace once the last agent has departed; nobody is told.
+
+    Never an agent's first street or its last: everybody has a way round. Fewer where the paths have not so many.
+    """
+    paths = [network.shortest_path(trip.start_edge, trip.goal) for trip in scenario.agents]
+    ends = {edge for path in paths for edge in (path[0], path[-1])}
+    streets = sorted({edge for path in paths for edge in path} - ends)
+    drawn = np.random.default_rng([seed, 0x14C1D]).permutation(streets)[:number]
+    begin = max(trip.departure for trip in scenario.agents) + 1
+    return tuple(Closure((str(edge),), begin, FOREVER, WALKING, known=False) for edge in drawn)
 
 
 def read_scenario(network: RoadNetwork, settings: ScenarioSettings, seed: int) -> Scenario:

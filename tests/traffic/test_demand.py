@@ -200,6 +200,21 @@ def test_closures_by_street_name_and_what_they_cut_off(tmp_path):
     assert [(trip.agent, trip.id) for trip in left.agents] == [(0, "car2")]
 
 
+def test_incidents_are_drawn_with_the_trips_and_nobody_plans_for_them():
+    words = ["scenario.incidents=5", "scenario.agents=12"]
+    network = open_map("berlin", MapSettings())
+    drawn = [scenario_for(network, load_settings(None, words), seed) for seed in (3, 3, 4)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    closures, agents = drawn[0].closures, drawn[0].agents
+    assert len(closures) == 5
+    assert not any(closure.known for closure in closures)
+    assert all(closure.begin > trip.departure for closure in closures for trip in agents)
+    paths = [network.shortest_path(trip.start_edge, trip.goal) for trip in agents]
+    met = {edge for closure in closures for edge in closure.edges}
+    assert met <= {edge for path in paths for edge in path[1:-1]}
+    assert met.isdisjoint(end for path in paths for end in (path[0], path[-1]))
+
+
 def test_who_has_no_way_is_counted_and_told_why(island):
     """Streets that lead away and not back, and one that no lorry may use."""
     one = '<trip id="ok" depart="0" from="ab" to="cd"/>'
