@@ -138,6 +138,27 @@ def test_a_figure_that_nobody_said_is_no_rule(words, rule, holds):
     assert bool(understood(words, json.dumps({"rules": [row]})).rules) == holds
 
 
+@pytest.mark.parametrize(
+    ("words", "rule", "holds"),
+    [
+        ("from 30 s on agent 1 stays off Main", {"who": [1], "street": "Main", "begin": 30}, True),
+        ("from 30 s on agent 1 stays off Main", {"who": [1], "street": "Main"}, False),
+        ("from 30 s on agent 1 stays off Main", {"who": "from 30 s on agent 1", "street": "Main"}, False),
+        ("agents 1 and 2 stay off Main", {"who": [1], "street": "Main"}, False),
+        ("agent 1 stays off 4th Avenue", {"who": [1], "street": "4th Avenue"}, True),
+        ("agent 1 stays off Route 66 until 9:00", {"who": [1], "street": "Route 66", "until": "9:00"}, True),
+        ("bus 7 stays off Main until 15 min", {"who": "bus 7", "street": "Main", "until": 900}, True),
+        ("all stay off Main from 60 until 180", {"street": "Main", "begin": 60, "until": 180}, True),
+        ("all stay off Main from 60 until 180", {"street": "Main", "until": 180}, False),
+    ],
+)
+def test_a_figure_that_came_to_nothing_is_no_rule(words, rule, holds):
+    row = {"rule": "avoid", "words": words, **rule}
+    found = understood(words, json.dumps({"rules": [row]}))
+    assert bool(found.rules) == holds
+    assert holds or "its words also say" in found.not_understood[0] or "numbers alone" in found.not_understood[0]
+
+
 @pytest.mark.parametrize("who", ["agent 3", "agents 3, 7", "Agents 3 and 7", "agents 3, 4, and 7", "agent_3"])
 def test_agents_in_words_are_their_numbers(who):
     rule = RULE.validate_python({"rule": "priority", "who": who})

@@ -30,6 +30,8 @@ _FILLER = {"and", "please", "then", "also", "thanks", "thank", "you"}
 
 _OTHERS = re.compile(r"\b(?:else|others?|rest|remaining)\b")
 _SECONDS = re.compile(r"(within |most |than |factor of )?(?<![:\d.])(\d+(?:\.\d+)?)(?![:\d.]\d)( ?s\b| ?sec| times)?")
+_NUMBER = re.compile(r"(?<![\w:.])\d+(?:[:.]\d+)*(?!\w*[a-rt-z]|[:.]?\d)")
+"""Not that of 4th Avenue."""
 HOURS = 24
 """Up to here a bare number is a time of day: "until 9" is no second, "until 9 s" and "within 9" are."""
 _FIGURES = {"begin", "until", "by", "within", "factor", "around"}
@@ -174,7 +176,29 @@ def _unfounded(rule: Rule, brief: str) -> str:
         if value != type(rule).model_fields[name].default and value not in known:
             return f"its words name no {name} {value:g}"
     street = getattr(rule, "street", None)
-    return f"its words name no street {street!r}" if street and _plain(street) not in words else ""
+    if street and _plain(street) not in words:
+        return f"its words name no street {street!r}"
+    return f"its words also say {left[0]!r}" if (left := _left_over(rule, words)) else ""
+
+
+def _left_over(rule: Rule, words: str) -> list[str]:
+    """Numbers in the words that the rule makes nothing of: it would demand more, or less, than was said."""
+    agents = {agent for who in _named_by(rule) if isinstance(who, list) for agent in who}
+    names = [who for who in (*_named_by(rule), getattr(rule, "street", None)) if isinstance(who, str)]
+    for name in names:
+        words = words.replace(_plain(name), " ")
+    meant = {getattr(rule, name) for name in _FIGURES & rule.model_fields_set}
+    return [
+        number
+        for number in _NUMBER.findall(words)
+        if not (number.isdecimal() and int(number) in agents) and meant.isdisjoint(_readings(number))
+    ]
+
+
+def _readings(number: str) -> set[float]:
+    """The values that one number in some words may stand for."""
+    whole = _figures(f"{number} s")
+    return whole | _figures(f"{number} min") | _figures(f"{number} %") | _figures(f"{number} pm")
 
 
 def _numbered(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?")
 _AGENTS = re.compile(r"agents?[\s_#]*\d{1,6}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+)\d{1,6}){0,50}", re.IGNORECASE)
+_AGENT_WITHIN = re.compile(r"\bagents?[\s_#]*\d", re.IGNORECASE)
 LONGEST_NAME = 100
 MOST_RULES = 50
 
@@ -27,6 +28,8 @@ def _who(value: Any) -> Any:
     """Agents named in words, as models do, by their numbers."""
     if isinstance(value, str) and _AGENTS.fullmatch(value.strip()):
         return [int(number) for number in re.findall(r"\d+", value)]
+    if isinstance(value, str) and _AGENT_WITHIN.search(value):
+        raise ValueError("name agents by their numbers alone, such as [3, 7]")
     return value
 
 
