@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="scenarios drawn from 0 to so many")
     parser.add_argument("--draws", type=int, default=5, help="of the coin and the lot")
     parser.add_argument("--ways", default="alternatives,instructions")
-    parser.add_argument("--schema", default="off", help="of off, on: whether alternatives send the schema of a reply")
+    parser.add_argument("--schema", default="off", help="of off, on: whether the schema of a reply is sent")
     parser.add_argument("--record", type=Path, help="a folder for calls.jsonl of each run; asked again, nothing is")
     parser.add_argument("--noise-seeds", type=int, default=3)
     options = parser.parse_args()
@@ -130,7 +130,7 @@ def case(options: argparse.Namespace, seed: int) -> dict[str, dict[str, Any]]:
                 rows[label]["skill"] = (rows["coin"]["calm"] - rows[label]["calm"]) / gain if gain else None
         finally:
             parts.close()
-        if way == "instructions":
+        if way == "instructions" and "instructions by lot" not in rows:
             found = []
             for draw in range(options.draws):
                 parts = open_parts(settings.changed({"seed": seed}))
@@ -145,11 +145,7 @@ def case(options: argparse.Namespace, seed: int) -> dict[str, dict[str, Any]]:
 
 def ways(options: argparse.Namespace) -> list[tuple[str, bool]]:
     """Ways of planning, and whether their replies are held to a schema."""
-    return [
-        (way, schema == "on")
-        for way in options.ways.split(",")
-        for schema in (options.schema.split(",") if way == "alternatives" else ("off",))
-    ]
+    return [(way, schema == "on") for way in options.ways.split(",") for schema in options.schema.split(",")]
 
 
 def controls(parts: Parts, options: argparse.Namespace) -> dict[str, dict[str, Any]]:

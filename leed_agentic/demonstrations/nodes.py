@@ -164,7 +164,8 @@ def _criticise_in_traffic(state: State, context: Context, parts: Parts, fleet: F
     episode, alone = cast(Episode, driven["episode"]), driven["alone"] or fleet.alone()
     judged = judge(parts.network, episode, alone, parts.settings.demonstration.accept_ratio, context.trajectories)
     # Where nobody moved, the next question would be the last one again.
-    idle = state["planned"] is not None and state["round"] > 0 and driven["history"][-1].moved == 0
+    planned = state["planned"]
+    idle = planned is not None and not planned.news and state["round"] > 0 and driven["history"][-1].moved == 0
     going_on = state["round"] < state["refinements"] and not state["stopped"] and not idle
     judged.slow = fleet.asked() if going_on else []
     if judged.slow and getattr(parts.planner, "whole_fleet", False):

@@ -38,6 +38,7 @@ TEMPLATES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "alternatives_examples": (frozenset(), frozenset()),
     "alternatives_group": (frozenset({"agents"}), frozenset({"streets"})),
     "instructions": (frozenset({"digest"}), frozenset({"last"})),
+    "instructions_examples": (frozenset(), frozenset()),
     "tools": (frozenset({"digest"}), frozenset({"last", "tools", "commands", "turns", "drives"})),
     "brief": (frozenset({"brief"}), frozenset()),
 }
@@ -54,6 +55,7 @@ USED_BY: dict[str, tuple[str, ...]] = {
     "alternatives_examples": ("alternatives",),
     "alternatives_group": ("alternatives",),
     "instructions": ("instructions",),
+    "instructions_examples": ("instructions",),
     "tools": ("tools",),
     "brief": ("--brief",),
 }

@@ -140,5 +140,18 @@ def test_a_model_that_commands_nothing_changes_nothing(net, tmp_path, model_serv
     assert "holds no commands" in json.dumps(result.demonstrations.rounds[-1].findings)
 
 
+def test_a_model_hears_why_it_could_not_be_followed_and_is_asked_again(net, tmp_path, model_server):
+    """As long as that is something new: the same reply to the same question would be no better."""
+    model_server.default = Say('{"commands": [["avoid", "street", "g1"]]}')
+    words = {"demonstration__planning": "instructions", "demonstration__rounds": 5}
+    settings = on_grid(net, **words, model__name="openai:test", model__base_url=model_server.url)
+    result = generate(settings, tmp_path / "run")
+    first, second = (json.loads(line) for line in (tmp_path / "run" / "calls.jsonl").read_text().splitlines()[1:])
+    said = "[avoid, street, g1]: there is no street or junction 'street'."
+    assert said not in first["messages"][-1]["content"]
+    assert said in second["messages"][-1]["content"]
+    assert result.summary["calls"] == 2
+
+
 def test_it_keeps_the_contract_of_planners(parts):
     assert check_planner("instructions", parts.request(list(range(60)), {}, {})) == []

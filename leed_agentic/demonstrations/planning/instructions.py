@@ -24,6 +24,8 @@ STREETS = 12
 """Streets in the digest."""
 NAMED = 5
 """Agents of a group that are named."""
+REFUSED = 6
+"""Commands of the last reply that could not be followed, as many as the model hears of."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +61,20 @@ class InstructionsPlanner:
             compiled, memory["retried"] = compile_commands(good, digest.groups, fleet), True
         else:
             compiled = compile_commands([], digest.groups, fleet)
+        before = memory.pop("refused", [])
         if not compiled.moved:
             commands, problems = self.commands(request, digest, told)
             compiled, memory["retried"] = compile_commands(commands, digest.groups, fleet), False
             compiled = Compiled(compiled.moved, (*problems, *compiled.problems))
+            memory["refused"] = [problem.message for problem in compiled.problems][:REFUSED]
         routes = {fleet.numbers[vehicle]: fleet.edges(route) for vehicle, route in compiled.routes.items()}
         memory["commands"] = [
             {"command": command.to_json(), "agents": [fleet.numbers[vehicle] for vehicle in moved]}
             for command, moved in compiled.moved
         ]
         kept = {agent: route for agent, route in fleet.routes().items() if agent in request.agents}
-        return Planned({**kept, **routes}, list(compiled.problems), memory)
+        news = memory.get("refused", before) != before
+        return Planned({**kept, **routes}, list(compiled.problems), memory, news=news)
 
     def commands(
         self, request: PlanRequest, digest: Digest, told: Sequence[Mapping[str, Any]]
@@ -87,19 +92,24 @@ class InstructionsPlanner:
 
 
 def question_of(request: PlanRequest, digest: Digest, told: Sequence[Mapping[str, Any]] = ()) -> list[Message]:
-    """The messages of a round."""
-    asked = request.prompts.render("instructions", digest=digest.text, last=told_of(told))
-    return [{"role": "user", "content": asked}]
+    """The messages of a round. The example is a turn of its own: within the question small models copy it."""
+    prompts, last = request.prompts, told_of(told, request.memory.get("refused", ()))
+    messages: list[Message] = []
+    shown, arrow, answer = prompts.texts["instructions_examples"].partition("\n=>\n")
+    if arrow:
+        messages.append({"role": "user", "content": prompts.render("instructions", digest=shown.strip(), last="none")})
+        messages.append({"role": "assistant", "content": answer.strip()})
+    return [*messages, {"role": "user", "content": prompts.render("instructions", digest=digest.text, last=last)}]
 
 
-def told_of(told: Sequence[Mapping[str, Any]]) -> str:
-    """What each of the last commands came to, as the model hears it."""
+def told_of(told: Sequence[Mapping[str, Any]], refused: Sequence[str] = ()) -> str:
+    """What each of the last commands came to, and which could not be followed, as the model hears it."""
     lines = [
         f"[{', '.join(row['command'])}]: its {row['agents']} agents "
         + (f"gained {row['gained']:.0f} s each" if row["gained"] > 0 else f"lost {-row['gained']:.0f} s each")
         for row in told[:MOST]
     ]
-    return "\n".join(lines) or "none"
+    return "\n".join([*lines, *refused]) or "none"
 
 
 def digest_of(fleet: FleetInTraffic) -> Digest:

@@ -73,6 +73,8 @@ class Planned:
     """What to remember in later rounds, and over a training run: anything that JSON holds, with text as keys."""
     stopped: str | None = None
     """Why planning ended before every agent was asked for."""
+    news: bool = False
+    """Whether the next question would be another one even where nobody moved, since it says what was wrong."""
 
 
 class Planner(Protocol):
