@@ -339,8 +339,10 @@ class LearningSettings(Group):
     learning_rate: float = Field(3e-4, gt=0, description="Adam's step size, for policies and critics.")
     hidden: int = Field(128, ge=1, description="Units in each of the two hidden layers.")
     activation: Literal["relu", "tanh"] = Field("relu", description="Of the hidden layers.")
-    encoding: Literal["codes", "onehot", "raw"] = Field(
-        "codes", description="How junction numbers enter the networks: random unit codes, one-hot, or as one number."
+    encoding: Literal["codes", "places", "onehot", "raw"] = Field(
+        "codes",
+        description="How junction numbers enter the networks: random unit codes, these and where the junction lies "
+        "(places), one-hot, or as one number.",
     )
     code_size: int = Field(16, ge=1, le=4096, description="Length of a junction's code.")
     gamma: float = Field(0.99, ge=0, le=1, description="Discount per decision, in (3) and (4).")

@@ -43,7 +43,8 @@ def run(
         help="Only this arm; give it again for more. Also yours: a dotted path, or a YAML file of labels and settings.",
     ),
     seeds: int | None = typer.Option(
-        None, help="Independent runs of each arm, seeded 0, 1, 2 ...; unset: as in the paper, 5 (table2: 10)."
+        None,
+        help="Independent runs of each arm, seeded 0, 1, 2 ...; unset: as in the paper, 5 (table2: 10, held-out: 1).",
     ),
     episodes: int | None = typer.Option(None, help="Episodes of each training run."),
     agents: str | None = typer.Option(None, help="Number of agents; several, separated by commas, are compared."),
@@ -54,6 +55,7 @@ def run(
         0, help="table2: episodes that the agents learn before demonstrations are compared with them."
     ),
     trials: int = typer.Option(8, help="tuning: random settings tried of each arm, the first being the defaults."),
+    scenarios: int = typer.Option(50, help="held-out: scenarios that training never drew, one drive each."),
     jobs: int | None = typer.Option(None, help="Runs at a time, each in a process; as many as there are cores."),
     backend: str = typer.Option(
         "processes", help="processes, or ray: the cluster of RAY_ADDRESS, else workers of this machine."
@@ -98,6 +100,7 @@ def run(
         tuple(assignments or ()),
         policy_episodes,
         trials,
+        scenarios,
     )
     command = without_anything_like_a_key(shlex.join(["leed", *sys.argv[1:]]))
     with err.status("looking at what there is") as status:
@@ -112,7 +115,7 @@ def run(
                 experiment, request, out_folder, at_once, backend, command, on_progress, status.update
             )
     if as_json:
-        failed = {"runs": sum(task.work == "train" for task in result.tasks), "failed": result.failed}
+        failed = {"runs": sum(task.trains for task in result.tasks), "failed": result.failed}
         members = {
             member: {**outcome.data, "files": [str(file) for file in outcome.files]}
             for member, outcome in result.outcomes.items()

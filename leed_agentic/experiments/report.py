@@ -13,9 +13,8 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from leed_agentic.errors import UsageError
-from leed_agentic.experiments import marl_eval
 from leed_agentic.experiments.picture import Line, Panel, draw, panels_csv
-from leed_agentic.experiments.results import INSIDE, LAST, OUTCOME, Group, Results, Score, scores
+from leed_agentic.experiments.results import INSIDE, LAST, OUTCOME, Group, Results, Score, marl_eval, scores
 from leed_agentic.experiments.statistics import Estimate, curve_with_interval, mean_and_interval, smoothed, worst_fall
 from leed_agentic.experiments.table import (
     INTERVALS,
@@ -109,7 +108,7 @@ def write_report(results: Results, panels: Sequence[Panel] | None, folder: Path,
     texts = {
         "table.md": markdown(results.question, rows) + _references_markdown(results) + scores_markdown(over_maps),
         "table.csv": table_csv(rows),
-        "marl_eval.json": json.dumps(marl_eval.export(results)) + "\n",
+        "marl_eval.json": json.dumps(marl_eval(results)) + "\n",
     }
     if results.references:
         texts["references.csv"] = _references_csv(results)

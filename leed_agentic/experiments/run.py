@@ -115,6 +115,8 @@ class Request:
     """Of training before a policy is compared with demonstrations (table2)."""
     trials: int = 8
     """Of each arm's search (tuning)."""
+    scenarios: int = 50
+    """That training never drew (held-out)."""
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def check(tasks: Sequence[Task]) -> None:
     networks, worlds = {}, {}
     for task in tasks:
         settings = task.settings
-        if task.work == "train":
+        if task.trains:
             check_learning(settings)
         if settings.map.name not in networks:
             networks[settings.map.name] = open_map(settings.map.name, settings.map)

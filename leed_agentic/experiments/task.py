@@ -18,11 +18,20 @@ FAILURE = "failure.json"
 CALLS = "calls.jsonl"
 REFINEMENT = "refinement"
 """The work of a comparison and of Table II: one scenario's demonstrations, measured after numbers of refinements."""
+HELD_OUT = "held-out"
+"""Training on ever new trips, and drives of others after numbers of episodes."""
+OTHERS_HELD_OUT = "held-out references"
+"""The same drives by drivers that learn nothing."""
 
 
 def tests_file(episodes: int) -> str:
     """Name of the file of a run's test runs."""
     return f"test_{episodes}.json"
+
+
+def held_out_file(episodes: int) -> str:
+    """Name of the file of a run's drives of other trips after so many episodes."""
+    return f"held-out-{episodes}.json"
 
 
 def stages_file(rounds: Sequence[int]) -> str:
@@ -55,7 +64,7 @@ class Task:
     folder: str
     """Its name among the shared runs."""
     work: str
-    """train, references or refinement; `work.works` says what each does."""
+    """A key of `work.works`, which says what each does."""
     settings: Settings
     extras: Mapping[str, Any] = field(default_factory=dict)
     """What the work needs to know besides the settings, such as `test_episodes`."""
@@ -65,15 +74,22 @@ class Task:
         """What it leaves behind; all there means done."""
         if self.work == REFINEMENT:
             return [stages_file(self.extras["rounds"])]
-        if self.work == "references":
+        if self.work in ("references", OTHERS_HELD_OUT):
             return [REFERENCES]
+        if self.work == HELD_OUT:
+            return [held_out_file(episodes) for episodes in self.extras["lengths"]]
         tests = self.extras.get("test_episodes")
         return [SUMMARY, *([tests_file(tests)] if tests else []), *([PLAN] if self.extras.get("plan") else [])]
 
     @property
+    def trains(self) -> bool:
+        """Whether its folder is that of a training run."""
+        return self.work in ("train", HELD_OUT)
+
+    @property
     def asks_a_model(self) -> bool:
         """Whether language models answer in it."""
-        return self.work == REFINEMENT or (self.work == "train" and self.settings.learning.source == "graph")
+        return self.work == REFINEMENT or (self.trains and self.settings.learning.source == "graph")
 
     def done(self, parent: Path) -> bool:
         """Whether its result is there already."""
@@ -85,6 +101,8 @@ class Task:
         """How long it takes, roughly, in episodes; for the time left."""
         if self.work == "train" and not (parent / self.folder / SUMMARY).is_file():
             return self.settings.learning.episodes
+        if self.work == HELD_OUT:
+            return max(self.extras["lengths"])
         return 10.0
 
     def check(self, parent: Path) -> None:
@@ -93,7 +111,7 @@ class Task:
         from leed_agentic.versions import package_versions
 
         folder = parent / self.folder
-        if self.work != "train" or not (folder / "run.json").is_file():
+        if not self.trains or not (folder / "run.json").is_file():
             return
         read_run_file(folder, self.settings.vouched_for())
         made, here = read_versions(folder).get("leed-agentic"), package_versions()["leed-agentic"]

@@ -11,6 +11,8 @@ from typing import Any
 from leed_agentic.errors import LeedError, UsageError
 from leed_agentic.experiments.task import (
     FAILURE,
+    HELD_OUT,
+    OTHERS_HELD_OUT,
     PLAN,
     REFERENCES,
     REFINEMENT,
@@ -126,10 +128,27 @@ def refinement(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> N
     write_json(folder / stages_file(extras["rounds"]), measure(settings, folder, extras))
 
 
+def held_out(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
+    """Training on ever new trips, and drives of others."""
+    from leed_agentic.experiments.held_out import train_and_measure
+
+    _one_thread()
+    train_and_measure(settings, folder, extras)
+
+
+def others_held_out(settings: Settings, folder: Path, extras: Mapping[str, Any]) -> None:
+    """The same drives by drivers that learn nothing."""
+    from leed_agentic.experiments.held_out import measure_others
+
+    measure_others(settings, folder, extras)
+
+
 works: dict[str, Callable[[Settings, Path, Mapping[str, Any]], None]] = {
     "train": train,
     "references": references,
     REFINEMENT: refinement,
+    HELD_OUT: held_out,
+    OTHERS_HELD_OUT: others_held_out,
 }
 
 

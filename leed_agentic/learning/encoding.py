@@ -16,17 +16,19 @@ class Encoding:
 
     A junction's number says nothing by its size, so a network learns badly from it. Each number is looked up in a table
     instead: `onehot` (one input per junction), `codes` (a random point on the unit sphere per junction: a fixed
-    projection of one-hot, a tenth of its size) or `raw` (the number itself over the count, for comparison).
+    projection of one-hot, a tenth of its size), `places` (that and where the junction lies, so that what was learnt of
+    one says something of its neighbours) or `raw` (the number itself over the count, for comparison).
     Every other column is compressed to sign(x) log(1 + |x|) / 4, which maps seconds and metres to order 1.
 
     Args:
         columns: number of columns d.
         numbers: which columns hold junction numbers; -1 in them means none.
         junctions: how many junctions there are.
-        kind: `codes`, `onehot` or `raw`.
+        kind: `codes`, `places`, `onehot` or `raw`.
         code_size: length of a code.
         plain: leave the other columns as they are (observations that are not Table I's).
         table: rows to look junction numbers up in, in place of those of `kind`; the last one stands for none.
+        places: of `places`: metres east and north of each junction, shape (junctions, 2).
     """
 
     def __init__(
@@ -38,11 +40,12 @@ class Encoding:
         code_size: int = 16,
         plain: bool = False,
         table: np.ndarray | None = None,
+        places: np.ndarray | None = None,
     ) -> None:
         self.columns, self.kind, self.plain = columns, kind, plain
         self.numbers = np.array(sorted(numbers), dtype=np.int64)
         self._others = np.array([c for c in range(columns) if c not in set(numbers)], dtype=np.int64)
-        self.table = _table(kind, junctions, code_size) if table is None else table
+        self.table = _table(kind, junctions, code_size, places) if table is None else table
         self.size = len(self._others) + len(self.numbers) * self.table.shape[1]
         self._known: dict[bytes, np.ndarray] = {}
 
@@ -71,7 +74,7 @@ class Encoding:
         return np.concatenate([codes, others], axis=-1, dtype=np.float32)
 
 
-def _table(kind: str, junctions: int, code_size: int) -> np.ndarray:
+def _table(kind: str, junctions: int, code_size: int, places: np.ndarray | None = None) -> np.ndarray:
     """One row per junction and a last row of zeros, which -1 finds: no junction."""
     if kind == "onehot":
         rows = np.eye(junctions)
@@ -81,4 +84,18 @@ def _table(kind: str, junctions: int, code_size: int) -> np.ndarray:
         # The same codes in every run on a map: they are part of the policy's input, not of a run's luck.
         rows = np.random.default_rng(0xC0DE).normal(size=(junctions, code_size))
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        if kind == "places":
+            assert places is not None  # noqa: S101 - who asks for them gives them
+            rows = np.concatenate([rows, _waves(places)], axis=1)
     return np.concatenate([rows, np.zeros((1, rows.shape[1]))]).astype(np.float32)
+
+
+def _waves(places: np.ndarray) -> np.ndarray:
+    """Coordinates from -1 to 1 over the map's longer side, and waves of 4, 2, 1 and 1/2 of these units, shape (k, 18).
+
+    The waves tell near junctions apart, which coordinates alone do too little (Tancik et al. 2020, arXiv 2006.10739).
+    """
+    middle = (places.max(axis=0) + places.min(axis=0)) / 2
+    scaled = (places - middle) / max(float(np.ptp(places, axis=0).max()) / 2, 1e-9)
+    angles = [np.pi * 2.0**k * scaled for k in (-1, 0, 1, 2)]
+    return np.concatenate([scaled, *(wave(angle) for angle in angles for wave in (np.sin, np.cos))], axis=1)

@@ -20,7 +20,7 @@ from leed_agentic.traffic.demand import in_traffic, scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.measures import FleetMeasures, average, measure
-from leed_agentic.traffic.reference_routes import equilibrium_routes
+from leed_agentic.traffic.reference_routes import equilibrium_routes, rerouted_routes
 from leed_agentic.traffic.scenario import Scenario
 from leed_agentic.traffic.simulation import Measure
 from leed_agentic.traffic.trajectory import Choose, Episode, drive, fastest_path, follow, random_policy
@@ -33,6 +33,7 @@ HELD_OUT = "held-out.json"
 RANDOM = "random"
 SHORTEST_PATH = "shortest path"
 EQUILIBRIUM = "dua-iterate"
+REROUTING = "rerouting"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ def equilibrium_driver(env: RouteEnv) -> Driver:
     """The agents on their routes of SUMO's duaIterate, in the environment's own scenario."""
     routes = equilibrium_routes(env)
     return Driver(EQUILIBRIUM, lambda seed: follow(routes), sorted(routes))
+
+
+def rerouted_driver(env: RouteEnv) -> Driver:
+    """The agents on the routes that SUMO's rerouting drives them, in the environment's own scenario."""
+    routes = rerouted_routes(env)
+    return Driver(REROUTING, lambda seed: follow(routes), sorted(routes))
 
 
 def plan_driver(made_by: str, routes: Mapping[int, Sequence[str]]) -> Driver:

@@ -64,8 +64,10 @@ class RouteWorld:
 
     def encoding(self, settings: LearningSettings) -> Encoding:
         size, numbers = self.env.observation_size, self.env.junction_columns
-        count = len(self.env.network.junctions)
-        return Encoding(size, numbers, count, settings.encoding, settings.code_size, plain=not numbers)
+        places = np.array([(junction.x, junction.y) for junction in self.env.network.junctions])
+        return Encoding(
+            size, numbers, len(places), settings.encoding, settings.code_size, plain=not numbers, places=places
+        )
 
     def episode(self, choose: Choose, seed: int) -> Driven:
         options = {"scenario": self._scenario_at(seed)} if self._draw else None

@@ -1,4 +1,4 @@
-"""Routes of a scenario's agents that need no model: by the lights alone, and in user equilibrium."""
+"""Routes of a scenario's agents that need no model: by the lights alone, rerouted on the way, in user equilibrium."""
 
 from __future__ import annotations
 
@@ -32,6 +32,22 @@ def lights_routes(env: RouteEnv) -> AgentRoutes:
         costs = Costs(trips.graph, lights=True, closed=closed_streets(scenario, trips.graph))
         routes = shortest_paths(trips, costs, ids)
     return {trip.agent: tuple(trips.graph.ids[street] for street in routes[trip.id]) for trip in env.scenario.agents}
+
+
+def rerouted_routes(env: RouteEnv) -> AgentRoutes:
+    """The agents' routes by the end of a drive in which SUMO's navigation device guides every vehicle from its shortest
+    path.
+
+    Raises:
+        UsageError: closures leave no way for a vehicle.
+    """
+    with tempfile.TemporaryDirectory(prefix="leed-rerouted-") as name:
+        found = stage(env, env.scenario, Path(name))
+        trips = found.trips
+        guided = [vehicle for vehicle in trips.vehicles if vehicle not in found.others]
+        routes = {**shortest_paths(trips, Costs(trips.graph), guided), **found.others}
+        driven = found.judge.rerouted(routes, routes)
+    return {trip.agent: tuple(trips.graph.ids[street] for street in driven[trip.id]) for trip in env.scenario.agents}
 
 
 def equilibrium_routes(env: RouteEnv, runs: int = DUA_RUNS) -> AgentRoutes:

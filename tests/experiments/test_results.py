@@ -11,10 +11,9 @@ import pytest
 
 from leed_agentic.experiments import backends, experiments
 from leed_agentic.experiments.figures import steps_panels, time_panels
-from leed_agentic.experiments.marl_eval import export
 from leed_agentic.experiments.picture import panels_csv, read_panels
 from leed_agentic.experiments.report import markdown, rewrite, rows_of, scores_markdown, table_csv
-from leed_agentic.experiments.results import INSIDE, OUTCOME, Group, Results, scores
+from leed_agentic.experiments.results import INSIDE, OUTCOME, Group, Results, marl_eval, scores
 from leed_agentic.experiments.run import Request
 from leed_agentic.experiments.runner import _failure
 from leed_agentic.experiments.task import Task, merged
@@ -113,7 +112,7 @@ def test_steps_are_full_episodes_and_time_is_where_all_runs_are():
 
 
 def test_marl_eval_lists_are_equally_long_and_the_last_ten_times_that():
-    exported = export(results(leed=np.arange(200.0).reshape(2, 100)))
+    exported = marl_eval(results(leed=np.arange(200.0).reshape(2, 100)))
     run = exported["leed_route"]["braunschweig"]["leed"]["seed_1"]
     assert list(run) == [*(f"step_{k}" for k in range(1, 21)), "absolute_metrics"]
     assert run["step_1"]["step_count"] == 5 * 200
@@ -123,7 +122,7 @@ def test_marl_eval_lists_are_equally_long_and_the_last_ten_times_that():
     tested = results(leed=[[1.0] * 40])
     tested.groups["berlin"]["leed"].tests = np.ones((1, 20))
     tested.groups["berlin"]["leed"].test_arrivals = np.ones(1)
-    run = export(tested)["leed_route"]["berlin"]["leed"]["seed_0"]
+    run = marl_eval(tested)["leed_route"]["berlin"]["leed"]["seed_0"]
     assert (len(run["step_1"]["arrival_rate"]), len(run["absolute_metrics"]["mean_episode_return"])) == (2, 20)
 
 
