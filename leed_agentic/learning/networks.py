@@ -76,6 +76,10 @@ class StackedNetworks(nn.Module):
         x = self._hidden(torch.baddbmm(weights["bias1"], x, weights["weight1"]), weights, 1)
         return torch.baddbmm(weights["bias2"], x, weights["weight2"])
 
+    def fold(self, rows: list[np.ndarray], device: str = "cpu") -> Folding:
+        """n agents' rows as these networks compute them best."""
+        return Folding(rows, device)
+
     def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
         """Outputs of shape (R, outputs) for R rows of inputs and whose each is."""
         counts = np.bincount(owner, minlength=len(self.weight0))
@@ -120,9 +124,12 @@ class SharedNetwork(StackedNetworks):
             # A one-hot picks a row of weights.
             told = weights["weight0"][self.inputs :]
             bias = bias + (told if owner is None else told.index_select(0, owner))[:, None]
-        x = self._hidden(inputs @ weights["weight0"][: self.inputs] + bias, weights, 0)
-        x = self._hidden(x @ weights["weight1"] + weights["bias1"], weights, 1)
-        return x @ weights["weight2"] + weights["bias2"]
+        x = self._hidden(inputs @ weights["weight0"][: self.inputs] + bias, weights, 0).flatten(0, 1)
+        x = self._hidden(torch.addmm(weights["bias1"], x, weights["weight1"]), weights, 1)
+        return torch.addmm(weights["bias2"], x, weights["weight2"]).unflatten(0, inputs.shape[:2])
+
+    def fold(self, rows: list[np.ndarray], device: str = "cpu") -> Folding:
+        return Distinct(rows, device, self.identity)
 
     def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
         if self.identity:
@@ -194,6 +201,39 @@ class Folding:
         outputs = networks(self.inputs, self.owner).flatten(0, 1)
         agents = len(self.index)
         return [outputs.index_select(0, x).view(agents, x.numel() // agents, outputs.shape[1]) for x in places]
+
+
+class Distinct(Folding):
+    """n agents' rows for one network that all share: no piece needs to be filled up, and equal rows, which are a third of
+    what a wandering fleet meets, are computed once.
+
+    Args:
+        identity: whether the network is told whose a row is: then rows of two agents are never equal.
+    """
+
+    def __init__(self, rows: list[np.ndarray], device: str = "cpu", identity: bool = True) -> None:
+        lengths = np.array([len(r) for r in rows])
+        inputs, owner = np.concatenate(rows), np.repeat(np.arange(len(rows)), lengths)
+        first, place = _distinct(inputs, owner * identity)
+        index = np.zeros((len(rows), max(int(lengths.max(initial=0)), 1)), dtype=np.int64)
+        index[np.arange(index.shape[1]) < lengths[:, None]] = place
+        self.inputs = torch.from_numpy(inputs[first][:, None]).to(device)
+        self.index = torch.from_numpy(index).to(device)
+        self.owner = torch.from_numpy(owner[first]).to(device)
+
+
+def _distinct(inputs: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that differ, as indices, and which of them each row equals; by a hash that is checked."""
+    factors = np.random.default_rng(0xD15).integers(0, 2**63, inputs.shape[1] + 1, dtype=np.uint64)
+    bits = np.ascontiguousarray(inputs).view(np.uint32)
+    # Whole numbers, which overflow alike: equal rows have equal sums, whatever the order of adding.
+    keys = bits @ factors[:-1] + owner.astype(np.uint64) * factors[-1]
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
+    place = place.ravel()
+    if (inputs[first][place] == inputs).all() and (owner[first][place] == owner).all():
+        return first, place
+    every = np.arange(len(inputs))
+    return every, every
 
 
 def _pieces(lengths: np.ndarray, size: int) -> np.ndarray:

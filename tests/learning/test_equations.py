@@ -13,7 +13,7 @@ from leed_agentic.learning import objectives
 from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.algorithms.leed import ExpertData, Leed, LeedSettings, Progress, alphas, expert_advantages
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Folding, StackedNetworks
+from leed_agentic.learning.networks import Folding, SharedNetwork, StackedNetworks
 from leed_agentic.learning.objectives import discounted_returns
 from leed_agentic.learning.rollout import batch_of
 from leed_agentic.setting_groups import LearningSettings
@@ -132,6 +132,23 @@ def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
     for agent, inputs in enumerate(rows):
         for step in (0, len(inputs) // 2, len(inputs) - 1):
             assert outputs[agent, step] == pytest.approx(alone.outputs(agent, inputs[step]), abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.booleans(), st.integers(0, 99))
+def test_a_shared_network_computes_equal_rows_once_and_answers_for_all(lengths, identity, seed):
+    generator = np.random.default_rng(seed)
+    agents = len(lengths)
+    network = SharedNetwork(agents, 5, 8, 4, torch.Generator().manual_seed(seed), identity=identity)
+    met = generator.normal(size=(3, 5)).astype(np.float32)
+    rows = [met[generator.integers(3, size=length + 1)] for length in lengths]
+    folding = network.fold(rows)
+    assert folding.inputs.shape[0] <= 3 * (agents if identity else 1)
+    counts = np.array(lengths) + 1
+    outputs = folding.compute(network, folding.places(np.zeros(agents, dtype=np.int64), counts))[0]
+    for agent, inputs in enumerate(rows):
+        alone = network(torch.from_numpy(inputs)[None], torch.tensor([agent]))[0]
+        assert torch.allclose(outputs[agent, : counts[agent]], alone, atol=1e-5)
 
 
 def test_one_long_trajectory_does_not_pad_the_others():

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Folding, StackedNetworks, fitting
+from leed_agentic.learning.networks import StackedNetworks, fitting
 from leed_agentic.learning.objectives import (
     chosen,
     entropy,
@@ -160,9 +160,11 @@ class Ppo(Algorithm):
     ) -> dict[str, Any]:
         s, o = self.settings, self.options
         tau_e = self._batch(experts)
-        observed_a, observed_e = Folding(tau_a.rows, s.device), Folding(tau_e.rows, s.device)
+        observed_a, observed_e = (self.policy.fold(tau.rows, s.device) for tau in (tau_a, tau_e))
         # The policy computes an agent's own rows and its expert's behind them in one go.
-        observed = Folding([np.concatenate(pair) for pair in zip(tau_a.rows, tau_e.rows, strict=True)], s.device)
+        observed = self.policy.fold(
+            [np.concatenate(pair) for pair in zip(tau_a.rows, tau_e.rows, strict=True)], s.device
+        )
         steps_e, start = tau_e.lengths.cpu().numpy(), np.zeros(self.agents, np.int64)
         decisions_a, all_a = tau_a.places(observed), tau_a.places(observed_a, with_last=True)
         decisions_e = observed.places(tau_a.row_counts, steps_e)
