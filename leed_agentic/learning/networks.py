@@ -204,8 +204,8 @@ class Folding:
 
 
 class Distinct(Folding):
-    """n agents' rows for one network that all share: no piece needs to be filled up, and equal rows, which are a third of
-    what a wandering fleet meets, are computed once.
+    """n agents' rows for one network that all share: no piece is filled up, and equal rows are computed once, a
+    third of what a wandering fleet meets.
 
     Args:
         identity: whether the network is told whose a row is: then rows of two agents are never equal.
