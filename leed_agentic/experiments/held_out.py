@@ -3,12 +3,12 @@ is and where it shall go, trained on ever new trips, beside drivers that learn n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,10 @@ from leed_agentic.experiments.table2 import LONG_TRIPS
 from leed_agentic.experiments.task import HELD_OUT, OTHERS_HELD_OUT, REFERENCES, Task, held_out_file
 from leed_agentic.runs.files import read_json, write_json, write_text
 from leed_agentic.settings import Settings, given_settings
+
+if TYPE_CHECKING:
+    from leed_agentic.learning.evaluation import Driver
+    from leed_agentic.traffic.environment import RouteEnv
 
 LENGTHS = (500, 2000)
 """Episodes after which a run is tested; then it goes on."""
@@ -115,9 +119,8 @@ class HeldOut:
         if "scenario.demand" in given:
             raise UsageError("Trips that training never drew are drawn, and a demand is given; leave it out.")
         changes = {name: value for name, value in request.changes.items() if name != "learning.episodes"}
-        alike = Request(request.maps, request.seeds, request.fleets, request.arms, changes, request.assignments)
         whole = Experiment(self.name, self.question, ARMS, self.maps, COMMON, seeds=1)
-        return whole.only(request.arms).runs(alike)
+        return whole.only(request.arms).runs(replace(request, changes=changes))
 
     def tasks(self, request: Request) -> list[Task]:
         lengths, tasks = _lengths(request), []
@@ -208,9 +211,9 @@ def train_and_measure(settings: Settings, folder: Path, extras: Mapping[str, Any
             session.trainer.run()
             drivers: dict[str, Drives] = {}
             for likeliest in (False, True):
-                driver = trained_driver(session, likeliest)
-                found = _drive_each(session.world.env, settings, lambda _env, d=driver: [d], extras["scenarios"])
-                drivers |= {"likeliest" if likeliest else "sampled": drives for drives in found.values()}
+                ours = [trained_driver(session, likeliest)]
+                (drives,) = _drive_each(session.world.env, settings, ours, extras["scenarios"]).values()
+                drivers["likeliest" if likeliest else "sampled"] = drives
             write_json(file, {"episodes": episodes, "drivers": drivers})
 
 
@@ -222,16 +225,23 @@ def measure_others(settings: Settings, folder: Path, extras: Mapping[str, Any]) 
     world = make_world(settings)
     with closing(world.env) as env:
         found = _drive_each(
-            env,
-            settings,
-            lambda env: [*reference_drivers(world.agents), rerouted_driver(env), equilibrium_driver(env)],
-            extras["scenarios"],
+            env, settings, reference_drivers(world.agents), extras["scenarios"], (rerouted_driver, equilibrium_driver)
         )
     write_json(folder / REFERENCES, {"drivers": found})
 
 
-def _drive_each(env: Any, settings: Settings, drivers: Any, scenarios: int) -> dict[str, Drives]:
-    """Name of a driver to its drives; the scenarios are the same for every run of a seed."""
+def _drive_each(
+    env: RouteEnv,
+    settings: Settings,
+    drivers: Sequence[Driver],
+    scenarios: int,
+    planners: Sequence[Callable[[RouteEnv], Driver]] = (),
+) -> dict[str, Drives]:
+    """Name of a driver to its drives; the scenarios are the same for every run of a seed.
+
+    Args:
+        planners: of drivers that plan for the environment's scenario.
+    """
     from leed_agentic.learning.evaluation import drive_all, evaluation_seeds
     from leed_agentic.traffic.demand import scenario_for
 
@@ -239,7 +249,7 @@ def _drive_each(env: Any, settings: Settings, drivers: Any, scenarios: int) -> d
     found: dict[str, Drives] = {}
     for seed in evaluation_seeds(settings.seed, scenarios):
         env.use(draw(seed))
-        for row in drive_all(env, drivers(env), [seed], draw=draw):
+        for row in drive_all(env, [*drivers, *(plan(env) for plan in planners)], [seed], draw=draw):
             drives = found.setdefault(row["driver"], {name: [] for name in TESTED})
             for name, value in zip(
                 TESTED, (row["arrival_rate"], row["fleet"]["mean"], row["reward_mean"]), strict=True
