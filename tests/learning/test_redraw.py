@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 
+import numpy as np
 import pytest
 
 from leed_agentic.errors import UsageError
@@ -72,6 +74,26 @@ def test_minibatches_of_several_episodes_go_on_to_the_bit(tmp_path):
     trained(parts, 4, stop_after=2, **changes)
     trained(parts, 4)
     same_end(whole, parts)
+
+
+def test_networks_that_know_places_see_neighbours_alike():
+    settings = load_settings(overrides={**ANEW, "learning.encoding": "places"}, environment={})
+    with closing(begin(settings, None)) as session:
+        network, encoding = session.world.env.network, session.world.encoding(settings.learning)
+        at = np.array([(junction.x, junction.y) for junction in network.junctions])
+        apart = np.linalg.norm(at[:, None] - at, axis=2)
+        rows = encoding.table[:-1]
+        code = settings.learning.code_size
+        seen = np.linalg.norm(rows[:, None, code:] - rows[:, code:], axis=2)
+        near, far = apart < np.quantile(apart, 0.1), apart > np.quantile(apart, 0.5)
+        assert seen[near].mean() < 0.6 * seen[far].mean()
+        assert not encoding.table[-1].any()
+        # The rest of a row is the code that tells any two apart.
+        assert np.linalg.norm(rows[:, :code], axis=1) == pytest.approx(1.0)
+        observation = session.world.env.reset(seed=0)[0]["agent_0"]
+        mask = np.ones(session.world.actions)
+        whole = session.trainer.algorithm.actor.probabilities(0, observation, mask)
+        assert session.policy(0).probabilities(observation, mask) == pytest.approx(whole, abs=1e-6)
 
 
 def test_demonstrations_of_one_scenario_cannot_teach_others(tmp_path):
