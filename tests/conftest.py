@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import shutil
@@ -41,8 +42,18 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile("house")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Before -m is looked at: `-m "not slow"` leaves out the long ones too.
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_collection_finish() -> None:
+    # What is imported and collected by now stays: no search for garbage looks at it again.
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

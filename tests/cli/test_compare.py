@@ -335,7 +335,7 @@ def test_numbers_of_agents_and_jobs(leed):
         assert said in found.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_keeps_what_was_recorded(leed, served, model_server: ModelServer):
     model_server.default = lambda body: planner(body) if len(model_server.requests) <= 3 else Hang()
     words = (*served, "--planning", "agent", "--trials", "2", "--rounds", "0")

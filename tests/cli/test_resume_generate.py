@@ -100,7 +100,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, model_server: ModelServer) -> 
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "--agents", "2", "--episodes", "1000", "-s", "environment.backend=traci", "--source", "none"]
@@ -124,7 +124,9 @@ def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "generate" else pytest.mark.long) for name in KINDS]
+)
 def test_killed_and_gone_on_with(tmp_path: Path, name: str) -> None:
     whole = undisturbed(KINDS[name], tmp_path / "whole")
     made = killed(KINDS[name], tmp_path / "killed", 1, random.Random(5), 8.0)

@@ -229,7 +229,7 @@ def test_every_call_is_on_record_and_counted_when_one_of_several_fails(
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_fleet_costs_an_agent_no_more_than_a_small_one(tmp_path: Path) -> None:
     """The scaled-down form of 1000 agents on a city map (docs/demonstrations.md)."""
     cost = {}

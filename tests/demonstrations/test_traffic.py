@@ -170,7 +170,7 @@ def test_any_way_of_planning_in_traffic_ends_no_worse_than_its_baselines(net, tm
     assert result.summary["validity_final"] == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "agents", "planning", "seed"),
     [("braunschweig", 25, "instructions", 1), ("berlin", 15, "tools", 2), ("grid", 40, "alternatives", 3)],

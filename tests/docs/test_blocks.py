@@ -249,7 +249,9 @@ def place(leed, tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SESSIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "getting-started.md" else pytest.mark.long) for name in SESSIONS]
+)
 def test_pages_that_are_followed(name, leed, place):
     for block in blocks(ROOT / "docs" / name):
         run(block, leed)

@@ -80,7 +80,7 @@ def timings(start: str) -> list[dict[str, str]]:
     return table(str((folder / "timing.csv").relative_to("experiments")))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, monkeypatch):
     monkeypatch.setitem(experiments._items, "fig4a", replace(experiments.get("fig4a"), test_episodes=10))
     found = experiment("fig4a", "--seeds", "1", "--agents", "2,3", *TINY, *TWO_ARMS)
@@ -133,7 +133,7 @@ def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experim
     assert learned.told["rows"][1]["dtw"]["mean"] != stages[1]["dtw"]["mean"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_paper_is_all_of_it_each_run_once(experiment):
     found = experiment("paper", "--maps", "braunschweig,berlin", "--seeds", "1", *FEW, *TWO_ARMS)
     assert found.code == 0
@@ -211,7 +211,7 @@ def test_a_run_of_another_version_is_refused_before_anything_runs(experiment):
         assert not (folder / "summary.json").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_run_ends_as_an_uninterrupted_one(experiment, tmp_path):
     words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, "-s", "learning.checkpoint_every=1")
     whole = experiment(*words).told["rows"]
@@ -245,7 +245,7 @@ def without_time(rows: list[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.processes
 def test_ray_gives_the_same_figures_as_processes(experiment):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')
@@ -258,7 +258,7 @@ def test_ray_gives_the_same_figures_as_processes(experiment):
         assert Path("on_ray/fig3", name).read_text() == Path("experiments/fig3", name).read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_failure_on_ray_is_told_in_the_same_sentence(experiment):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')
     words = ("demonstrations", "--maps", "braunschweig", "--seeds", "1", *FEW, *NO_ROUTE)

@@ -22,7 +22,7 @@ DOORS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("script", DOORS)
 def test_two_thousand_steps(script, capsys, tmp_path, monkeypatch):
     pytest.importorskip(DOORS[script][0])

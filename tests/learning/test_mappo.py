@@ -166,7 +166,7 @@ def test_a_critics_values_stay_what_they_are_when_the_norm_learns():
         assert norm.restore(critic(inputs)).detach().numpy() == pytest.approx(before.numpy(), rel=1e-3, abs=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_values_that_bootstrap_do_not_run_away():
     """simple_spread cuts every episode off after 25 steps, so all returns hold a value."""
     world = ParallelWorld(simple_spread_v3.parallel_env(N=3, max_cycles=25, local_ratio=0.5))

@@ -343,7 +343,7 @@ def test_cars_that_sumo_lifts_over_a_jam_drive_on():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", [pytest.param(m, marks=() if m == "grid" else pytest.mark.long) for m in MAPS])
 def test_equal_seeds_give_bit_equal_episodes(name):
     """50 resets in one process, a `load` reset and a fresh process all give the same trajectories; nobody vanishes."""
     env = make(name, agents=10, background=10)
