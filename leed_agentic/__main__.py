@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -11,11 +10,11 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Load the command line and run it."""
-    # Imports make objects that stay: looking for garbage among them every 700 new ones is a tenth of a start.
-    gc.set_threshold(10_000, 50, 100)
     try:
         from leed_agentic.cli.interrupt import Interrupt
+        from leed_agentic.garbage import look_seldom
 
+        look_seldom()
         with Interrupt() as interrupt:
             from leed_agentic.cli.main import main as run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -16,6 +15,7 @@ from typing import Any
 from leed_agentic.errors import UnavailableError
 from leed_agentic.experiments.task import Failure
 from leed_agentic.experiments.work import make
+from leed_agentic.garbage import look_seldom
 from leed_agentic.registry import Registry
 
 Submit = Callable[[str, str, str, dict[str, Any]], "Future[Failure | None]"]
@@ -60,8 +60,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    # As the command itself does: most of what a task's imports make stays.
-    gc.set_threshold(10_000, 50, 100)
+    look_seldom()
     _follow_the_parent()
 
 

@@ -136,6 +136,7 @@ def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     assert shown.code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_terminal_table_fits_80_columns(leed):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--rounds", "0,1", "--trials", "2")
@@ -145,6 +146,7 @@ def test_the_terminal_table_fits_80_columns(leed):
     assert max(map(len, tables)) <= 80
 
 
+@pytest.mark.slow
 def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare, served, model_server: ModelServer):
     words = (*served, "--planning", "fleet,agent", "--trials", "2", "--rounds", "0,1")
     found = compare(*words)

@@ -93,6 +93,7 @@ def _places(data: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place for key, value in inside for place in [(*before, key), *_places(value, (*before, key))]]
 
 
+@pytest.mark.slow
 def test_any_value_of_demonstrations_and_summary(leed) -> None:
     words = ("--model", "stand-in", "--agents", "2", "-s", "environment.max_steps=40", "--out", "made")
     assert leed("demo", "generate", *words).code in (0, 1)

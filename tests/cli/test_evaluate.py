@@ -26,6 +26,7 @@ def contents(folder):
     return {f: f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "evaluation.json"}
 
 
+@pytest.mark.slow
 def test_four_drivers_on_the_same_seeds_and_an_untouched_run(leed, trained):
     before = contents(trained)
     result = leed("evaluate", trained, "--episodes", "3", "--json")
@@ -80,6 +81,7 @@ def test_training_never_met_the_seeds_of_an_evaluation(leed, monkeypatch):
     assert not set(used) & set(met)
 
 
+@pytest.mark.slow
 def test_with_driver_noise_every_driver_varies(leed):
     words = ("--source", "shortest-path", "-s", "environment.driver_noise=0.9", "--out", "run")
     assert leed("train", *SHORT, *words).code == 0

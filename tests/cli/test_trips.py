@@ -35,6 +35,7 @@ def test_generate_keeps_the_users_ids(leed, table):
     assert scenario["closures"][0]["end"] == 900
 
 
+@pytest.mark.slow
 def test_every_kind_of_demand_gives_the_same_kind_of_run(leed, braunschweig):
     """Trips, a table of longitudes and latitudes, and an origin-destination matrix: the same files and figures."""
     a, b = braunschweig.edges[0], braunschweig.edges[90]
@@ -71,6 +72,7 @@ def test_every_kind_of_demand_gives_the_same_kind_of_run(leed, braunschweig):
         assert "mine-1" in page
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_plain_sumo(leed, table):
     """In the summary, of the evaluation's plan, and by `sumo -c` alone; with everybody else's mean and CO2."""
     demand = ("--demand", str(table), "--fleet", "1")

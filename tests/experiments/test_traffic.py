@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.experiments.conftest import TINY
 
 SMALL = ("--agents", "2", "-s", "scenario.background=2", *TINY)
 
 
+@pytest.mark.slow
 def test_a_fleet_stands_beside_its_demonstrations(experiment):
     found = experiment("traffic", "--arm", "shortest path", "--arm", "ippo", "--seeds", "1", *SMALL)
     assert found.code == 0

@@ -93,6 +93,7 @@ class Ring(RouteSource):
 """
 
 
+@pytest.mark.slow
 def test_an_own_source_may_pass_or_end_the_run(own, leed, tmp_path):
     (tmp_path / "rings.py").write_text(SOURCE)
     small = ("--agents", "2", "--steps", "40", "--q", "1", "--source", "rings.Ring", "-s", "learning.dtw=dtws.none")
