@@ -24,7 +24,7 @@ from leed_agentic.experiments import backends
 from leed_agentic.experiments import experiment as experiment_itself
 from leed_agentic.experiments import run as run_of_experiment
 from leed_agentic.roads.network import RoadNetwork
-from tests import inline
+from tests import inline, kept
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     # What is imported and collected by now stays: no search for garbage looks at it again.
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _made_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        kept.keep(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)
