@@ -248,10 +248,8 @@ def place(leed, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "getting-started.md" else pytest.mark.long) for name in SESSIONS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", SESSIONS)
 def test_pages_that_are_followed(name, leed, place):
     for block in blocks(ROOT / "docs" / name):
         run(block, leed)
