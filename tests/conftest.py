@@ -24,7 +24,7 @@ from leed_agentic.experiments import backends
 from leed_agentic.experiments import experiment as experiment_itself
 from leed_agentic.experiments import run as run_of_experiment
 from leed_agentic.roads.network import RoadNetwork
-from tests import inline, kept
+from tests import blank, inline, kept
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
@@ -77,6 +77,12 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def _tasks_are_done_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(backends.backends._items, "processes", inline.here)
+
+
+@pytest.fixture(autouse=True)
+def _pictures_are_blank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not any(map(request.node.get_closest_marker, ("pictures", "long"))):
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", blank.savefig)
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ def results(folder: str) -> tuple[object, ...]:
     return found, {name: value for name, value in summary.items() if "seconds" not in name and name != "run"}
 
 
+@pytest.mark.slow
 def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -> None:
     url = ("--base-url", thoughtful.url, "-s", "model.retries=0", "-s", "model.concurrent_calls=1")
     whole = leed(*ASK, *url, "--out", "whole")
@@ -61,6 +62,7 @@ def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -
     assert len(thoughtful.requests) - before == asked - 2
 
 
+@pytest.mark.slow
 def test_a_cap_may_be_raised_and_nothing_else(leed, thoughtful: ModelServer) -> None:
     url = ("--base-url", thoughtful.url)
     assert leed(*ASK, *url, "--out", "whole").code in (0, 1)

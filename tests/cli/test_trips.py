@@ -23,6 +23,7 @@ def table(leed, braunschweig) -> Path:
     return Path("trips.csv")
 
 
+@pytest.mark.slow
 def test_generate_keeps_the_users_ids(leed, table):
     done = leed("demo", "generate", *STAND_IN, "--demand", str(table), "--closures", "closed.csv", "--out", "run")
     assert done.code == 0, done.err
@@ -103,6 +104,7 @@ def test_the_figures_are_those_of_plain_sumo(leed, table):
     assert all(head in shown.out for head in ("insertion", "lost", "unfinished", "km", "others"))
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_on_other_trips(leed, table):
     small = ("--episodes", "2", "-s", "learning.hidden=8")
     done = leed("train", "--demand", str(table), "--source", "none", "--algorithm", "ippo", *small, "--out", "run")

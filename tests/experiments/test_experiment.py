@@ -169,6 +169,7 @@ def test_a_file_of_arms_that_cannot_be_used(leed, text, said):
     assert said in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -30,6 +30,7 @@ def written() -> dict[Path, int]:
     return {f: f.stat().st_mtime_ns for f in RUNS.rglob("*") if f.is_file()}
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     first = experiment("fig3", "--maps", "braunschweig,berlin", "--seeds", "2", *FEW, *TWO_ARMS)

@@ -52,6 +52,7 @@ def fingerprint(episode: Episode) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"mask_in_observation": True}, {"arrived": "keep"}, {"backend": "process"}, {"max_cycles": 7}],
@@ -65,6 +66,7 @@ def test_keeps_the_parallel_api(settings):
         env.close()
 
 
+@pytest.mark.slow
 def test_equal_seeds_through_step():
     parallel_seed_test(lambda: parallel_env(agents=3, max_steps=40, backend="process"), num_cycles=60)
 
