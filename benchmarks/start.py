@@ -18,6 +18,8 @@ import time
 
 UNTIL_FIRST_NODE = """
 import os, sys, time
+from leed_agentic.garbage import look_seldom
+look_seldom()
 from leed_agentic.demonstrations import nodes
 def first(*told, **more):
     os.write(1, f"FIRST {time.process_time()}".encode())

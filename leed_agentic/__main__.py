@@ -12,7 +12,9 @@ def main() -> None:
     """Load the command line and run it."""
     try:
         from leed_agentic.cli.interrupt import Interrupt
+        from leed_agentic.garbage import look_seldom
 
+        look_seldom()
         with Interrupt() as interrupt:
             from leed_agentic.cli.main import main as run
 

@@ -44,22 +44,33 @@ def key_values() -> list[str]:
 
 def without_keys(text: str) -> str:
     """The text with every known secret taken out, also where it is escaped for JSON, quoted for an URL or Base64."""
-    for value in key_values():
-        for form in _forms(value):
-            if form in text:
-                text = text.replace(form, REMOVED)
-    return text
+    return _without(text, _known_forms())
 
 
 def struck_out(value: Any) -> Any:
     """JSON-able data with every known secret taken out of its texts; numbers stay numbers."""
+    return _struck_out(value, _known_forms())
+
+
+def _struck_out(value: Any, secrets: list[str]) -> Any:
     if isinstance(value, str):
-        return without_keys(value)
+        return _without(value, secrets)
     if isinstance(value, Mapping):
-        return {struck_out(key): struck_out(item) for key, item in value.items()}
+        return {_struck_out(key, secrets): _struck_out(item, secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [struck_out(item) for item in value]
+        return [_struck_out(item, secrets) for item in value]
     return value
+
+
+def _without(text: str, secrets: list[str]) -> str:
+    for form in secrets:
+        if form in text:
+            text = text.replace(form, REMOVED)
+    return text
+
+
+def _known_forms() -> list[str]:
+    return [form for value in key_values() for form in _forms(value)]
 
 
 def without_anything_like_a_key(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import shutil
@@ -23,7 +24,7 @@ from leed_agentic.experiments import backends
 from leed_agentic.experiments import experiment as experiment_itself
 from leed_agentic.experiments import run as run_of_experiment
 from leed_agentic.roads.network import RoadNetwork
-from tests import inline
+from tests import blank, inline, kept
 from tests.model_server import ModelServer
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
@@ -41,8 +42,25 @@ hypothesis.settings.register_profile("thorough", deadline=None, max_examples=200
 hypothesis.settings.load_profile("house")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Before -m is looked at: `-m "not slow"` leaves out the long ones too.
+    for item in items:
+        if item.get_closest_marker("long") is not None:
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def pytest_collection_finish() -> None:
+    # What is imported and collected by now stays: no search for garbage looks at it again.
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _made_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        kept.keep(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +77,12 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def _tasks_are_done_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(backends.backends._items, "processes", inline.here)
+
+
+@pytest.fixture(autouse=True)
+def _pictures_are_blank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not any(map(request.node.get_closest_marker, ("pictures", "long"))):
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", blank.savefig)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 from leed_agentic.errors import UnavailableError
 from leed_agentic.experiments.task import Failure
 from leed_agentic.experiments.work import make
+from leed_agentic.garbage import look_seldom
 from leed_agentic.registry import Registry
 
 Submit = Callable[[str, str, str, dict[str, Any]], "Future[Failure | None]"]
@@ -55,7 +56,12 @@ def processes(jobs: int) -> Iterator[Submit]:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_the_parent)
+    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+def _begin() -> None:
+    look_seldom()
+    _follow_the_parent()
 
 
 def _follow_the_parent() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from leed_agentic.errors import UsageError, check_count
 from leed_agentic.learning.rollout import SEED_STRIDE, scenario_seed
@@ -295,7 +295,7 @@ def _interval(figures: Sequence[float]) -> list[float] | None:
     if len(figures) < 2:
         return None
     mean, error = float(np.mean(figures)), float(np.std(figures, ddof=1) / np.sqrt(len(figures)))
-    reach = float(student.ppf(0.975, len(figures) - 1)) * error
+    reach = float(stdtrit(len(figures) - 1, 0.975)) * error
     return [mean - reach, mean + reach]
 
 

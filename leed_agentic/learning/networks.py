@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from leed_agentic.errors import UsageError
+from leed_agentic.learning.adam import MOMENTS, Adam
 from leed_agentic.learning.policy import NORM_EPS
 
 WEIGHTS = ("weight0", "bias0", "weight1", "bias1", "weight2", "bias2")
@@ -18,7 +19,6 @@ NORMS = ("scale0", "shift0", "scale1", "shift1")
 GATHER = 8
 """What copying one network's weights for one more piece costs, in rows computed (measured with two layers of 128)."""
 SIZES = (16, 32, 64, 128)
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 class StackedNetworks(nn.Module):
@@ -246,7 +246,7 @@ def _cost(lengths: np.ndarray, size: int) -> int:
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------------
-def named_tensors(networks: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def named_tensors(networks: Mapping[str, nn.Module], optimiser: Adam) -> dict[str, torch.Tensor]:
     """Every parameter as `<network>.<parameter>` and Adam's moments as `adam.<network>.<parameter>.<moment>`."""
     named = {}
     for key, parameter in named_parameters(networks):
@@ -256,13 +256,11 @@ def named_tensors(networks: Mapping[str, nn.Module], optimiser: torch.optim.Opti
     return named
 
 
-def load_named(
-    networks: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]
-) -> None:
+def load_named(networks: Mapping[str, nn.Module], optimiser: Adam, tensors: Mapping[str, torch.Tensor]) -> None:
     """Take up what `named_tensors` gave. Raises UsageError when a parameter is missing or of another shape."""
     for key, parameter in named_parameters(networks):
         parameter.data.copy_(fitting(tensors, key, parameter))
-        state = {p: tensors[f"adam.{key}.{p}"].clone() for p in _ADAM if f"adam.{key}.{p}" in tensors}
+        state = {p: tensors[f"adam.{key}.{p}"].clone() for p in MOMENTS if f"adam.{key}.{p}" in tensors}
         if state:
             optimiser.state[parameter] = state
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.signal import lfilter
 
 NEVER = -1e9
 """Logit of a masked action: its probability is exactly 0 in float32."""
@@ -61,8 +60,7 @@ def discounted_returns(
 ) -> torch.Tensor:
     """Bootstrapped finite-horizon returns (4): R_t = sum_{k=0}^{T-t-1} gamma^k r_{t+k} + gamma^{T-t} V(o_T).
 
-    R_t = r_t + gamma R_{t+1} with R_T = V(o_T) is a first-order recursive filter over the reversed rewards; scipy runs
-    it in C, for all agents at once and in float64.
+    R_t = r_t + gamma R_{t+1} with R_T = V(o_T), for all agents at once and in float64.
 
     Args:
         rewards: shape (n, longest), 0 behind an agent's end.
@@ -74,11 +72,13 @@ def discounted_returns(
     """
     agents, longest = rewards.shape
     ends = lengths.cpu().numpy()
-    earned = np.zeros((agents, longest + 1))
-    earned[:, :longest] = rewards.cpu().numpy()
-    earned[np.arange(agents), ends] += last_values.cpu().numpy()
-    returns = lfilter([1.0], [1.0, -gamma], earned[:, ::-1], axis=1)[:, ::-1][:, :longest]
-    returns = np.where(np.arange(longest) < ends[:, None], returns, 0.0).astype(np.float32)
+    earned = np.zeros((longest + 1, agents))
+    earned[:longest] = rewards.cpu().numpy().T
+    earned[ends, np.arange(agents)] += last_values.cpu().numpy()
+    # A loop over time: scipy's filter is quicker than it by half a millisecond, and 0.7 s of processor time to import.
+    for t in range(longest - 1, -1, -1):
+        earned[t] += gamma * earned[t + 1]
+    returns = np.where(np.arange(longest) < ends[:, None], earned[:longest].T, 0.0).astype(np.float32)
     return torch.from_numpy(returns).to(rewards.device)
 
 

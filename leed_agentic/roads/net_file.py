@@ -289,7 +289,8 @@ def _middle(lanes: list[list[Point]]) -> tuple[Point, ...]:
 
 def _word(attributes: dict[str, str], key: str, what: str) -> str:
     text = attributes.get(key, "")
-    if not text or not text.isprintable() or any(letter.isspace() for letter in text):
+    # The only white space that is printable.
+    if not text or not text.isprintable() or " " in text:
         raise _Unusable(f"{what} has {key}={_shown(text)}, which is not one word")
     return text
 

@@ -66,6 +66,7 @@ def test_a_street_that_the_rules_leave_no_agent(leed, net):
     assert "every agent must not enter all streets within 2000 m of 'C2D2' leaves agent 0 no way" in said
 
 
+@pytest.mark.slow
 def test_a_rule_that_the_drive_does_not_meet_is_exit_code_1(leed, net):
     brief = "agents 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 11 arrive together within 1 s"
     done = leed("demo", "generate", "--map", net, "--model", "stand-in", *WORDS, "--brief", brief, "--json")
@@ -75,6 +76,7 @@ def test_a_rule_that_the_drive_does_not_meet_is_exit_code_1(leed, net):
     assert "arrives at" in rule["found"]
 
 
+@pytest.mark.slow
 def test_a_street_name_that_gives_orders_is_a_name(leed, net, model_server):
     """It reaches no prompt, of the brief or of the plan, and the rules are those of the brief."""
     brief = "all stay off Salmon Street"
@@ -88,6 +90,7 @@ def test_a_street_name_that_gives_orders_is_a_name(leed, net, model_server):
     assert [row["rule"] for row in rules] == ["every agent must not enter 'Salmon Street'"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["1", "100000", '{"seconds": "0"}'])
 def test_a_model_that_answers_the_same_number_for_all_moves_nobody(leed, net, model_server, answer):
     model_server.default = Say(answer)

@@ -43,6 +43,7 @@ def silent(leed, model_server: ModelServer, monkeypatch, caplog, tmp_path) -> Ca
     return run
 
 
+@pytest.mark.slow
 def test_commands_that_ask_a_model(silent, model_server):
     ask = ("--model", "openai:x", "--base-url", model_server.url, "--planning", "junction", "--agents", "2")
     assert "CANARY" not in silent("demo", "generate", *ask, "--dry-run", "--out", "dry", code=0).out
@@ -60,6 +61,7 @@ def test_commands_that_ask_a_model(silent, model_server):
     silent("models", "ping", "openai:x", "--base-url", inside, "--json", code=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
 def test_commands_that_fail(silent, model_server, status):
     model_server.default = Answer(status, ECHO)

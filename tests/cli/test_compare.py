@@ -61,6 +61,8 @@ def served(model_server: ModelServer) -> tuple[str, ...]:
     return ("--model", "openai:tiny", "--base-url", model_server.url, "-s", "model.retry_seconds=0")
 
 
+@pytest.mark.pictures
+@pytest.mark.slow
 def test_every_combination_is_measured_before_and_after_refinement(compare):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--rounds", "0,2")
     error = ("-s", "model.stand_in_error_rate=1")
@@ -107,6 +109,7 @@ def test_every_combination_is_measured_before_and_after_refinement(compare):
     assert {row["validity_low"] for row in rows("table.csv")} == {""}
 
 
+@pytest.mark.slow
 def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     words = ("--model", "stand-in", "--planning", "fleet", "--rounds", "0", "--trials", "3", "--samples", "2")
     found = compare(*words, "-s", "model.stand_in_error_rate=0.5", "--require", "valid_first>=99%")
@@ -136,6 +139,7 @@ def test_samples_are_drawn_anew_and_thresholds_end_in_exit_1(compare, leed):
     assert shown.code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_the_terminal_table_fits_80_columns(leed):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--rounds", "0,1", "--trials", "2")
@@ -145,6 +149,7 @@ def test_the_terminal_table_fits_80_columns(leed):
     assert max(map(len, tables)) <= 80
 
 
+@pytest.mark.slow
 def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare, served, model_server: ModelServer):
     words = (*served, "--planning", "fleet,agent", "--trials", "2", "--rounds", "0,1")
     found = compare(*words)
@@ -171,6 +176,7 @@ def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare,
     assert {file: file.read_bytes() for file in recorded} == recorded
 
 
+@pytest.mark.slow
 def test_a_trial_asks_what_demo_generate_asks(compare, leed, served):
     assert compare(*served, "--planning", "fleet", "--trials", "1", "--rounds", "0,1,3").code == 0
     leed("demo", "generate", *served, "--agents", "2", "--rounds", "3", "--planning", "fleet", "--out", "alone")
@@ -183,6 +189,7 @@ def test_a_trial_asks_what_demo_generate_asks(compare, leed, served):
     assert int(last["input_tokens"]) == summary["input_tokens"]
 
 
+@pytest.mark.slow
 def test_a_failed_trial_is_told_and_only_what_is_missing_is_asked(compare, served, model_server: ModelServer):
     words = (*served, "--planning", "agent", "--rounds", "0")
     model_server.default = lambda body: planner(body) if len(model_server.requests) != 4 else Answer(401)
@@ -206,6 +213,7 @@ def test_a_failed_trial_is_told_and_only_what_is_missing_is_asked(compare, serve
     assert len(model_server.requests) == 9
 
 
+@pytest.mark.slow
 def test_a_conversation_that_grows_too_long_keeps_what_it_reached(compare, served, model_server: ModelServer):
     def short_memory(body: dict[str, Any]) -> Any:
         too_long = Answer(400, '{"error": {"message": "longer than the context"}}')
@@ -225,6 +233,7 @@ def test_a_conversation_that_grows_too_long_keeps_what_it_reached(compare, serve
     assert (OUT / "table.md").read_text() == text
 
 
+@pytest.mark.slow
 def test_two_servers_and_a_settings_file(compare, served, model_server: ModelServer):
     Path("dear.yaml").write_text(f"model: {{name: 'openai:tiny', base_url: '{model_server.url}', temperature: 0.5}}")
     with ModelServer() as other:
@@ -242,6 +251,7 @@ def test_two_servers_and_a_settings_file(compare, served, model_server: ModelSer
     assert "hidden-word" not in found.err
 
 
+@pytest.mark.slow
 def test_a_policy_gives_the_distance_to_its_agents(compare, trained):
     words = ("--model", "stand-in", "--planning", "junction", "--rounds", "0", "--policy", trained)
     found = compare(*words, "--trials", "2", "-s", "environment.max_steps=40")
@@ -263,6 +273,7 @@ def test_a_server_that_is_not_there_is_exit_3(compare):
     assert "start the server" in found.err
 
 
+@pytest.mark.slow
 def test_a_misspelt_model_beside_others_has_no_figure_and_its_own_exit_code(compare, served, model_server):
     model_server.default = lambda body: Answer(404) if body["model"] == "tinny" else planner(body)
     words = (*served, "--model", "openai:tinny", "--planning", "fleet", "--trials", "2", "--rounds", "0")
@@ -335,7 +346,7 @@ def test_numbers_of_agents_and_jobs(leed):
         assert said in found.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_keeps_what_was_recorded(leed, served, model_server: ModelServer):
     model_server.default = lambda body: planner(body) if len(model_server.requests) <= 3 else Hang()
     words = (*served, "--planning", "agent", "--trials", "2", "--rounds", "0")
@@ -353,6 +364,7 @@ def test_ctrl_c_keeps_what_was_recorded(leed, served, model_server: ModelServer)
     assert len(list(OUT.glob("trials/*/rounds_0.json"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_a_slow_trial_is_heard_of_while_it_is_under_way(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "BEAT", 0.01)
@@ -373,6 +385,7 @@ def test_one_comparison_at_a_time_in_a_folder(compare):
     assert f"is being written by process {os.getpid()}" in found.err
 
 
+@pytest.mark.slow
 def test_a_leaderboard_takes_only_what_was_measured_alike(leed):
     words = ("--planning", "fleet", "--trials", "2", "--rounds", "0", *FEW)
     for name, rate in (("ann", "0"), ("bob", "1")):

@@ -48,6 +48,7 @@ def test_an_address_shows_scheme_host_port_and_the_path_of_an_api(address: str, 
     assert SECRET.lower() not in found.lower()
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80))
 def test_no_address_breaks_the_reader(text: str) -> None:
     for address in (text, f"http://{text}", f"http://host/{text}"):

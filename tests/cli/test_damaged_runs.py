@@ -53,6 +53,7 @@ def test_a_file_that_other_commands_read(leed, trained: Path, name: str, words: 
     check_damage(leed, trained, name, damage, words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["map.net.xml", "routes.rou.xml", "run.sumocfg", "fleet.txt"])
 def test_a_file_of_a_drive(leed, braunschweig, name: str) -> None:
     first, *_, last = braunschweig.edges
@@ -66,6 +67,7 @@ def test_a_file_of_a_drive(leed, braunschweig, name: str) -> None:
             assert ran.code in (0, 1, 2), (words, content[:9], ran.err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", READ_BY)
 def test_a_file_of_a_training_run(leed, trained: Path, name: str, damage: str) -> None:
@@ -93,6 +95,7 @@ def _places(data: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [place for key, value in inside for place in [(*before, key), *_places(value, (*before, key))]]
 
 
+@pytest.mark.long
 def test_any_value_of_demonstrations_and_summary(leed) -> None:
     words = ("--model", "stand-in", "--agents", "2", "-s", "environment.max_steps=40", "--out", "made")
     assert leed("demo", "generate", *words).code in (0, 1)

@@ -48,6 +48,7 @@ def test_json_has_what_is_promised(leed):
     assert summary["validity_final"] == 1.0
 
 
+@pytest.mark.slow
 def test_same_seed_same_routes(leed):
     for name in ("one", "two"):
         assert leed("demo", "generate", *STAND_IN, "--seed", "4", "--out", name).code == 0
@@ -56,6 +57,7 @@ def test_same_seed_same_routes(leed):
     assert one["scenario"] == two["scenario"]
 
 
+@pytest.mark.slow
 def test_show_check_and_sumo_agree(leed):
     assert leed("demo", "generate", "--map", "berlin", *STAND_IN, "--out", "run").code == 0
     shown = leed("demo", "show", "run")
@@ -191,6 +193,7 @@ def test_prompt_templates_that_are_no_text_or_lead_away(leed):
     refused(leed("demo", "generate", *STAND_IN, "--prompts", "mine"), 2, "leads out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "code", "said"),
     [
@@ -252,6 +255,7 @@ def test_show_of_what_is_no_run(leed):
     refused(leed("demo", "show", "nowhere"), 2, "nowhere")
 
 
+@pytest.mark.slow
 def test_calls_are_shown_with_what_was_found_and_generate_says_where(leed):
     words = (*STAND_IN, "--agents", "4", "--rounds", "1", "-s", "model.stand_in_error_rate=1")
     first = leed("demo", "generate", *words[:-4], "--rounds", "0", *words[-2:], "--out", "run")
@@ -300,6 +304,7 @@ def test_ctrl_c_keeps_what_is_written(tmp_path, model_server):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["stopped"] == "interrupted"
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_first_command_of_the_readme(leed):
     """Recorded replies of a real model, re-validated and driven live; no key, no server."""

@@ -33,6 +33,7 @@ def doctor(*words: str) -> tuple[int, dict[str, Any], str]:
     return result.exit_code, checks, result.output
 
 
+@pytest.mark.slow
 def test_all_is_well_without_a_model(tmp_path: Path) -> None:
     code, checks, _ = doctor("--model", "stand-in")
     assert {name: c["ok"] for name, c in checks.items()} == dict.fromkeys(
@@ -44,6 +45,7 @@ def test_all_is_well_without_a_model(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_table_for_people(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["doctor", "--model", "replay", "-s", f"model.replay={tmp_path / 'none.jsonl'}"])
     assert result.exit_code == 3
@@ -52,6 +54,7 @@ def test_the_table_for_people(tmp_path: Path) -> None:
     assert "fix: " in result.stdout
 
 
+@pytest.mark.slow
 def test_a_server_that_answers(model_server: ModelServer) -> None:
     code, checks, _ = doctor("--model", "openai:tiny", "--base-url", model_server.url)
     assert code == 0
@@ -59,6 +62,7 @@ def test_a_server_that_answers(model_server: ModelServer) -> None:
     assert model_server.requests[0]["max_tokens"] <= 16
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_the_key(model_server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     model_server.default = Answer(401, '{"error": {"message": "no such key: $authorization"}}')
@@ -69,6 +73,7 @@ def test_a_server_that_refuses_the_key(model_server: ModelServer, monkeypatch: p
     assert "CANARY" not in output
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -79,6 +84,7 @@ def test_a_server_that_is_not_there() -> None:
     assert checks["model"]["fix"].startswith("start the server")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "words"),
     [("openai:gpt-4o-mini", "OPENAI_API_KEY not set"), ("gpt-4o-mini", "names no provider")],
@@ -90,6 +96,7 @@ def test_no_key_and_no_provider(model: str, words: str) -> None:
     assert not checks["model"]["ok"]
 
 
+@pytest.mark.slow
 def test_a_run_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
     code, checks, _ = doctor("--model", "stand-in")

@@ -42,6 +42,7 @@ def rows(done):
     return {row["name"]: row for row in json.loads(done.out)["rows"]}
 
 
+@pytest.mark.slow
 def test_a_table_of_baselines_and_of_a_file_of_routes(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
     first = rows(leed("drive", "shortest-path", "rerouting", *on, "--out", "all", "--json"))
@@ -58,6 +59,7 @@ def test_a_table_of_baselines_and_of_a_file_of_routes(leed, demand):
     assert "others" in shown.out
 
 
+@pytest.mark.slow
 def test_rows_are_driven_measured_and_exported_by_one_command(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
     done = leed("drive", "shortest-path", *on, "--out", "run", "--export", "csv", "--export", "geojson", "--json")
@@ -69,6 +71,7 @@ def test_rows_are_driven_measured_and_exported_by_one_command(leed, demand):
     assert "did you mean 'geojson'" in leed("drive", "shortest-path", *on, "--export", "geojsn", "--out", "x").err
 
 
+@pytest.mark.slow
 def test_the_folder_alone_says_who_drives_and_where(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0", "--fleet", "5", "--out", "run")
     first = rows(leed("drive", "shortest-path", *on, "--json"))
@@ -91,6 +94,7 @@ def test_plain_sumo_makes_the_same_drive_from_the_folder(leed, demand, tmp_path)
     assert sum(times) / len(times) == pytest.approx(row["drives"][0]["mean"])
 
 
+@pytest.mark.slow
 def test_exports(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0", "--fleet", "5")
     mean = rows(leed("drive", "shortest-path", *on, "--out", "run", "--json"))["shortest-path"]["mean"]["mean"]
@@ -122,6 +126,7 @@ def test_exports(leed, demand):
     assert all(float(e.attrib["CO2_abs"]) > 0 for e in elements(Path("x.emissions"), "emissions"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
@@ -164,6 +169,7 @@ def test_a_foreign_folder_does_not_have_sumo_write_files(leed, demand):
     assert "did you mean" in leed("export", "run/shortest-path", "--to", "geojsn").err
 
 
+@pytest.mark.slow
 def test_a_run_folder_with_closures_is_driven_with_them(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
     leed("drive", "shortest-path", *on, "--out", "open")
@@ -186,6 +192,7 @@ def test_a_run_folder_with_closures_is_driven_with_them(leed, demand):
     assert all(row["turned_into_closed"] == 0 for row in json.loads(again.out)["rows"])
 
 
+@pytest.mark.slow
 def test_closures_that_cannot_be_used_are_one_sentence(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--closures", "shut.csv")
     Path("shut.csv").write_text("street,begin,end\nNo Such Street,0,7200\n")
@@ -221,7 +228,7 @@ def _alive(group: int) -> bool:
     return False
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_drive_that_is_ended_takes_duaiterate_with_it(leed, demand, number):
@@ -243,6 +250,7 @@ def test_a_drive_that_is_ended_takes_duaiterate_with_it(leed, demand, number):
         """It was killed; the kernel needs a moment."""
 
 
+@pytest.mark.slow
 def test_who_has_no_way_and_who_never_finds_room(leed, tmp_path):
     """A street that leads away and not back; more cars at once than their first street holds."""
     from leed_agentic.roads.programs import run_program

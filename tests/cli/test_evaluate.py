@@ -26,6 +26,7 @@ def contents(folder):
     return {f: f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "evaluation.json"}
 
 
+@pytest.mark.slow
 def test_four_drivers_on_the_same_seeds_and_an_untouched_run(leed, trained):
     before = contents(trained)
     result = leed("evaluate", trained, "--episodes", "3", "--json")
@@ -45,6 +46,7 @@ def test_four_drivers_on_the_same_seeds_and_an_untouched_run(leed, trained):
     assert leed("train", "--resume", trained).code == 0
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_driving_it_by_hand(leed, trained):
     leed("evaluate", trained, "--episodes", "2", "--deterministic", "--json")
     found = {r["driver"]: r for r in json.loads((trained / "evaluation.json").read_text())["drivers"]}
@@ -67,6 +69,7 @@ def test_the_figures_are_those_of_driving_it_by_hand(leed, trained):
     assert plan["travel_time_ratio"] == pytest.approx(np.mean([own / best for own, best in seconds]))
 
 
+@pytest.mark.slow
 def test_training_never_met_the_seeds_of_an_evaluation(leed, monkeypatch):
     met, episode = [], RouteWorld.episode
     monkeypatch.setattr(
@@ -80,6 +83,7 @@ def test_training_never_met_the_seeds_of_an_evaluation(leed, monkeypatch):
     assert not set(used) & set(met)
 
 
+@pytest.mark.slow
 def test_with_driver_noise_every_driver_varies(leed):
     words = ("--source", "shortest-path", "-s", "environment.driver_noise=0.9", "--out", "run")
     assert leed("train", *SHORT, *words).code == 0
@@ -89,6 +93,7 @@ def test_with_driver_noise_every_driver_varies(leed):
     assert "std 0" not in leed("evaluate", "run", "--episodes", "1").out
 
 
+@pytest.mark.slow
 def test_a_plan_for_some_agents_says_for_how_many_and_who_made_it(leed, trained):
     file = trained / "demonstrations" / "000000.json"
     data = json.loads(file.read_text())
@@ -103,6 +108,7 @@ def test_a_plan_for_some_agents_says_for_how_many_and_who_made_it(leed, trained)
     assert rows(result)["plan (part.json, graph)"]["agents"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "reason"),
     [(("--source", "none"), "started with source none"), (("--algorithm", "ippo"), "ippo uses no demonstrations")],
@@ -114,6 +120,7 @@ def test_without_demonstrations_there_is_no_plan_and_the_reason_is_told(leed, wo
     assert reason in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["mappo", "qmix"])
 def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
     words = ("--algorithm", algorithm, "--source", "shortest-path", "--out", "run", "--json")
@@ -125,6 +132,7 @@ def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
     assert f"algorithm {algorithm} uses no demonstrations" in shown.err
 
 
+@pytest.mark.slow
 def test_any_algorithm_that_chooses_can_be_evaluated(leed, follower):
     assert leed("train", *SHORT, "--algorithm", follower, "--out", "run").code == 0
     result = leed("evaluate", "run", "--episodes", "2", "--trust", "--json")
@@ -132,6 +140,7 @@ def test_any_algorithm_that_chooses_can_be_evaluated(leed, follower):
     assert rows(result)["follower.First (sampled)"]["reward_std"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_run_of_a_machine_with_a_gpu_is_evaluated_on_one_without(leed, trained):
     file = trained / "run.json"
     file.write_text(file.read_text().replace('"device": "cpu"', '"device": "meta"'))

@@ -68,6 +68,7 @@ def test_code_in_a_training_run(payload, trained: Path) -> None:
     payload("train", "--resume", trained)
 
 
+@pytest.mark.slow
 def test_code_in_the_folder_where_one_stands(payload, leed, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(trained / "run.json", *CODE)
     shutil.copy("payload.py", trained)
@@ -135,6 +136,7 @@ def test_odd_paths_are_never_imported(leed, trained: Path, name: str) -> None:
     assert not Path("imported").exists()
 
 
+@pytest.mark.slow
 def test_code_that_is_named_again_runs(leed, trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     Path("payload.py").write_text(PAYLOAD)
@@ -156,6 +158,7 @@ def test_words_confirm_a_run_and_do_not_change_it(leed, trained: Path) -> None:
     assert "unknown" in leed("train", "--resume", trained, "-s", "learning.qq=2").err.lower()
 
 
+@pytest.mark.slow
 def test_no_key_for_an_address_from_a_file(
     leed, made: Path, trained: Path, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +236,7 @@ def test_links_and_pipes_are_refused(leed, trained: Path, made: Path, tmp_path: 
     assert list(victim.parent.iterdir()) == [victim]
 
 
+@pytest.mark.slow
 def test_links_in_folders_of_comparisons_and_experiments(leed, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -272,6 +276,7 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(leed, trained: Pat
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv"])
 def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Path, name: str) -> None:
     (trained / "summary.json").unlink()
@@ -325,6 +330,7 @@ def test_tags_without_end_and_includes_are_refused_before_anybody_reads_them(lee
     assert "first line is longer" in leed("demo", "generate", "--model", "replay", "--replay", "long.jsonl").err
 
 
+@pytest.mark.slow
 def test_the_doctor_sees_a_module_that_is_not_the_wheels(leed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     foreign = tmp_path / "foreign" / "sumolib"
     foreign.mkdir(parents=True)

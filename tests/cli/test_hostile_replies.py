@@ -69,6 +69,7 @@ def test_one_agent_or_one_junction_at_a_time(leed, model_server, planning, kind,
     assert max(len(m["content"]) for r in model_server.requests[1:] for m in r["messages"]) < 20_000
 
 
+@pytest.mark.slow
 def test_a_route_with_100_000_edges_is_one_finding(leed, model_server):
     model_server.default = Say(json.dumps({"0": EDGES, "1": EDGES[:3]}))
     result, rounds = generate(leed, model_server)
@@ -80,6 +81,7 @@ def test_a_route_with_100_000_edges_is_one_finding(leed, model_server):
     assert max(len(m["content"]) for m in model_server.requests[-1]["messages"]) < 20_000
 
 
+@pytest.mark.slow
 def test_invented_agents_are_one_finding_and_the_real_ones_still_drive(leed, model_server):
     settings = settings_for_run(overrides={"scenario.agents": 2, "model.name": "stand-in"})
     network = open_map(settings.map.name, settings.map)

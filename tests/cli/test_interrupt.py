@@ -52,6 +52,7 @@ def resume(folder: Path, episodes: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*LEED, "train", "--resume", str(folder)], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", ["typer", "torch", "libsumo"])
 def test_while_importing(tmp_path, module):
     process = start(*ENDLESS, "--out", str(tmp_path / "run"), python=("-X", "importtime"))
@@ -62,6 +63,7 @@ def test_while_importing(tmp_path, module):
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
+@pytest.mark.long
 def test_before_the_first_checkpoint(tmp_path):
     run = tmp_path / "a run"
     process = start(*ENDLESS, "--out", str(run))
@@ -86,6 +88,7 @@ def test_while_training(tmp_path):
     assert [row["episode"] for row in read_csv(run / "metrics.csv")] == [str(k) for k in range(done + 3)]
 
 
+@pytest.mark.long
 def test_while_the_model_is_asked(tmp_path, model_server: ModelServer):
     run = tmp_path / "run"
     model_server.default = Hang()
@@ -96,6 +99,7 @@ def test_while_the_model_is_asked(tmp_path, model_server: ModelServer):
     assert stopped(process) == f"{go_on} --base-url {model_server.url}"
 
 
+@pytest.mark.long
 def test_killed_before_anything_or_before_the_first_checkpoint(tmp_path):
     run = tmp_path / "run"
     process = start(*ENDLESS, "--out", str(run))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from leed_agentic.cli.options import plannings
 from leed_agentic.demonstrations.planning import planners
 
@@ -30,10 +32,12 @@ def test_an_error_is_one_sentence_without_a_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert leed("fly").returncode == 2
 
 
+@pytest.mark.slow
 def test_help_in_every_form():
     whole = leed("--help")
     assert whole.returncode == 0

@@ -85,6 +85,7 @@ def test_cache_that_cannot_be_written_is_refused(leed, tmp_path):
     assert "map.cache" in result.err
 
 
+@pytest.mark.slow
 def test_results_on_stdout_alone_and_without_colour(town, tmp_path):
     """As a script sees it, in a process of its own."""
     outside = {k: v for k, v in os.environ.items() if not k.startswith("LEED_")}

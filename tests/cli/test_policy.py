@@ -30,6 +30,7 @@ def exported(leed, trained):
     return trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "settings"),
     [
@@ -88,6 +89,7 @@ def test_the_file_says_what_it_is_and_needs_no_torch(exported):
     subprocess.run([sys.executable, "-c", code, str(FILE)], check=True)
 
 
+@pytest.mark.slow
 def test_the_run_may_be_gone_and_the_documented_lines_work(leed):
     page = Path(__file__).parents[2] / "docs" / "evaluation.md"
     snippet = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL).group(1)
@@ -198,6 +200,7 @@ def test_an_algorithm_without_policies_cannot_be_exported(leed, follower):
     assert "no policy network per agent" in result.err
 
 
+@pytest.mark.slow
 def test_action_values_are_no_policy(leed):
     assert leed("train", *SHORT, "--algorithm", "qmix", "--out", "run").code == 0
     result = leed("policy", "export", "run", "--agent", "0")

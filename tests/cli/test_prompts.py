@@ -60,6 +60,7 @@ def test_a_training_run_keeps_its_templates_and_later_ones_too(leed, tmp_path):
     assert "Another question? $choices" in texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", ["fleet", "agent"])
 def test_the_short_templates_need_no_folder(leed, planning):
     words = (
@@ -96,6 +97,7 @@ def test_unknown_templates_are_told_the_packaged_ones(leed):
     assert "did you mean 'short'?" in result.err
 
 
+@pytest.mark.slow
 def test_templates_that_are_changed_in_vain_are_told(leed):
     assert leed("prompts", "copy", "mine").code == 0
     Path("mine", "fleet.md").write_text("Other words. $agents $links")

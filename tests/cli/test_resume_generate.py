@@ -37,6 +37,7 @@ def results(folder: str) -> tuple[object, ...]:
     return found, {name: value for name, value in summary.items() if "seconds" not in name and name != "run"}
 
 
+@pytest.mark.slow
 def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -> None:
     url = ("--base-url", thoughtful.url, "-s", "model.retries=0", "-s", "model.concurrent_calls=1")
     whole = leed(*ASK, *url, "--out", "whole")
@@ -61,6 +62,7 @@ def test_a_dead_server_and_then_the_same_result(leed, thoughtful: ModelServer) -
     assert len(thoughtful.requests) - before == asked - 2
 
 
+@pytest.mark.slow
 def test_a_cap_may_be_raised_and_nothing_else(leed, thoughtful: ModelServer) -> None:
     url = ("--base-url", thoughtful.url)
     assert leed(*ASK, *url, "--out", "whole").code in (0, 1)
@@ -100,7 +102,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, model_server: ModelServer) -> 
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "--agents", "2", "--episodes", "1000", "-s", "environment.backend=traci", "--source", "none"]
@@ -124,7 +126,9 @@ def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "generate" else pytest.mark.long) for name in KINDS]
+)
 def test_killed_and_gone_on_with(tmp_path: Path, name: str) -> None:
     whole = undisturbed(KINDS[name], tmp_path / "whole")
     made = killed(KINDS[name], tmp_path / "killed", 1, random.Random(5), 8.0)

@@ -33,6 +33,7 @@ def decisions(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "review.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_edit_remark_accept(tmp_path, detour):
     with Terminal(*REVIEWED, *CONTENT, "--json", folder=tmp_path) as person:
         seen = person.until(ASKS)

@@ -35,6 +35,7 @@ def asked_for(body) -> int:
     return int(re.search(r"^agent (\d+):", body["messages"][-1]["content"], re.MULTILINE)[1])
 
 
+@pytest.mark.slow
 def test_a_server_in_every_kind_of_trouble(leed, model_server, routes):
     """429 with retry-after, 500, silence, a broken connection, then replies: nothing is lost and nothing hidden."""
     model_server.script = [Answer(429, headers={"retry-after": "0.2"}), Answer(500), Hang(), Reset()]
@@ -62,6 +63,7 @@ def test_a_server_in_every_kind_of_trouble(leed, model_server, routes):
     assert summary["rounds"] == 0
 
 
+@pytest.mark.slow
 def test_a_cap_on_cost_ends_the_run_with_the_best_so_far(leed):
     words = (*STAND_IN, "--planning", "agent", *ONE_BY_ONE, *PRICES)
     words += ("-s", "model.price_as_of=dollars, today, a price list")
@@ -80,6 +82,7 @@ def test_a_cap_on_cost_ends_the_run_with_the_best_so_far(leed):
     assert "(prices: dollars, today, a price list)" in shown
 
 
+@pytest.mark.slow
 def test_caps_on_calls_and_tokens_as_options(leed):
     words = (*STAND_IN, "--planning", "agent", *ONE_BY_ONE)
     leed(*words, "--out", "whole")
@@ -91,6 +94,7 @@ def test_caps_on_calls_and_tokens_as_options(leed):
         assert f"model.{setting}" in json.loads(result.out)["stopped"]
 
 
+@pytest.mark.slow
 def test_an_unknown_price_is_unknown_and_never_nothing(leed, model_server, routes):
     model_server.default = Say(json.dumps({str(agent): route for agent, route in routes.items()}))
     server = ("--model", "openai:test", "--base-url", model_server.url)
@@ -103,6 +107,7 @@ def test_an_unknown_price_is_unknown_and_never_nothing(leed, model_server, route
     assert json.loads(result.out)["cost"] is None
 
 
+@pytest.mark.slow
 def test_a_replay_and_the_stand_in_cost_nothing(leed):
     assert leed(*STAND_IN, "--out", "run").code == 0
     assert json.loads(Path("run", "summary.json").read_text())["cost"] == 0

@@ -26,6 +26,7 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -42,6 +43,7 @@ def test_streams_that_are_closed_or_full(tmp_path, line, code):
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.slow
 def test_a_letter_that_the_locale_lacks(tmp_path):
     ran = shell("leed demo show Straße", tmp_path, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert ran.returncode == 2

@@ -49,6 +49,7 @@ PROMISED = [
 ]
 
 
+@pytest.mark.slow
 def test_the_graph_is_asked_every_q_episodes_and_the_critique_can_compare_with_the_run(leed):
     code, out, _ = leed("train", *SHORT, "--out", "run")
     assert code == 0
@@ -91,6 +92,7 @@ def test_a_run_without_any_demonstration_fails_and_says_so_again(leed, model_ser
     assert "never had a demonstration" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "code", "said"),
     [
@@ -116,6 +118,7 @@ def test_a_model_that_cannot_be_used_at_first_ends_the_training(leed, model_serv
     assert leed("train", "--resume", "run", "--base-url", model_server.url).code == 0
 
 
+@pytest.mark.slow
 def test_a_key_that_is_refused_in_mid_training_ends_it(leed, model_server):
     model = stand_in()
     model_server.default = lambda body: model(body) if len(model_server.requests) < 3 else Answer(401)
@@ -179,6 +182,7 @@ def test_a_name_spelt_wrong_gets_the_nearest(leed, setting, meant):
     assert f"did you mean '{meant}'?" in err
 
 
+@pytest.mark.slow
 def test_a_run_that_is_finished_says_so_and_shows_its_summary_again(leed, monkeypatch):
     first = json.loads(leed("train", *SHORT, "--source", "logit", "--out", "run")[1])
     code, out, err = leed("train", "--resume", "run", "--json")
@@ -264,7 +268,7 @@ def test_no_escape_codes_where_there_is_no_terminal(leed, model_server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("no_color", [False, True])
+@pytest.mark.parametrize("no_color", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     main, terminal = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}

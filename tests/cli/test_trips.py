@@ -23,6 +23,7 @@ def table(leed, braunschweig) -> Path:
     return Path("trips.csv")
 
 
+@pytest.mark.slow
 def test_generate_keeps_the_users_ids(leed, table):
     done = leed("demo", "generate", *STAND_IN, "--demand", str(table), "--closures", "closed.csv", "--out", "run")
     assert done.code == 0, done.err
@@ -35,6 +36,7 @@ def test_generate_keeps_the_users_ids(leed, table):
     assert scenario["closures"][0]["end"] == 900
 
 
+@pytest.mark.slow
 def test_every_kind_of_demand_gives_the_same_kind_of_run(leed, braunschweig):
     """Trips, a table of longitudes and latitudes, and an origin-destination matrix: the same files and figures."""
     a, b = braunschweig.edges[0], braunschweig.edges[90]
@@ -71,6 +73,7 @@ def test_every_kind_of_demand_gives_the_same_kind_of_run(leed, braunschweig):
         assert "mine-1" in page
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_plain_sumo(leed, table):
     """In the summary, of the evaluation's plan, and by `sumo -c` alone; with everybody else's mean and CO2."""
     demand = ("--demand", str(table), "--fleet", "1")
@@ -101,6 +104,7 @@ def test_the_figures_are_those_of_plain_sumo(leed, table):
     assert all(head in shown.out for head in ("insertion", "lost", "unfinished", "km", "others"))
 
 
+@pytest.mark.slow
 def test_train_and_evaluate_on_other_trips(leed, table):
     small = ("--episodes", "2", "-s", "learning.hidden=8")
     done = leed("train", "--demand", str(table), "--source", "none", "--algorithm", "ippo", *small, "--out", "run")

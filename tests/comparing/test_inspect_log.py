@@ -25,6 +25,7 @@ def trial(seed: int, valid: float, sample: int = 0, **changes: Any) -> dict[str,
     return {**arm, **where, **figures, "travel_time_ratio": None, **tokens, **took, **changes}
 
 
+@pytest.mark.slow
 def test_one_log_per_arm_and_a_sample_per_trial_with_scores_and_conversation(tmp_path):
     log = pytest.importorskip("inspect_ai.log")
     trials = [trial(0, 1.0), trial(0, 0.0, sample=1), trial(1, 0.5), trial(0, 0.2, prompts="mine")]

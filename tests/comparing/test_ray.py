@@ -16,7 +16,7 @@ def figures(told: str) -> list[dict]:
     return [{name: value for name, value in row.items() if name not in TIMED} for row in rows]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.processes
 def test_ray_compares_as_processes_do(leed):
     pytest.importorskip("ray", reason='Ray is not installed: pip install "leed-agentic[ray]"')

@@ -230,6 +230,7 @@ def test_damaged_demonstrations_are_refused(tmp_path):
             DemonstrationSet.load(file)
 
 
+@pytest.mark.slow
 def test_everything_is_loaded_once(tmp_path, monkeypatch):
     """A default run, as the command line makes it: with the shipped recording."""
     counts = {}

@@ -121,6 +121,7 @@ def test_a_plan_for_4283_vehicles_has_at_most_4000_tokens(parts):
     assert prompt_tokens(question_of(request, worst, told)) + estimated_tokens(reply) <= 4000
 
 
+@pytest.mark.slow
 def test_a_round_by_commands_and_back_where_it_cost_more(net, tmp_path):
     result = generate(on_grid(net, demonstration__planning="instructions"), tmp_path / "run")
     traffic = result.summary["traffic"]
@@ -130,6 +131,7 @@ def test_a_round_by_commands_and_back_where_it_cost_more(net, tmp_path):
     assert all(len(one.routes) for one in result.demonstrations.rounds)
 
 
+@pytest.mark.slow
 def test_a_model_that_commands_nothing_changes_nothing(net, tmp_path, model_server):
     model_server.default = Say("As a language model I can only wish the fleet well.")
     words = {"demonstration__planning": "instructions", "demonstration__rounds": 1}

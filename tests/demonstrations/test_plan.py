@@ -263,6 +263,7 @@ def test_a_model_that_picks_the_smallest_number_drives_near_the_shortest(
     assert {request.get("max_tokens", request.get("max_completion_tokens")) for request in model_server.requests} == {8}
 
 
+@pytest.mark.slow
 def test_a_model_that_always_picks_the_worst_still_ends_with_no_street_twice(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:

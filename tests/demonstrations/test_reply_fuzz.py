@@ -32,6 +32,7 @@ def test_every_form_in_every_dress_is_read(
     assert (reply.routes, reply.problems) == (routes, [])
 
 
+@pytest.mark.slow
 def test_what_is_accepted_can_be_driven(braunschweig: RoadNetwork, scenario: Scenario) -> None:
     accepted: set[tuple[str, ...]] = set()
 
@@ -76,6 +77,7 @@ LARGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_two_megabytes_of_anything_are_read(braunschweig: RoadNetwork, scenario: Scenario, name: str) -> None:
     assert len(LARGE[name]) <= MAX_CHARACTERS

@@ -208,6 +208,7 @@ def test_the_brief_is_one_string_of_the_prompt():
     assert json.loads(line.removeprefix("Wishes: ")) == " ".join(brief.split())
 
 
+@pytest.mark.slow
 def test_an_instruction_in_a_street_name_changes_nothing(net, tmp_path, model_server):
     """No name of a street reaches a prompt, and a name that is a brief is a name."""
     network, _ = trips_of(net)
@@ -299,6 +300,7 @@ def test_streets_are_avoided_and_required_and_detours_bounded(net, tmp_path):
     assert json.loads((tmp_path / "run" / "rules.json").read_text())["rules"][1]["street"] == "Salmon Street"
 
 
+@pytest.mark.slow
 def test_times_are_met_where_routes_can_meet_them(net, tmp_path):
     """Whom the best baseline has in the wrong order is sent another way."""
     first = planned(net, tmp_path, {"rule": "priority", "who": [0]})
@@ -342,6 +344,7 @@ def test_nothing_is_driven_before_a_person_accepts(leed, net):
     assert not Path("run/summary.json").exists()
 
 
+@pytest.mark.slow
 def test_accepted_rules_are_in_the_table_and_decide_the_exit_code(leed, net):
     done = leed(
         "demo", "generate", "--map", net, *WORDS, "--brief", "all stay off Salmon Street", "--yes", "--out", "a"

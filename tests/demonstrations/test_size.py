@@ -67,6 +67,7 @@ def shortest(network: RoadNetwork, scenario: Scenario) -> Any:
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     agents=st.integers(1, 40),
@@ -229,7 +230,7 @@ def test_every_call_is_on_record_and_counted_when_one_of_several_fails(
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_large_fleet_costs_an_agent_no_more_than_a_small_one(tmp_path: Path) -> None:
     """The scaled-down form of 1000 agents on a city map (docs/demonstrations.md)."""
     cost = {}
@@ -246,6 +247,7 @@ def test_a_large_fleet_costs_an_agent_no_more_than_a_small_one(tmp_path: Path) -
     assert cost[100] <= 1.5 * cost[20]
 
 
+@pytest.mark.slow
 def test_a_fleet_in_several_prompts_replays_to_the_same_routes(tmp_path: Path, model_server: ModelServer) -> None:
     overrides = {
         "scenario.agents": 12,

@@ -137,6 +137,7 @@ def asked_by(server, net, **more):
     return on_grid(net, **words, model__name="openai:test", model__base_url=server.url, **more)
 
 
+@pytest.mark.slow
 def test_a_server_that_returns_tool_calls(net, parts, tmp_path, model_server):
     """Asked, tried, decided; a replay of the record asks nobody and comes to the same."""
     street = worst(parts)
@@ -168,6 +169,7 @@ def test_a_server_that_returns_tool_calls(net, parts, tmp_path, model_server):
     assert len(model_server.requests) == 3
 
 
+@pytest.mark.slow
 def test_a_server_that_knows_no_tools_is_asked_in_text(net, parts, tmp_path, model_server):
     refused = '{"error": {"message": "\\"auto\\" tool choice requires --enable-auto-tool-choice to be set"}}'
     text = json.dumps({"tool": "users", "arguments": {"street": worst(parts)}})
@@ -180,6 +182,7 @@ def test_a_server_that_knows_no_tools_is_asked_in_text(net, parts, tmp_path, mod
     assert result.summary["traffic"]["fleet_time"] == min(result.summary["traffic"]["baselines"].values())
 
 
+@pytest.mark.slow
 def test_a_model_that_never_decides_has_its_turns(net, parts, tmp_path, model_server):
     """The best of what it tried is driven; where nothing was better, the routes stay."""
     model_server.default = Say("Hm.")
@@ -192,6 +195,7 @@ def test_a_model_that_never_decides_has_its_turns(net, parts, tmp_path, model_se
     assert result.summary["validity_final"] == 1.0
 
 
+@pytest.mark.slow
 def test_the_stand_in_talks_too_and_ends_no_worse(net, tmp_path):
     result = generate(on_grid(net, demonstration__planning="tools"), tmp_path / "run")
     traffic = result.summary["traffic"]

@@ -85,6 +85,7 @@ def test_the_same_settings_give_the_same_plan(net, ran, tmp_path):
     assert again.summary["traffic"] == ran.summary["traffic"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["", "150 or so? No: 7"])
 def test_a_model_that_names_no_route_keeps_the_routes_and_is_counted(net, tmp_path, model_server, words):
     model_server.default = Say(words)
@@ -117,6 +118,7 @@ def test_tokens_per_agent_are_bounded_on_any_map():
     assert (estimated_tokens(asked["content"]) + estimated_tokens(reply)) / len(group) <= 110
 
 
+@pytest.mark.slow
 def test_a_template_may_have_the_seconds_in_hundreds(net, tmp_path):
     """The turns before the question, the question and the reply are then all of that form."""
     prompts = PromptSet.load(Path("short"))
@@ -170,7 +172,7 @@ def test_any_way_of_planning_in_traffic_ends_no_worse_than_its_baselines(net, tm
     assert result.summary["validity_final"] == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "agents", "planning", "seed"),
     [("braunschweig", 25, "instructions", 1), ("berlin", 15, "tools", 2), ("grid", 40, "alternatives", 3)],
@@ -236,6 +238,7 @@ def test_alternatives_without_drives_are_refused(net):
         parts.close()
 
 
+@pytest.mark.slow
 def test_the_table_names_every_baseline(leed, net):
     words = ("--map", net, "--agents", 60, "--model", "stand-in", "--rounds", 1, "--out", "run")
     done = leed("demo", "generate", *words)
@@ -275,6 +278,7 @@ def test_the_fleet_that_drives_counts_and_not_the_number_in_the_settings(net, tm
     assert settings_for_run(overrides=words).demonstration.planning == "alternatives"
 
 
+@pytest.mark.slow
 def test_near_saturation_plans_are_judged_in_noise(net, tmp_path):
     """Cars that are moved on after 15 s at a red light count as a jam here."""
     words = {"environment__teleport_seconds": 15.0, "demonstration__rounds": 0}

@@ -59,7 +59,7 @@ def test_the_readme_has_no_link_that_leads_nowhere_on_pypi(wheel):
     assert all(target.startswith(("https://", "#")) for target in targets)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_works_without_the_checkout(installed, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(installed), "LEED_MAP__CACHE": str(tmp_path / "cache")}
 

@@ -131,6 +131,7 @@ def test_the_check_finds_what_is_wrong(line):
         checked(words, ROOT / "README.md")
 
 
+@pytest.mark.slow
 @by_page
 def test_commands_in_running_text(page):
     """They may be cut short, but what is there exists."""
@@ -248,7 +249,7 @@ def place(leed, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SESSIONS)
 def test_pages_that_are_followed(name, leed, place):
     for block in blocks(ROOT / "docs" / name):
@@ -256,6 +257,7 @@ def test_pages_that_are_followed(name, leed, place):
     assert any(file.name == "summary.json" for file in place.rglob("summary.json"))
 
 
+@pytest.mark.pictures
 @pytest.mark.slow
 def test_quick_lines(leed, place):
     known = {

@@ -33,7 +33,7 @@ def test_generate(tmp_path):
     assert (tmp_path / "example_routes" / "routes.png").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_train_and_use_the_policy(tmp_path):
     said = ran(tmp_path, "train.py", "--agents", "2", "--episodes", "6")
     assert "6 episodes" in said

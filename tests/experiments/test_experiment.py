@@ -108,7 +108,7 @@ def test_runs_are_made_once_and_reported(leed, few_references):
     assert first == second
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_experiment_goes_on(tmp_path):
     words = [sys.executable, "-m", "leed_agentic.cli.main", "experiment", "run", "demonstrations", *PAIR, *TINY, *SHORT]
     process = subprocess.Popen([*words, "--json"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -169,6 +169,7 @@ def test_a_file_of_arms_that_cannot_be_used(leed, text, said):
     assert said in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

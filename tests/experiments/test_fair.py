@@ -37,6 +37,7 @@ def test_a_search_of_nothing_is_refused(experiment):
         experiments.get("tuning").members(Request(trials=0))
 
 
+@pytest.mark.slow
 def test_the_best_trial_is_left_as_a_file_of_arms(experiment, tmp_path):
     found = experiment("tuning", "--trials", "2", "--arm", "ippo", "--maps", "braunschweig", "--seeds", "1", *FEW)
     assert found.code == 0

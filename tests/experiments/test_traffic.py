@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from leed_agentic.experiments import experiments
 from tests.experiments.conftest import TINY
 
 SMALL = ("--agents", "2", "-s", "scenario.background=2", *TINY)
 
 
-def test_a_fleet_stands_beside_its_demonstrations(experiment):
+@pytest.mark.slow
+def test_a_fleet_stands_beside_its_demonstrations(experiment, monkeypatch):
+    monkeypatch.setitem(experiments._items, "traffic", replace(experiments.get("traffic"), test_episodes=2))
     found = experiment("traffic", "--arm", "shortest path", "--arm", "ippo", "--seeds", "1", *SMALL)
     assert found.code == 0
     shown, alone = (row.get("figures", row) for row in found.told["rows"])

@@ -6,6 +6,7 @@ import importlib
 import runpy
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,7 +23,7 @@ DOORS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("script", DOORS)
 def test_two_thousand_steps(script, capsys, tmp_path, monkeypatch):
     pytest.importorskip(DOORS[script][0])
@@ -40,13 +41,36 @@ def test_a_missing_library_is_one_sentence(module, door, monkeypatch):
         importlib.import_module(f"leed_agentic.integrations.{door}")
 
 
-@pytest.mark.parametrize(("found", "warned"), [("1.1.7", False), ("1.2.0", True), ("2.1.0", True)])
-def test_a_version_that_was_not_tried_is_warned_of(found, warned, monkeypatch, caplog):
+@pytest.fixture
+def installed(monkeypatch):
+    """A function: from now on this module is there, in this version of its distribution."""
+
+    def there(module: str, found: str) -> None:
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        monkeypatch.setattr(tried, "version", lambda distribution: found)
+
+    return there
+
+
+@pytest.mark.parametrize("module", tried.TRIED)
+def test_a_version_that_was_not_tried_is_warned_of_by_every_door(module, installed, caplog):
+    wheel, versions, _ = tried.TRIED[module]
+    for found in versions:
+        installed(module, found)
+        tried.need(module)
+    assert not caplog.text
+    installed(module, "99.1.0")
+    tried.need(module)
+    assert f"{wheel} 99.1.0 was not tried with this package, {versions[0]}" in caplog.text
+    assert f"pip install {wheel}=={versions[0]}" in caplog.text
+
+
+@pytest.mark.parametrize(("found", "warned"), [("1.1.7", False), ("1.2.0", True)])
+def test_another_patch_of_a_tried_version_is_no_other(found, warned, installed, monkeypatch, caplog):
     monkeypatch.setitem(tried.TRIED, "json", tried.Tried("json", ("1.1.0", "0.9.3"), "json"))
-    monkeypatch.setattr(tried, "version", lambda distribution: found)
+    installed("json", found)
     tried.need("json")
     assert ("was not tried" in caplog.text) == warned
-    assert ("pip install json==1.1.0" in caplog.text) == warned
 
 
 def test_every_door_has_an_extra_and_a_script():
@@ -56,4 +80,5 @@ def test_every_door_has_an_extra_and_a_script():
     extras = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for module, door in DOORS.values():
         assert any(line.startswith(tried.TRIED[module].distribution) for line in extras[door])
+    assert {module for module, _ in DOORS.values()} == set(tried.TRIED)
     assert {file.stem for file in SCRIPTS.glob("*.py")} == set(DOORS)

@@ -34,7 +34,7 @@ def trainer(world, algorithm="ippo", folder=None, **changes):
     return Trainer(world, learner, settings, 0, folder=folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_page_s_script_learns(tmp_path):
     script = tmp_path / "simple_spread.py"
     script.write_text(re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1])

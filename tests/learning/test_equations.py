@@ -196,6 +196,7 @@ def test_without_demonstrations_the_update_is_plain_ppo(arrived, advantage):
 LENGTHS = st.integers(1, 40)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 999), LENGTHS, LENGTHS, LENGTHS, LENGTHS, st.booleans())
 def test_a_stacked_agent_learns_as_it_would_alone(seed, first, second, shown_first, shown_second, arrived):

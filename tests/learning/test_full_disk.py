@@ -110,7 +110,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kilobytes", [8, 40, 100, 160, 200])
+@pytest.mark.parametrize("kilobytes", [8, 100, *(pytest.param(k, marks=pytest.mark.long) for k in (40, 160, 200))])
 def test_a_small_disk_that_is_enlarged_later(leed, whole, disk, kilobytes):
     run = disk(kilobytes) / "run"
     said_once(leed("train", "--out", run, *WORDS))

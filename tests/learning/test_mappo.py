@@ -125,6 +125,7 @@ def test_agents_share_everything_but_their_identity():
     assert len(learner.policy.weight1) == 1
 
 
+@pytest.mark.slow
 def test_the_critic_sees_the_others():
     """An agent's reward depends on what the other one observes; only a central critic can tell."""
     generator = np.random.default_rng(3)
@@ -166,7 +167,7 @@ def test_a_critics_values_stay_what_they_are_when_the_norm_learns():
         assert norm.restore(critic(inputs)).detach().numpy() == pytest.approx(before.numpy(), rel=1e-3, abs=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_values_that_bootstrap_do_not_run_away():
     """simple_spread cuts every episode off after 25 steps, so all returns hold a value."""
     world = ParallelWorld(simple_spread_v3.parallel_env(N=3, max_cycles=25, local_ratio=0.5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,19 +13,29 @@ import pytest
 from leed_agentic.runs.log import read_csv
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-an-algorithm.md"
-LEED = [sys.executable, "-m", "leed_agentic.cli.main"]
 
 
-def leed(folder, *words):
-    return subprocess.run([*LEED, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+@pytest.fixture
+def own(leed, tmp_path, monkeypatch):
+    """The command beside modules of one's own; gives what it said, and is content with nothing but exit code 0."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("my_module", "rings", "dtws"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+
+    def run(*words):
+        done = leed(*words)
+        assert done.code == 0, done.err
+        return done.out
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
+def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(own, leed, tmp_path):
     code = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     assert len(code.splitlines()) < 60
     (tmp_path / "my_module.py").write_text(code)
-    own = ("-s", "learning.reinforce.baseline=false")
+    changed = ("-s", "learning.reinforce.baseline=false")
     small = (
         "--agents",
         "3",
@@ -37,18 +46,18 @@ def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
         "-s",
         "learning.learning_rate=0.003",
     )
-    words = ("train", "--algorithm", "my_module.Reinforce", *small, *own, "--json", "--out")
-    told = json.loads(leed(tmp_path, *words, "whole", "--episodes", "4"))
+    words = ("train", "--algorithm", "my_module.Reinforce", *small, *changed, "--json", "--out")
+    told = json.loads(own(*words, "whole", "--episodes", "4"))
     assert (told["algorithm"], told["source"]) == ("my_module.Reinforce", "none")
     named = ("-s", "learning.algorithm=my_module.Reinforce")
-    leed(tmp_path, *words, "parts", "--episodes", "2")
+    own(*words, "parts", "--episodes", "2")
     run = tmp_path / "parts" / "run.json"
     run.write_text(run.read_text().replace('"episodes": 2', '"episodes": 4'))
-    leed(tmp_path, "train", "--resume", "parts", "--algorithm", "my_module.Reinforce")
+    own("train", "--resume", "parts", "--algorithm", "my_module.Reinforce")
     assert (tmp_path / "parts" / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
-    first = json.loads(leed(tmp_path, "evaluate", "whole", "--episodes", "1", *named, "--json"))["drivers"][0]
+    first = json.loads(own("evaluate", "whole", "--episodes", "1", *named, "--json"))["drivers"][0]
     assert first["driver"] == "my_module.Reinforce (sampled)"
-    assert json.loads(leed(tmp_path, "policy", "export", "whole", "--agent", "1", *named, "--json"))["agent"] == 1
+    assert json.loads(own("policy", "export", "whole", "--agent", "1", *named, "--json"))["agent"] == 1
     rows = read_csv(tmp_path / "whole" / "metrics.csv")
     assert all(np.isfinite(float(row["gain"])) for row in rows)
     data = json.loads((tmp_path / "whole" / "run.json").read_text())
@@ -58,10 +67,10 @@ def test_the_page_s_algorithm_trains_resumes_and_is_evaluated(tmp_path):
         ("learning.reinforce.base=1", "did you mean 'baseline'?"),
         ("learning.renforce.x=1", "reinforce"),
     ):
-        done = subprocess.run([*LEED, *words, "wrong", "-s", wrong], cwd=tmp_path, capture_output=True, text=True)
-        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
-    done = subprocess.run([*LEED, "evaluate", "whole"], cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, "names code to run" in done.stderr) == (2, True)
+        done = leed(*words, "wrong", "-s", wrong)
+        assert (done.code, said in done.err) == (2, True), done.err
+    done = leed("evaluate", "whole")
+    assert (done.code, "names code to run" in done.err) == (2, True)
 
 
 SOURCE = """
@@ -84,17 +93,17 @@ class Ring(RouteSource):
 """
 
 
-def test_an_own_source_may_pass_or_end_the_run(tmp_path):
+@pytest.mark.slow
+def test_an_own_source_may_pass_or_end_the_run(own, leed, tmp_path):
     (tmp_path / "rings.py").write_text(SOURCE)
     small = ("--agents", "2", "--steps", "40", "--q", "1", "--source", "rings.Ring", "-s", "learning.dtw=dtws.none")
     (tmp_path / "dtws.py").write_text("def none(a, b):\n    return 0.0\n")
-    told = json.loads(leed(tmp_path, "train", *small, "--episodes", "3", "--out", "three", "--json"))
+    told = json.loads(own("train", *small, "--episodes", "3", "--out", "three", "--json"))
     assert (told["source"], told["triggers"], told["source_failures"]) == ("ring", 3, 1)
     files = sorted(file.name for file in (tmp_path / "three" / "demonstrations").iterdir())
     assert files == ["000000.json", "000002.json"]
     assert {row["dtw_mean"] for row in read_csv(tmp_path / "three" / "metrics.csv")} == {"0.0"}
-    command = [*LEED, "train", *small, "--episodes", "9", "--out", "nine"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Error: This ring is broken; mend it." in done.stderr
+    done = leed("train", *small, "--episodes", "9", "--out", "nine")
+    assert (done.code, done.out) == (2, "")
+    assert "Error: This ring is broken; mend it." in done.err
     assert not (tmp_path / "nine" / "summary.json").exists()

@@ -65,7 +65,7 @@ def greedy_return(mixer, seed):
     return float(np.mean([e.rewards.sum() for e in world.episode(learner.act, 0).experiences.values()]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("mixer", "earned"), [("qmix", 8.0), ("vdn", 7.0), ("none", 7.0)])
 def test_the_two_step_game(mixer, earned):
     assert [greedy_return(mixer, seed) for seed in range(3)] == [earned] * 3

@@ -101,6 +101,7 @@ def test_demonstrations_of_one_scenario_cannot_teach_others(tmp_path):
         trained(tmp_path / "run", 2, **{"learning.source": "file", "learning.demonstrations": "x.json"})
 
 
+@pytest.mark.slow
 def test_held_out_trips_are_driven_with_intervals(run, leed):
     answer = leed("evaluate", run, "--held-out", "3", "--json")
     assert answer.code == 0
@@ -114,6 +115,7 @@ def test_held_out_trips_are_driven_with_intervals(run, leed):
     assert json.loads((run / "held-out.json").read_text()) == result
 
 
+@pytest.mark.slow
 def test_trips_that_training_drew_are_not_held_out(run, leed):
     answer = leed("evaluate", run, "--held-out", "2", "--first-seed", "3")
     assert answer.code == 2

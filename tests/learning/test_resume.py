@@ -50,7 +50,11 @@ GRAPH = {"learning.source": "graph", "model.name": "stand-in", "demonstration.ac
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
-    [{}, {**GRAPH, "demonstration.planning": "junction"}, {**GRAPH, "demonstration.feedback": "reled"}],
+    [
+        {},
+        pytest.param({**GRAPH, "demonstration.planning": "junction"}, marks=pytest.mark.long),
+        pytest.param({**GRAPH, "demonstration.feedback": "reled"}, marks=pytest.mark.long),
+    ],
     ids=str,
 )
 def test_killed_at_three_moments_metrics_are_bit_equal(tmp_path, changes):

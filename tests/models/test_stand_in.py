@@ -85,6 +85,7 @@ def test_its_routes_are_near_the_shortest_but_not_all_shortest(berlin: RoadNetwo
     assert max(ratios) > 1.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", sorted({*planners.names()} - {*COORDINATES}))
 def test_equal_seeds_give_equal_replies_and_other_seeds_others(
     planning: str, berlin: RoadNetwork, fleet: Scenario
@@ -134,6 +135,7 @@ def test_twenty_agents_on_berlin_take_under_a_second(berlin: RoadNetwork, fleet:
     assert time.perf_counter() - started < 1.0
 
 
+@pytest.mark.slow
 def test_a_thousand_agents_are_planned_in_reasonable_time(berlin: RoadNetwork) -> None:
     started = time.perf_counter()
     assert planned(request_of(berlin, crowd(berlin, 1000), stand_in_error_rate=0.0)).share == 1.0

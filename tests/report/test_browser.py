@@ -155,6 +155,7 @@ def test_text_from_a_run_is_never_code(leed, planned, browse):
     assert page.evaluate("window.hacked") is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scheme", "rules", "width"), [("light", None, 1280), ("light", None, 390), ("dark", ["color-contrast"], 1280)]
 )
@@ -192,6 +193,7 @@ def test_the_live_page_follows(trained, braunschweig, browse):
         served.close()
 
 
+@pytest.mark.long
 def test_pages_are_there_for_every_folder(leed, experiment, browse):
     leed("report", experiment)
     page = browse(Path(experiment) / "report.html")

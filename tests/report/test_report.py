@@ -17,6 +17,7 @@ def data_of(file: Path) -> dict:
     return json.loads(found[1])
 
 
+@pytest.mark.slow
 def test_a_planned_run(leed, planned):
     result = leed("report", planned, "--json")
     told = json.loads(result.out)
@@ -38,6 +39,7 @@ def test_a_planned_run(leed, planned):
     assert "none: every reply was replayed" in page
 
 
+@pytest.mark.slow
 def test_a_trained_run(leed, trained):
     assert leed("evaluate", trained, "--episodes", "2").code == 0
     result = leed("report", trained, "--out", "elsewhere/run.html", "--json")
@@ -73,6 +75,8 @@ def test_demonstrations_that_no_model_planned(leed):
     assert set(plans[0]["routes"]) == {"0", "1"}
 
 
+@pytest.mark.pictures
+@pytest.mark.slow
 def test_pictures_of_every_plot(leed, trained):
     leed("evaluate", trained, "--episodes", "1")
     evaluation = (trained / "evaluation.json").read_text()
@@ -245,6 +249,7 @@ def test_vehicles_are_where_sumo_had_them_once_that_is_exported(leed, planned):
     assert any("positions.json is left out" in note for note in told["lacks"])
 
 
+@pytest.mark.slow
 def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
     words = ("--model", "stand-in", "--planning", "fleet,junction", "--agents", "2", "--trials", "2", "--jobs", "1")
     assert leed("demo", "compare", *words, "--rounds", "0", "--out", "both").code == 0

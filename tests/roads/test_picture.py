@@ -12,6 +12,8 @@ from leed_agentic.errors import UnwritableError, UsageError
 from leed_agentic.roads.catalogue import open_map
 from leed_agentic.roads.picture import COLOURS, TOLD_APART, draw_map
 
+pytestmark = pytest.mark.pictures
+
 
 @pytest.fixture
 def city(settings):
@@ -48,6 +50,7 @@ def test_credit_is_printed(city, tmp_path):
     assert (foot_without[:, foot_without.shape[1] // 2 :] < 0.9).any()  # it says that it does not know
 
 
+@pytest.mark.slow
 def test_routes_show_in_their_colours(city, tmp_path):
     draw_map(city, tmp_path / "p.png", routes=_routes(city, 10))
     pixels = (_pixels(tmp_path / "p.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)

@@ -40,6 +40,7 @@ def task(net, demand, tmp_path):
     return Task(net, demand, begin=0, end=1200, folder=tmp_path, iterations=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES.names())
 def test_every_baseline_keeps_the_contract(name, task):
     driven = check_baseline(BASELINES.get(name), task)
@@ -47,6 +48,7 @@ def test_every_baseline_keeps_the_contract(name, task):
     assert driven.unfinished == 0
 
 
+@pytest.mark.slow
 def test_what_a_plan_took_is_counted(task):
     plan = make_plan("dua-iterate", task)
     assert plan.runs == 2
@@ -54,6 +56,7 @@ def test_what_a_plan_took_is_counted(task):
     assert make_plan("shortest-path", replace(task, folder=task.folder)).runs == 0
 
 
+@pytest.mark.slow
 def test_equilibrium_spreads_the_cars_that_the_shortest_path_holds_together(task):
     """A path for each of the two destinations, where duaIterate finds more of equal length."""
     together = drive_plan(make_plan("shortest-path", task), task, 23)

@@ -73,6 +73,7 @@ def test_the_fleet_gets_better_and_the_drive_shows_it(grid, demand, found):
         assert route[-1] in trip.goal
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_routes(grid, demand):
     settings = CoordinationSettings(rounds=2, starts=("shortest",))
     first, again = (coordinate(demand, Judge(demand, grid[0], END), settings, chooser=coin, seed=5) for _ in range(2))

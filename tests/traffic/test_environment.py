@@ -52,6 +52,7 @@ def fingerprint(episode: Episode) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [{}, {"mask_in_observation": True}, {"arrived": "keep"}, {"backend": "process"}, {"max_cycles": 7}],
@@ -65,6 +66,7 @@ def test_keeps_the_parallel_api(settings):
         env.close()
 
 
+@pytest.mark.slow
 def test_equal_seeds_through_step():
     parallel_seed_test(lambda: parallel_env(agents=3, max_steps=40, backend="process"), num_cycles=60)
 
@@ -343,7 +345,7 @@ def test_cars_that_sumo_lifts_over_a_jam_drive_on():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", [pytest.param(m, marks=() if m == "grid" else pytest.mark.long) for m in MAPS])
 def test_equal_seeds_give_bit_equal_episodes(name):
     """50 resets in one process, a `load` reset and a fresh process all give the same trajectories; nobody vanishes."""
     env = make(name, agents=10, background=10)

@@ -31,6 +31,7 @@ def apart():
     env.close()
 
 
+@pytest.mark.slow
 def test_the_same_episodes_as_in_this_process(env_here, apart):
     assert isinstance(apart, ProcessEnv)
     assert apart.pid is None
@@ -63,6 +64,7 @@ def test_what_stays_in_the_process_can_be_asked(apart, env_here):
         apart.action_of(0, "nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])  # noqa: S301
 def test_a_copy_makes_its_own_simulation(env_here, again):
     told = rolled(env_here)
@@ -84,6 +86,7 @@ def test_a_copy_drives_the_trips_of_its_original(apart):
     other.close()
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_one_sentence_and_leaves_nothing(apart):
     told = rolled(apart)
     apart.reset(seed=0)
@@ -139,6 +142,7 @@ def refuses(seed):
     return draw_scenario(open_map("braunschweig", MapSettings()), ScenarioSettings(agents=2), 0)
 
 
+@pytest.mark.slow
 def test_errors_come_over_as_they_are():
     network = open_map("braunschweig", MapSettings())
     settings = EnvironmentSettings(backend="process")
@@ -157,6 +161,7 @@ def test_errors_come_over_as_they_are():
 
 
 # -- several at once ---------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_vector_gives_what_its_environments_give():
     vector = vector_env(2, agents=3, max_cycles=30)
     single = make_env(agents=3, max_cycles=30, arrived="keep")

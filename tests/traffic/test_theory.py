@@ -209,7 +209,7 @@ def test_in_equilibrium_all_ways_over_both_bottlenecks_take_what_is_written_down
     assert driven.mean_travel_time > 1.1 * WITHOUT
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_further_street_makes_everybody_slower(tmp_path):
     """The same paradox by duaIterate, which finds the ways itself, from mean seconds over 900 s: it is near the
     equilibrium of a minute and not at it, and everybody is slower all the same."""

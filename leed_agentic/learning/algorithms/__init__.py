@@ -13,6 +13,7 @@ from torch import nn
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.actor import Actor
+from leed_agentic.learning.adam import Adam
 from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.memory import available_memory
 from leed_agentic.learning.metrics import Metric
@@ -107,7 +108,7 @@ class Algorithm(ABC):
         for network in self.networks.values():
             network.to(self.settings.device)
         self.parameters = [p for network in self.networks.values() for p in network.parameters()]
-        self.optimiser = torch.optim.Adam(self.parameters, lr=self.settings.learning_rate, eps=eps, fused=True)
+        self.optimiser = Adam(self.parameters, self.settings.learning_rate, eps)
 
     def act_by(self, networks: StackedNetworks) -> None:
         """Actions come from these, one network per agent; call `refresh` of `actor` after they have changed."""
