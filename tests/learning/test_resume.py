@@ -37,10 +37,17 @@ def train(folder, **changes):
         session.close()
 
 
+@pytest.fixture(scope="module")
+def _finished_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("once") / "run"
+    train(folder)
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path):
-    train(tmp_path / "run")
-    return tmp_path / "run"
+def run(_finished_once, tmp_path):
+    """A finished run; a copy, so that it may be damaged."""
+    return shutil.copytree(_finished_once, tmp_path / "run")
 
 
 # With accept_ratio 1 the graph asks at every trigger, so that its memory matters.
