@@ -40,17 +40,19 @@ if TYPE_CHECKING:
 
 LENGTHS = (500, 2000)
 """Episodes after which a run is tested; then it goes on."""
-SHORTEST = "shortest path"
+SHORTEST, RANDOM = "shortest path", "random"
 TESTED = ("arrived", "seconds", "reward")
 """Of each drive: share of the agents that arrived, their mean seconds (to the end where they did not), mean reward."""
 FIGURES = {
-    "arrived": Figure("arrived", 0, "share"),
+    "arrived": Figure("arrived", 1, "share"),
     "seconds": Figure("seconds", signed=False),
     "seconds_apart": Figure("apart"),
     "reward": Figure("reward"),
     "reward_apart": Figure("apart"),
 }
-DRAWN = ("arrived", "seconds")
+DRAWN = {"arrived": "arrived", "seconds_apart": "seconds behind the shortest path"}
+SAMPLED, LIKELIEST = "sampled", "likeliest"
+"""How actions are taken: drawn from the policy as in training, or its most probable ones."""
 Drives = dict[str, list[float]]
 """TESTED to one figure per scenario."""
 
@@ -213,7 +215,7 @@ def train_and_measure(settings: Settings, folder: Path, extras: Mapping[str, Any
             for likeliest in (False, True):
                 ours = [trained_driver(session, likeliest)]
                 (drives,) = _drive_each(session.world.env, settings, ours, extras["scenarios"]).values()
-                drivers["likeliest" if likeliest else "sampled"] = drives
+                drivers[LIKELIEST if likeliest else SAMPLED] = drives
             write_json(file, {"episodes": episodes, "drivers": drivers})
 
 
@@ -311,25 +313,27 @@ def _row(place: str, driver: str, episodes: int | None, drives: Drives, shortest
 
 
 def _panels(rows: Sequence[Row]) -> list[Panel]:
-    """Two per map, over the episodes of training."""
+    """Two per map, over the episodes of training; of the policies as they drive in training."""
     panels = []
     for place in dict.fromkeys(row.map for row in rows):
-        here = [row for row in rows if row.map == place]
+        here = [row for row in rows if row.map == place and not row.driver.endswith(LIKELIEST)]
         ticks = sorted({row.episodes for row in here if row.episodes})
-        for name in DRAWN:
+        for name, label in DRAWN.items():
             lines = []
             for driver in dict.fromkeys(row.driver for row in here):
-                known = [row for row in here if row.driver == driver and row.figures[name]]
-                estimates = [e for row in known if (e := row.figures[name]) is not None]
-                y = np.array([e.mean for e in estimates])
-                if known and known[0].episodes is None:
+                known = [(row, e) for row in here if row.driver == driver and (e := row.figures[name]) is not None]
+                # Ten minutes of random driving would leave no room for the others.
+                if not known or (driver == RANDOM and name != "arrived"):
+                    continue
+                y = np.array([e.mean for _, e in known])
+                if known[0][0].episodes is None:
                     lines.append(Line(driver, np.array([np.nan]), y, reference=True))
                     continue
-                low, high = ([getattr(e, end) for e in estimates] for end in ("low", "high"))
+                low, high = ([getattr(e, end) for _, e in known] for end in ("low", "high"))
                 bounds = (None, None) if None in low else (np.array(low), np.array(high))
-                lines.append(Line(driver, np.array([row.episodes for row in known]), y, *bounds))
-            figure = FIGURES[name]
-            panels.append(Panel(place, "episodes of training", figure.title, lines, figure.share, True, ticks))
+                label_of = driver.removesuffix(f", {SAMPLED}")
+                lines.append(Line(label_of, np.array([row.episodes for row, _ in known]), y, *bounds))
+            panels.append(Panel(place, "episodes of training", label, lines, FIGURES[name].share, True, ticks))
     return panels
 
 
