@@ -191,8 +191,7 @@ def ratios(rows: dict[str, dict[str, Any]], label: str, dua: str | None) -> dict
             "dua": rows[label]["mean"] / rows[dua]["mean"],
             "dua_noise": rows[label]["noise"] / rows[dua]["noise"],
         }
-    if rows[label]["others"]:
-        before = rows["shortest-path"]
+    if rows[label]["others"] and (before := rows.get("shortest-path")):
         found |= {"others": rows[label]["others"] / before["others"]}
         found |= {"others_noise": rows[label]["others_noise"] / before["others_noise"]}
     return found
