@@ -132,6 +132,13 @@ def test_a_template_may_have_the_seconds_in_hundreds(net, tmp_path):
     assert last.unread == 0 < len(last.asked)
 
 
+def test_a_template_with_both_ways_to_write_seconds_is_answered_in_plain_ones(tmp_path):
+    (tmp_path / "alternatives.md").write_text("Least? $seconds ($hundreds)")
+    first, answer, *_, question = question_of(PromptSet.load(tmp_path), FOUR)
+    assert (first["content"], answer["content"]) == ("Least? 212, 187, 240 (2.12, 1.87, 2.40)", "187")
+    assert question["content"].count(",") == 2 * (len(FOUR.seconds) - 1)
+
+
 @pytest.mark.parametrize(
     "reply",
     [

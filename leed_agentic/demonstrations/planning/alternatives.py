@@ -17,7 +17,7 @@ from leed_agentic.demonstrations.answer import Pairs, values, without_thoughts
 from leed_agentic.demonstrations.coordination import FleetInTraffic, generator_of
 from leed_agentic.demonstrations.planning.planner import Planned, PlanRequest, planners
 from leed_agentic.demonstrations.planning.schema import choices_schema, seconds_schema
-from leed_agentic.demonstrations.prompts import PromptSet
+from leed_agentic.demonstrations.prompts import SECONDS, PromptSet
 from leed_agentic.demonstrations.validate import Finding
 from leed_agentic.errors import UsageError
 from leed_agentic.models.caller import CapReached, Message
@@ -109,19 +109,21 @@ def traffic_of(request: PlanRequest) -> FleetInTraffic:
 
 def question_of(prompts: PromptSet, asked: Asked) -> list[Message]:
     """The messages that ask one agent. The examples never change, so a server that caches prompts reads them once."""
-    form = form_of(prompts)
     messages: list[Message] = []
     for line in prompts.texts["alternatives_examples"].splitlines():
-        offered, arrow, answer = (
-            _NUMBER.sub(lambda one: _written(int(one[0]), form), part) for part in line.partition("=>")
-        )
+        offered, arrow, answer = line.partition("=>")
         if arrow:
-            messages.append({"role": "user", "content": prompts.render("alternatives", **{form: offered.strip()})})
-            messages.append({"role": "assistant", "content": answer.strip()})
-    return [
-        *messages,
-        {"role": "user", "content": prompts.render("alternatives", **{form: ", ".join(asked.texts(form))})},
-    ]
+            messages.append({"role": "user", "content": _asking(prompts, offered.strip())})
+            messages.append({"role": "assistant", "content": _rewritten(answer.strip(), form_of(prompts))})
+    return [*messages, {"role": "user", "content": _asking(prompts, ", ".join(map(str, asked.seconds)))}]
+
+
+def _asking(prompts: PromptSet, seconds: str) -> str:
+    return prompts.render("alternatives", **{form: _rewritten(seconds, form) for form in SECONDS})
+
+
+def _rewritten(text: str, form: str) -> str:
+    return _NUMBER.sub(lambda one: _written(int(one[0]), form), text)
 
 
 def form_of(prompts: PromptSet) -> str:
