@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import NORMS, WEIGHTS, StackedNetworks
+from leed_agentic.learning.networks import StackedNetworks
 from leed_agentic.learning.policy import layer_norm
 
 REMEMBERED = 20_000
@@ -41,30 +41,34 @@ class Actor:
 
     def refresh(self) -> None:
         """Take up the weights as they are now."""
-        each = self._networks.each()
-        self._layers = [tuple(weights[name] for name in WEIGHTS) for weights in each]
-        self._norms = [tuple(weights[name] for name in NORMS) for weights in each] if self._networks.layer_norm else []
+        self._arrays = self._networks.arrays()
+        self._layers: dict[int, tuple[np.ndarray, ...]] = {}
+        """By agent, those alone that act: the layers' weights, and the norms'."""
         self._relu = self._networks.activation == "relu"
-        size = each[0]["weight1"].shape[-1]
+        size = self._arrays["weight1"].shape[-1]
         self._hidden = np.empty(size, np.float32), np.empty(size, np.float32)
         self._zeros = np.zeros(size, np.float32)
         self._known: dict[tuple[int, bytes, bytes], _Odds] = {}
 
     def outputs(self, agent: int, inputs: np.ndarray) -> np.ndarray:
         """The agent's network on encoded inputs of shape (inputs,): shape (outputs,)."""
-        w0, b0, w1, b1, w2, b2 = self._layers[agent]
+        layers = self._layers.get(agent)
+        if layers is None:
+            weights = self._networks.of(self._arrays, agent)
+            layers = self._layers[agent] = tuple(weights[name] for name in self._networks.names)
+        w0, b0, w1, b1, w2, b2, *norms = layers
         # Two arrays for all calls: with vectors this short, making new ones costs as much as the products.
         x, y = self._hidden
         np.dot(inputs, w0, out=x)
         np.add(x, b0, out=x)
         self._activate(x)
-        if self._norms:
-            x[:] = layer_norm(x, *self._norms[agent][:2])
+        if norms:
+            x[:] = layer_norm(x, *norms[:2])
         np.dot(x, w1, out=y)
         np.add(y, b1, out=y)
         self._activate(y)
-        if self._norms:
-            y[:] = layer_norm(y, *self._norms[agent][2:])
+        if norms:
+            y[:] = layer_norm(y, *norms[2:])
         return np.dot(y, w2) + b2
 
     def _activate(self, x: np.ndarray) -> None:

@@ -70,7 +70,7 @@ class Encoding:
         if not len(self.numbers):
             return others.astype(np.float32)
         ids = observations[..., self.numbers].astype(np.int64)
-        codes = self.table[ids].reshape(*ids.shape[:-1], -1)
+        codes = self.table.take(ids, axis=0).reshape(*ids.shape[:-1], -1)
         return np.concatenate([codes, others], axis=-1, dtype=np.float32)
 
 

@@ -12,13 +12,11 @@ from torch import nn
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.adam import MOMENTS, Adam
+from leed_agentic.learning.folding import Distinct, Folding, Rows
 from leed_agentic.learning.policy import NORM_EPS
 
 WEIGHTS = ("weight0", "bias0", "weight1", "bias1", "weight2", "bias2")
 NORMS = ("scale0", "shift0", "scale1", "shift1")
-GATHER = 8
-"""What copying one network's weights for one more piece costs, in rows computed (measured with two layers of 128)."""
-SIZES = (16, 32, 64, 128)
 
 
 class StackedNetworks(nn.Module):
@@ -43,7 +41,10 @@ class StackedNetworks(nn.Module):
         layer_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.agents = count
         self.activation, self.layer_norm = activation, layer_norm
+        self._copies: dict[str, torch.Tensor] = {}
+        """Of weights on a GPU."""
         sizes = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
         gains = [math.sqrt(2.0), math.sqrt(2.0), last_gain]
         layers: list[list[torch.Tensor]] = [[], [], []]
@@ -76,9 +77,9 @@ class StackedNetworks(nn.Module):
         x = self._hidden(torch.baddbmm(weights["bias1"], x, weights["weight1"]), weights, 1)
         return torch.baddbmm(weights["bias2"], x, weights["weight2"])
 
-    def fold(self, rows: list[np.ndarray], device: str = "cpu") -> Folding:
+    def fold(self, rows: Rows) -> Folding:
         """n agents' rows as these networks compute them best."""
-        return Folding(rows, device)
+        return Folding(rows)
 
     def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
         """Outputs of shape (R, outputs) for R rows of inputs and whose each is."""
@@ -91,13 +92,22 @@ class StackedNetworks(nn.Module):
         padded = inputs.new_zeros(len(counts) * longest, inputs.shape[1]).index_copy(0, where, inputs)
         return self(padded.view(len(counts), longest, -1)).flatten(0, 1).index_select(0, where)
 
-    def each(self) -> list[dict[str, np.ndarray]]:
-        """The weights that each agent acts by, shapes (inputs, hidden) ... and (units,)."""
-        arrays = {name: getattr(self, name).detach().cpu().numpy() for name in self.names}
-        return [
-            {name: x[i] if name.startswith("weight") else x[i, 0] for name, x in arrays.items()}
-            for i in range(len(self.weight0))
-        ]
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights to act by, shapes (n, inputs, hidden) ... and (n, 1, units); they stay the networks' own, so that
+        the next gradient step or call changes them."""
+        return {name: self._near(name, getattr(self, name).detach()).numpy() for name in self.names}
+
+    def _near(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor where numpy reads it; from a GPU through memory that stays, which it can write by itself."""
+        if tensor.device.type == "cpu":
+            return tensor
+        if name not in self._copies:
+            self._copies[name] = torch.empty_like(tensor, device="cpu", pin_memory=tensor.is_cuda)
+        return self._copies[name].copy_(tensor)
+
+    def of(self, arrays: Mapping[str, np.ndarray], agent: int) -> dict[str, np.ndarray]:
+        """What that agent acts by, out of `arrays`: shapes (inputs, hidden) ... and (units,)."""
+        return {name: x[agent] if name.startswith("weight") else x[agent, 0] for name, x in arrays.items()}
 
     def _hidden(self, x: torch.Tensor, weights: Mapping[str, torch.Tensor], layer: int) -> torch.Tensor:
         x = torch.relu(x) if self.activation == "relu" else torch.tanh(x)
@@ -128,8 +138,8 @@ class SharedNetwork(StackedNetworks):
         x = self._hidden(torch.addmm(weights["bias1"], x, weights["weight1"]), weights, 1)
         return torch.addmm(weights["bias2"], x, weights["weight2"]).unflatten(0, inputs.shape[:2])
 
-    def fold(self, rows: list[np.ndarray], device: str = "cpu") -> Folding:
-        return Distinct(rows, device, self.identity)
+    def fold(self, rows: Rows) -> Folding:
+        return Distinct(rows, self.identity)
 
     def rows(self, inputs: torch.Tensor, owner: np.ndarray) -> torch.Tensor:
         if self.identity:
@@ -137,14 +147,11 @@ class SharedNetwork(StackedNetworks):
             inputs = torch.cat([inputs, one_hot], dim=1)
         return super().forward(inputs[None])[0]
 
-    def each(self) -> list[dict[str, np.ndarray]]:
+    def of(self, arrays: Mapping[str, np.ndarray], agent: int) -> dict[str, np.ndarray]:
         """A one-hot only adds a row of weights to the first bias, so that what an agent acts by needs none."""
-        whole = super().each()[0]
+        whole = super().of(arrays, 0)
         first, told = whole["weight0"][: self.inputs], whole["weight0"][self.inputs :]
-        return [
-            {**whole, "weight0": first, "bias0": whole["bias0"] + told[i] if self.identity else whole["bias0"]}
-            for i in range(self.agents)
-        ]
+        return {**whole, "weight0": first, "bias0": whole["bias0"] + told[agent] if self.identity else whole["bias0"]}
 
 
 def clip_gradients(networks: nn.Module, norm: float) -> None:
@@ -157,92 +164,6 @@ def clip_gradients(networks: nn.Module, norm: float) -> None:
         length = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
         for gradient in gradients:
             gradient.mul_((norm / (length + 1e-6)).clamp(max=1.0)[:, None, None])
-
-
-class Folding:
-    """n agents' rows cut into pieces of one length, each computed by its agent's network.
-
-    An agent that drives in circles decides hundreds of times while the others decide ten times; padded to the longest,
-    nine tenths of all products would be of zeros.
-
-    Args:
-        rows: one array of network inputs per agent, shape (rows of that agent, inputs), float32.
-        device: torch device.
-    """
-
-    def __init__(self, rows: list[np.ndarray], device: str = "cpu") -> None:
-        lengths = np.array([len(r) for r in rows])
-        longest = max(int(lengths.max(initial=0)), 1)
-        size = min([s for s in SIZES if s < longest] + [longest], key=lambda s: _cost(lengths, s))
-        pieces = _pieces(lengths, size)
-        first = np.concatenate([[0], np.cumsum(pieces)])
-        inputs = np.zeros((first[-1] * size, rows[0].shape[1]), dtype=np.float32)
-        index = np.zeros((len(rows), longest), dtype=np.int64)
-        for agent, inputs_of in enumerate(rows):
-            start = first[agent] * size
-            inputs[start : start + len(inputs_of)] = inputs_of
-            index[agent, : len(inputs_of)] = np.arange(start, start + len(inputs_of))
-        self.inputs = torch.from_numpy(inputs.reshape(first[-1], size, -1)).to(device)
-        self.index = torch.from_numpy(index).to(device)
-        owner = torch.from_numpy(np.repeat(np.arange(len(rows)), pieces)).to(device)
-        self.owner = None if len(owner) == len(rows) else owner
-
-    def places(self, first: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
-        """Where each agent's rows from its `first` on lie, `lengths` of them, shape (n, longest); flat, for `compute`.
-
-        Behind an agent's end stands the place of its row 0.
-        """
-        steps = np.arange(int(lengths.max(initial=0)))
-        rows = np.where(steps < lengths[:, None], first[:, None] + steps, 0)
-        return self.index.gather(1, torch.from_numpy(rows).to(self.index.device)).flatten()
-
-    def compute(self, networks: StackedNetworks, *places: torch.Tensor) -> list[torch.Tensor]:
-        """Every agent's rows through its network; the outputs at each of `places`, shape (n, longest, outputs)."""
-        outputs = networks(self.inputs, self.owner).flatten(0, 1)
-        agents = len(self.index)
-        return [outputs.index_select(0, x).view(agents, x.numel() // agents, outputs.shape[1]) for x in places]
-
-
-class Distinct(Folding):
-    """n agents' rows for one network that all share: no piece is filled up, and equal rows are computed once, a
-    third of what a wandering fleet meets.
-
-    Args:
-        identity: whether the network is told whose a row is: then rows of two agents are never equal.
-    """
-
-    def __init__(self, rows: list[np.ndarray], device: str = "cpu", identity: bool = True) -> None:
-        lengths = np.array([len(r) for r in rows])
-        inputs, owner = np.concatenate(rows), np.repeat(np.arange(len(rows)), lengths)
-        first, place = _distinct(inputs, owner * identity)
-        index = np.zeros((len(rows), max(int(lengths.max(initial=0)), 1)), dtype=np.int64)
-        index[np.arange(index.shape[1]) < lengths[:, None]] = place
-        self.inputs = torch.from_numpy(inputs[first][:, None]).to(device)
-        self.index = torch.from_numpy(index).to(device)
-        self.owner = torch.from_numpy(owner[first]).to(device)
-
-
-def _distinct(inputs: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that differ, as indices, and which of them each row equals; by a hash that is checked."""
-    factors = np.random.default_rng(0xD15).integers(0, 2**63, inputs.shape[1] + 1, dtype=np.uint64)
-    bits = np.ascontiguousarray(inputs).view(np.uint32)
-    # Whole numbers, which overflow alike: equal rows have equal sums, whatever the order of adding.
-    keys = bits @ factors[:-1] + owner.astype(np.uint64) * factors[-1]
-    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
-    place = place.ravel()
-    if (inputs[first][place] == inputs).all() and (owner[first][place] == owner).all():
-        return first, place
-    every = np.arange(len(inputs))
-    return every, every
-
-
-def _pieces(lengths: np.ndarray, size: int) -> np.ndarray:
-    return np.maximum(-(-lengths // size), 1)
-
-
-def _cost(lengths: np.ndarray, size: int) -> int:
-    pieces = int(_pieces(lengths, size).sum())
-    return pieces * (size + GATHER * (pieces > len(lengths)))
 
 
 # -- checkpoints -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import torch
 
 from leed_agentic.errors import UsageError
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Folding
+from leed_agentic.learning.folding import Folding, Rows, behind
 from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.scenario import Scenario
@@ -171,8 +171,8 @@ class ParallelWorld:
 class Batch:
     """n agents' decisions, padded to the longest."""
 
-    rows: list[np.ndarray]
-    """Network inputs per agent, shape (T + 1, inputs): its decisions' and o_T's; one row for an agent without data."""
+    rows: Rows
+    """Network inputs, T + 1 of each agent: its decisions' and o_T's; one of zeros for an agent without data."""
     masks: torch.Tensor
     """Shape (n, longest, m), bool; all true behind an agent's end."""
     actions: torch.Tensor
@@ -192,14 +192,13 @@ class Batch:
 
     def arrays(self) -> dict[str, Any]:
         """For a checkpoint: everything by name, the rows one agent behind the other."""
-        return {"rows": np.concatenate(self.rows), **{name: getattr(self, name) for name in _TENSORS}}
+        return {"rows": self.rows.inputs, **{name: getattr(self, name) for name in _TENSORS}}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, torch.Tensor], device: str) -> Batch:
         """What `arrays` gave. Raises UsageError when something is missing or does not fit."""
         try:
-            ends = np.cumsum(arrays["lengths"].numpy() + 1)[:-1]
-            rows = np.split(arrays["rows"].numpy(), ends)
+            rows = Rows(arrays["rows"].to(device), arrays["lengths"].numpy() + 1)
             return cls(rows, *(arrays[name].to(device) for name in _TENSORS))
         except KeyError as error:
             raise UsageError(f"The checkpoint does not fit: {error.args[0]} is missing.") from error
@@ -217,9 +216,7 @@ class Rollout:
 
     def __init__(self, parts: Sequence[Batch]) -> None:
         self.parts = tuple(parts)
-        self.rows = [
-            np.concatenate(rows) if len(rows) > 1 else rows[0] for rows in zip(*(p.rows for p in parts), strict=True)
-        ]
+        self.rows = behind([p.rows for p in parts])
         self.masks, self.actions = (torch.cat([getattr(p, name) for p in parts], 1) for name in ("masks", "actions"))
         total = torch.stack([p.lengths for p in parts]).sum(0).clamp(min=1)
         self.weights = torch.cat([p.weights * (p.lengths / total)[:, None] for p in parts], 1)
@@ -257,27 +254,49 @@ def batch_of(
     Raises:
         UsageError: NaN or infinite rewards or observations, an action outside its mask, an agent that does not exist.
     """
-    for agent, experience in experiences.items():
-        check(agent, experience, agents)
-    longest = max((len(e.actions) for e in experiences.values()), default=0)
-    rows = [np.zeros((1, encoding.size), dtype=np.float32)] * agents
+    check_all(experiences, agents)
+    there = np.array(sorted(experiences), dtype=np.int64)
+    taus = [experiences[agent] for agent in there.tolist()]
+    counts = np.array([len(tau.actions) for tau in taus], dtype=np.int64)
+    longest = int(counts.max(initial=0))
+    lengths = np.zeros(agents, dtype=np.int64)
+    lengths[there] = counts
     masks = np.ones((agents, longest, actions), dtype=bool)
     taken = np.zeros((agents, longest), dtype=np.int64)
     rewards = np.zeros((agents, longest), dtype=np.float32)
-    lengths = np.zeros(agents, dtype=np.int64)
     terminated = np.ones(agents, dtype=np.float32)
-    for agent, e in experiences.items():
-        count = len(e.actions)
-        rows[agent] = encoding(np.concatenate([e.observations, e.last_observation[None]]))
-        masks[agent, :count] = e.masks
-        taken[agent, :count] = e.actions
-        rewards[agent, :count] = e.rewards * reward_scale
-        lengths[agent] = count
-        terminated[agent] = float(e.arrived)
-    valid = (np.arange(longest)[None, :] < lengths[:, None]).astype(np.float32)
-    weights = valid / np.maximum(lengths, 1).astype(np.float32)[:, None]
+    valid = np.arange(longest) < lengths[:, None]
+    encoded = np.zeros((0, encoding.size), dtype=np.float32)
+    if taus:
+        # All agents at once: an array's call costs as much as the sum over one agent's decisions.
+        observed = [x for tau in taus for x in (tau.observations, tau.last_observation[None])]
+        encoded = encoding(np.concatenate(observed))
+        masks[valid] = np.concatenate([tau.masks for tau in taus])
+        taken[valid] = np.concatenate([tau.actions for tau in taus])
+        rewards[valid] = np.concatenate([tau.rewards for tau in taus]) * reward_scale
+        terminated[there] = [tau.arrived for tau in taus]
+    weights = valid.astype(np.float32) / np.maximum(lengths, 1).astype(np.float32)[:, None]
+    if len(taus) < agents:
+        absent = np.setdiff1d(np.arange(agents), there)
+        encoded = np.insert(encoded, np.cumsum(lengths + np.isin(np.arange(agents), there))[absent], 0.0, axis=0)
+    rows = Rows(torch.from_numpy(encoded).to(device), lengths + 1)
     arrays = (masks, taken, rewards, lengths, weights, terminated)
     return Batch(rows, *(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def check_all(experiences: Mapping[int, Trajectory], agents: int) -> None:
+    """`check` of every agent, of all at once while nothing is wrong."""
+    taus = list(experiences.values())
+    if not taus:
+        return
+    actions, masks = (np.concatenate([getattr(tau, name) for tau in taus]) for name in ("actions", "masks"))
+    inside = min(experiences) >= 0 and max(experiences) < agents
+    if inside and ((actions >= 0) & (actions < masks.shape[1])).all() and masks[np.arange(len(actions)), actions].all():
+        numbers = [x for tau in taus for x in (tau.rewards, tau.observations.ravel())]
+        if np.isfinite(np.concatenate(numbers)).all():
+            return
+    for agent, experience in experiences.items():
+        check(agent, experience, agents)
 
 
 def check(agent: int, experience: Trajectory, agents: int) -> None:

@@ -79,15 +79,16 @@ class Session:
             raise UsageError(f"There is no agent {agent}; {self.folder} has agents 0 to {world.agents - 1}.")
         encoding, network = world.encoding(settings.learning), world.env.network
         networks = algorithm.policy
-        each = networks.each() if networks is not None else []
-        fitting = (encoding.size, world.actions)
-        shapes = {(len(weights["weight0"]), len(weights["bias2"])) for weights in each}
-        if networks is None or len(each) != world.agents or shapes != {fitting}:
+        fitting, shape = (world.agents, encoding.size, world.actions), None
+        if networks is not None and agent < networks.agents:
+            weights = networks.of(networks.arrays(), agent)
+            shape = networks.agents, len(weights["weight0"]), len(weights["bias2"])
+        if networks is None or shape != fitting:
             raise UsageError(
                 f"Algorithm {settings.learning.algorithm} has no policy network per agent that sees the agent's own "
                 "observation alone; export a run of another one, such as leed or ippo."
             )
-        tensors = {name: np.ascontiguousarray(array) for name, array in each[agent].items()}
+        tensors = {name: np.ascontiguousarray(array) for name, array in weights.items()}
         trip = world.env.scenario.agents[agent]
         facts = {
             "map": network.name,

@@ -27,7 +27,7 @@ from leed_agentic.runs.trackers import check_trackers
 from leed_agentic.setting_groups import LearningSettings
 from leed_agentic.traffic.demonstration import DemonstrationSet, Round
 from leed_agentic.traffic.scenario import Scenario
-from leed_agentic.traffic.similarity import dtw_distance
+from leed_agentic.traffic.similarity import dtw_distances
 from leed_agentic.traffic.trajectory import Trajectory, load_trajectories, save_trajectories
 
 log = logging.getLogger(__name__)
@@ -219,12 +219,9 @@ class Trainer:
 
     def _mean_dtw(self, experiences: Mapping[int, Trajectory]) -> float | str:
         """Mean DTW distance in metres between the agents and the demonstrations they have."""
-        distances = [
-            dtw_distance(experiences[agent].positions, expert.positions, self.settings.dtw)
-            for agent, expert in self.experts.items()
-            if agent in experiences
-        ]
-        return float(np.mean(distances)) if distances else ""
+        there = [agent for agent in self.experts if agent in experiences]
+        pairs = [(experiences[agent].positions, self.experts[agent].positions) for agent in there]
+        return float(np.mean(dtw_distances(pairs, self.settings.dtw))) if pairs else ""
 
     def usage(self) -> dict[str, int]:
         """Calls and tokens of the whole run, earlier processes included."""

@@ -13,11 +13,12 @@ from leed_agentic.learning import objectives
 from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.algorithms.leed import ExpertData, Leed, LeedSettings, Progress, alphas, expert_advantages
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.networks import Folding, SharedNetwork, StackedNetworks
+from leed_agentic.learning.folding import Folding, Rows
+from leed_agentic.learning.networks import SharedNetwork, StackedNetworks
 from leed_agentic.learning.objectives import discounted_returns
 from leed_agentic.learning.rollout import batch_of
 from leed_agentic.setting_groups import LearningSettings
-from leed_agentic.traffic.similarity import dtw_distance
+from leed_agentic.traffic.similarity import MANY, dtw_distance, dtw_distances
 from tests.learning.drives import drive
 
 
@@ -110,6 +111,14 @@ def test_dtw_equals_the_table(rows, columns, seed):
     assert dtw_distance(a, a) == 0.0
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(1, 30)] * 2), min_size=9, max_size=9), st.integers(1, 3))
+def test_many_distances_at_once_are_those_of_each_pair_to_the_last_digit(lengths, dimensions):
+    generator = np.random.default_rng(sum(map(sum, lengths)))
+    pairs = [tuple(generator.normal(size=(n, dimensions)) for n in lengths[k % 9]) for k in range(MANY + 99)]
+    assert dtw_distances(pairs).tolist() == [dtw_distance(a, b) for a, b in pairs]
+
+
 def test_numpy_and_torch_networks_agree():
     networks = StackedNetworks(3, 5, 8, 4, torch.Generator().manual_seed(0))
     inputs = torch.randn(3, 1, 5)
@@ -119,13 +128,17 @@ def test_numpy_and_torch_networks_agree():
         assert rollout.outputs(agent, inputs[agent, 0].numpy()) == pytest.approx(outputs[agent, 0], abs=1e-5)
 
 
+def one_behind_the_other(rows):
+    return Rows(torch.from_numpy(np.concatenate(rows)), np.array([len(r) for r in rows]))
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=4), st.integers(0, 99))
 def test_folded_rows_go_through_their_own_agents_network(lengths, seed):
     generator = np.random.default_rng(seed)
     networks = StackedNetworks(len(lengths), 5, 8, 4, torch.Generator().manual_seed(seed))
     rows = [generator.normal(size=(length, 5)).astype(np.float32) for length in lengths]
-    folding = Folding(rows)
+    folding = Folding(one_behind_the_other(rows))
     whole = folding.places(np.zeros(len(rows), dtype=np.int64), np.array(lengths))
     outputs = folding.compute(networks, whole)[0].detach().numpy()
     alone = Actor(networks, Encoding(5, plain=True), generator)
@@ -142,7 +155,7 @@ def test_a_shared_network_computes_equal_rows_once_and_answers_for_all(lengths, 
     network = SharedNetwork(agents, 5, 8, 4, torch.Generator().manual_seed(seed), identity=identity)
     met = generator.normal(size=(3, 5)).astype(np.float32)
     rows = [met[generator.integers(3, size=length + 1)] for length in lengths]
-    folding = network.fold(rows)
+    folding = network.fold(one_behind_the_other(rows))
     assert folding.inputs.shape[0] <= 3 * (agents if identity else 1)
     counts = np.array(lengths) + 1
     outputs = folding.compute(network, folding.places(np.zeros(agents, dtype=np.int64), counts))[0]
@@ -152,7 +165,7 @@ def test_a_shared_network_computes_equal_rows_once_and_answers_for_all(lengths, 
 
 
 def test_one_long_trajectory_does_not_pad_the_others():
-    folding = Folding([np.zeros((length, 5), np.float32) for length in (1000, *[12] * 9)])
+    folding = Folding(one_behind_the_other([np.zeros((length, 5), np.float32) for length in (1000, *[12] * 9)]))
     assert folding.inputs.shape[:2].numel() < 1400
 
 

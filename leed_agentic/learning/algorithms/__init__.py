@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +17,6 @@ from leed_agentic.errors import UsageError
 from leed_agentic.learning.actor import Actor
 from leed_agentic.learning.adam import Adam
 from leed_agentic.learning.encoding import Encoding
-from leed_agentic.learning.memory import available_memory
 from leed_agentic.learning.metrics import Metric
 from leed_agentic.learning.networks import (
     SharedNetwork,
@@ -29,6 +30,7 @@ from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
 from leed_agentic.settings import one_sentence
 from leed_agentic.traffic.trajectory import Trajectory
 
+_LEFT = re.compile(r"^MemAvailable:\s*(\d+) kB$", re.MULTILINE)
 _BYTES = 20
 """Of a weight that learns: itself, its copy for acting, its gradient and Adam's two moments."""
 
@@ -93,7 +95,7 @@ class Algorithm(ABC):
         """Raises UsageError where the networks made so far and these do not fit into the machine's memory."""
         hidden = self.settings.hidden
         self._numbers += count * ((inputs + 1) * hidden + (hidden + 1) * hidden + (hidden + 1) * outputs)
-        needed, free = self._numbers * _BYTES, available_memory()
+        needed, free = self._numbers * _BYTES, _available_memory()
         if free is not None and needed > free:
             shared = f", share one policy (-s learning.{group_of(type(self))}.share_policy=true)"
             raise UsageError(
@@ -197,6 +199,15 @@ def algorithm_class(name: str) -> type[Algorithm]:
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
         raise UsageError(f"{name} is no algorithm: it must be a subclass of {__name__}.Algorithm.")
     return found
+
+
+def _available_memory() -> int | None:
+    """Bytes that programs can still take, caches that give way included; None where the system does not say."""
+    try:
+        said = _LEFT.search(Path("/proc/meminfo").read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return 1024 * int(said[1]) if said else None
 
 
 def group_of(kind: type[Algorithm]) -> str:

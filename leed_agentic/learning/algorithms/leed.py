@@ -22,7 +22,7 @@ from leed_agentic.learning.encoding import Encoding
 from leed_agentic.learning.objectives import surrogate
 from leed_agentic.registry import Registry
 from leed_agentic.setting_groups import AlgorithmSettings, LearningSettings
-from leed_agentic.traffic.similarity import dtw_distance
+from leed_agentic.traffic.similarity import dtw_distances
 from leed_agentic.traffic.trajectory import Trajectory
 
 AS_PRINTED = {"alpha": "paper", "alpha_ceiling": 1.0, "expert_advantage": "raw", "agent_advantage": "raw"}
@@ -180,6 +180,8 @@ class Leed(Ppo):
         self._expert_advantage = expert_advantages.get(self.options.expert_advantage)
         self._best: dict[int, Trajectory] = {}
         """Of the agents' own episodes, those that arrived and earned most."""
+        self._measured: dict[int, tuple[Trajectory, float, float]] = {}
+        """Of each agent's last demonstration the path's length and what it earned."""
 
     def update(
         self, experiences: Mapping[int, Trajectory], experts: Mapping[int, Trajectory], episode: int
@@ -219,13 +221,18 @@ class Leed(Ppo):
         pairs = [agent for agent in experts if agent in experiences]
         if not pairs:
             return alpha, dtw
+        paths = [(self._points(experiences[agent]), self._points(experts[agent])) for agent in pairs]
+        dtw[pairs] = dtw_distances(paths, self.settings.dtw)
         lengths, regrets = [], []
-        for agent in pairs:
-            earned, expert = (taus[agent].rewards.sum() for taus in (experiences, experts))
-            regrets.append(max(float(expert - earned), 0.0) / max(abs(float(expert)), 1e-9))
-            path_a, path_e = (self._points(taus[agent]) for taus in (experiences, experts))
-            dtw[agent] = dtw_distance(path_a, path_e, self.settings.dtw)
-            lengths.append(max(float(np.linalg.norm(np.diff(path_e, axis=0), axis=1).sum()), 1e-9))
+        for agent, (_, path_e) in zip(pairs, paths, strict=True):
+            known = self._measured.get(agent)
+            if known is None or known[0] is not experts[agent]:
+                length = float(np.linalg.norm(np.diff(path_e, axis=0), axis=1).sum())
+                known = self._measured[agent] = experts[agent], length, float(experts[agent].rewards.sum())
+            _, length, expert = known
+            earned = float(experiences[agent].rewards.sum())
+            regrets.append(max(expert - earned, 0.0) / max(abs(expert), 1e-9))
+            lengths.append(max(length, 1e-9))
         o = self.options
         ceiling = 1.0 if o.alpha == "fixed" else o.alpha_ceiling
         per_agent = dtw[pairs], np.array(lengths), o.alpha_fixed, np.array(regrets)

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 from leed_agentic.learning.algorithms import Algorithm
 from leed_agentic.learning.encoding import Encoding
+from leed_agentic.learning.folding import Folding, behind
 from leed_agentic.learning.networks import StackedNetworks, fitting
 from leed_agentic.learning.objectives import (
     chosen,
@@ -124,6 +125,8 @@ class Ppo(Algorithm):
         self.learn_with(networks)
         self.act_by(self.policy)
         self._pending: list[tuple[Batch, Mixture]] = []
+        self._shown: tuple[dict[int, Trajectory], Batch, Folding] | None = None
+        """The last demonstrations and what was made of them: they come again until the source has others."""
 
     # -- what a subclass says of demonstrations ------------------------------------------------------------------------
     def mixture(
@@ -159,12 +162,10 @@ class Ppo(Algorithm):
         self, tau_a: Rollout, experts: Mapping[int, Trajectory], mixture: Mixture, episode: int
     ) -> dict[str, Any]:
         s, o = self.settings, self.options
-        tau_e = self._batch(experts)
-        observed_a, observed_e = (self.policy.fold(tau.rows, s.device) for tau in (tau_a, tau_e))
+        tau_e, observed_e = self._demonstrated(experts)
+        observed_a = self.policy.fold(tau_a.rows)
         # The policy computes an agent's own rows and its expert's behind them in one go.
-        observed = self.policy.fold(
-            [np.concatenate(pair) for pair in zip(tau_a.rows, tau_e.rows, strict=True)], s.device
-        )
+        observed = self.policy.fold(behind([tau_a.rows, tau_e.rows]))
         steps_e, start = tau_e.lengths.cpu().numpy(), np.zeros(self.agents, np.int64)
         decisions_a, all_a = tau_a.places(observed), tau_a.places(observed_a, with_last=True)
         decisions_e = observed.places(tau_a.row_counts, steps_e)
@@ -239,6 +240,13 @@ class Ppo(Algorithm):
     def _batch(self, taus: Mapping[int, Trajectory]) -> Batch:
         s = self.settings
         return batch_of(taus, self.agents, self.actions, self.encoding, s.reward_scale, s.device)
+
+    def _demonstrated(self, experts: Mapping[int, Trajectory]) -> tuple[Batch, Folding]:
+        known = self._shown
+        if known is None or len(known[0]) != len(experts) or any(known[0].get(a) is not e for a, e in experts.items()):
+            batch = self._batch(experts)
+            known = self._shown = dict(experts), batch, self.policy.fold(batch.rows)
+        return known[1:]
 
     def _returns(self, tau: Batch, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """V(o_t) of (3) and the returns (4)."""
