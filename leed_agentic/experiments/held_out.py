@@ -47,8 +47,8 @@ FIGURES = {
     "arrived": Figure("arrived", 1, "share"),
     "seconds": Figure("seconds", signed=False),
     "seconds_apart": Figure("apart"),
+    "seconds_from_leed": Figure("from leed"),
     "reward": Figure("reward"),
-    "reward_apart": Figure("apart"),
 }
 DRAWN = {"arrived": "arrived", "seconds_apart": "seconds behind the shortest path"}
 SAMPLED, LIKELIEST = "sampled", "likeliest"
@@ -67,7 +67,7 @@ BC = _for_any_trip(Arm("bc", {"learning.algorithm": "bc"}))
 ARMS = (
     _for_any_trip(LEED),
     BC,
-    _for_any_trip(Arm("bc-then-ppo", {"learning.algorithm": "bc-then-ppo"})),
+    *(_for_any_trip(Arm(name, {"learning.algorithm": name})) for name in ("bc-then-ppo", "dapg")),
     _for_any_trip(without_demonstrations("ippo")),
     also(BC, "bc, codes alone", {"learning.encoding": "codes"}),
 )
@@ -90,7 +90,7 @@ class Row:
     """That it was trained for; None: it learns nothing."""
     scenarios: int
     figures: Mapping[str, Estimate | None]
-    """By the names of FIGURES, over scenarios; `*_apart` from the shortest path, scenario by scenario."""
+    """By the names of FIGURES, over scenarios; apart from the shortest path and from LEED scenario by scenario."""
 
     def as_json(self) -> dict[str, Any]:
         head = {"map": self.map, "driver": self.driver, "episodes": self.episodes, "scenarios": self.scenarios}
@@ -174,7 +174,8 @@ class HeldOut:
             "",
             f"Mean over scenarios [{INTERVALS}]. Episodes: of training, each on new trips. Seconds: mean of the agents "
             "from planned departure to arrival, or to the end of the drive. Apart: from the shortest path, scenario by "
-            "scenario. Sampled: actions drawn from the policy as in training; likeliest: its most probable ones.",
+            "scenario; from leed: from LEED trained as long. Sampled: actions drawn from the policy as in training; "
+            "likeliest: its most probable ones.",
             "",
             *markdown_table(["map", "driver", "episodes", "scenarios", *(f.title for f in FIGURES.values())], lines),
         ]
@@ -281,14 +282,16 @@ def _rows(place: str, runs: Sequence[Run], request: Request, parent: Path) -> li
     seeds = list({run.seed: run for run in here}.values())
     others = _joined([_read(parent / _others_key(run, request) / REFERENCES) for run in seeds])
     rows = [_row(place, driver, None, drives, others[SHORTEST]) for driver, drives in others.items()]
+    tested: dict[tuple[str, int, str], Drives] = {}
     for arm in dict.fromkeys(run.arm for run in here):
         folders = [parent / _key(run, request) for run in here if run.arm == arm]
-        lengths = sorted(int(file.stem.rsplit("-", 1)[1]) for file in folders[0].glob("held-out-*.json"))
-        for episodes in lengths:
+        for episodes in sorted(int(file.stem.rsplit("-", 1)[1]) for file in folders[0].glob("held-out-*.json")):
             files = [folder / held_out_file(episodes) for folder in folders]
             if all(file.is_file() for file in files):
-                tested = _joined([_read(file) for file in files])
-                rows += [_row(place, f"{arm}, {how}", episodes, d, others[SHORTEST]) for how, d in tested.items()]
+                tested |= {(arm, episodes, how): d for how, d in _joined([_read(file) for file in files]).items()}
+    for (arm, episodes, how), drives in tested.items():
+        leed = tested.get((LEED.label, episodes, how))
+        rows.append(_row(place, f"{arm}, {how}", episodes, drives, others[SHORTEST], leed))
     return rows
 
 
@@ -304,11 +307,13 @@ def _joined(files: Sequence[Mapping[str, Drives]]) -> dict[str, Drives]:
     }
 
 
-def _row(place: str, driver: str, episodes: int | None, drives: Drives, shortest: Drives) -> Row:
+def _row(
+    place: str, driver: str, episodes: int | None, drives: Drives, shortest: Drives, leed: Drives | None = None
+) -> Row:
     figures = {name: FIGURES[name].estimate(drives[name]) for name in TESTED}
-    for name in ("seconds", "reward"):
-        apart = np.subtract(drives[name], shortest[name]).tolist()
-        figures[f"{name}_apart"] = None if drives is shortest else FIGURES[f"{name}_apart"].estimate(apart)
+    for name, other in (("seconds_apart", shortest), ("seconds_from_leed", leed)):
+        apart = None if other is None or other is drives else np.subtract(drives["seconds"], other["seconds"]).tolist()
+        figures[name] = None if apart is None else FIGURES[name].estimate(apart)
     return Row(place, driver, episodes, len(drives["seconds"]), figures)
 
 

@@ -78,7 +78,12 @@ register(
     Experiment(
         name="yesterday",
         question="LEED beside imitation where the expert knows the streets of yesterday, and today some are slow",
-        arms=(*LEARNERS, also(LEED, "asked again", ALTERNATIVES), without_demonstrations("ippo")),
+        arms=(
+            *LEARNERS,
+            also(LEED, "asked again", ALTERNATIVES),
+            also(DEMONSTRATED[0], "bc, asked again", ALTERNATIVES),
+            without_demonstrations("ippo"),
+        ),
         common={
             **LONG_TRIPS,
             **NOISE,

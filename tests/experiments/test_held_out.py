@@ -9,7 +9,7 @@ from leed_agentic.experiments import experiments
 from leed_agentic.experiments.run import Request
 from leed_agentic.runs.log import read_csv
 
-FEW = ("--arm", "bc", "--maps", "braunschweig", "--agents", "2", "--scenarios", "2", "--jobs", "1")
+FEW = ("--arm", "bc", "--arm", "leed", "--maps", "braunschweig", "--agents", "2", "--scenarios", "2", "--jobs", "1")
 QUICK = ("-s", "learning.hidden=8", "-s", "environment.max_steps=40")
 
 
@@ -29,6 +29,9 @@ def test_a_run_is_tested_on_other_trips_and_goes_on(experiment, tmp_path):
     ours = known["bc, sampled", 2]
     apart = ours["seconds"]["mean"] - known["shortest path", None]["seconds"]["mean"]
     assert ours["seconds_apart"]["mean"] == pytest.approx(apart)
+    leed = known["leed, sampled", 2]
+    assert ours["seconds_from_leed"]["mean"] == pytest.approx(ours["seconds"]["mean"] - leed["seconds"]["mean"])
+    assert leed["seconds_from_leed"] is None
 
     longer = by_driver(experiment("held-out", *FEW, *QUICK, "--episodes", "4"))
     assert longer["bc, sampled", 2] == ours
