@@ -1,10 +1,13 @@
-"""What tests in one process need to make only once: the command line's tree, and a network's file as it was read."""
+"""What tests in one process need once at most: the command line's tree, a network's file as read, certificates."""
 
 from __future__ import annotations
 
+import ssl
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import certifi
 import pytest
 import typer.main
 
@@ -28,3 +31,12 @@ def keep(patch: pytest.MonkeyPatch) -> None:
         return read(file, found.st_ino, found.st_mtime_ns, found.st_size)
 
     patch.setattr(network, "read_net", read_once)
+
+    load = ssl.SSLContext.load_verify_locations
+
+    def others(context: ssl.SSLContext, cafile: Any = None, *more: Any, **named: Any) -> None:
+        # Every client of a server reads the world's authorities, and no server of the tests has a certificate.
+        if cafile != certifi.where():
+            load(context, cafile, *more, **named)
+
+    patch.setattr(ssl.SSLContext, "load_verify_locations", others)

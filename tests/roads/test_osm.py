@@ -188,19 +188,24 @@ ACCESS = [
 ]
 
 
-@pytest.mark.parametrize(("tags", "directions"), ACCESS, ids=str)
-def test_access_tags_in_their_order_of_precedence(tmp_path, tags, directions):
-    extra = "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags.items())
-    text = grid_osm().decode()
-    middle = re.search(r'<way id="102".*?</way>', text)
-    assert middle
-    (tmp_path / "t.osm").write_text(text.replace(middle.group(0), middle.group(0).replace("</way>", extra + "</way>")))
+def test_access_tags_in_their_order_of_precedence(tmp_path):
+    """A town where every street from west to east but the outermost has tags of its own."""
+    text = grid_osm(len(ACCESS) + 2).decode()
+    for way, (tags, _) in enumerate(ACCESS, 101):
+        extra = "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags.items())
+        text = re.sub(rf'<way id="{way}".*?(?=</way>)', lambda found, extra=extra: found.group(0) + extra, text)
+    (tmp_path / "t.osm").write_text(text)
     build_network(tmp_path / "t.osm", tmp_path / "t.net.xml")
-    edges = [e.id for e in RoadNetwork(tmp_path / "t.net.xml").edges]
-    driven = {e.startswith("-") for e in edges if e.removeprefix("-").startswith("102#")}
-    assert len(driven) == directions
-    if "motor_vehicle:backward" in tags:
-        assert driven == {False}
+    # The direction against the way's own has a minus.
+    driven = {
+        (e.lstrip("-").split("#")[0], e.startswith("-"))
+        for e in (x.id for x in RoadNetwork(tmp_path / "t.net.xml").edges)
+    }
+    for way, (tags, directions) in enumerate(ACCESS, 101):
+        found = [backwards for backwards in (False, True) if (str(way), backwards) in driven]
+        assert len(found) == directions, tags
+        if "motor_vehicle:backward" in tags:
+            assert found == [False]
 
 
 def test_an_island_is_left_out_and_counted(leed, tmp_path):
