@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import certifi
+import httpcore2
 import pytest
 import typer.main
 
@@ -32,11 +32,14 @@ def keep(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(network, "read_net", read_once)
 
-    load = ssl.SSLContext.load_verify_locations
+    # The world's authorities, which every client of a server would read for itself.
+    trusted = httpcore2.default_ssl_context
 
-    def others(context: ssl.SSLContext, cafile: Any = None, *more: Any, **named: Any) -> None:
-        # Every client of a server reads the world's authorities, and no server of the tests has a certificate.
-        if cafile != certifi.where():
-            load(context, cafile, *more, **named)
+    @lru_cache
+    def trust(trust_env: bool, *_files: str | None) -> ssl.SSLContext:
+        return trusted(_trust_env=trust_env)
 
-    patch.setattr(ssl.SSLContext, "load_verify_locations", others)
+    def trust_once(*, _trust_env: bool = True) -> ssl.SSLContext:
+        return trust(_trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    patch.setattr(httpcore2, "default_ssl_context", trust_once)
