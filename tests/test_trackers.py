@@ -29,6 +29,7 @@ class Recorder:
         self.written.append((-1, {}))
 
 
+@pytest.mark.slow
 def test_rounds_of_a_plan_reach_a_tracker_of_ones_own(leed):
     done = leed(*GENERATE, "-s", "demonstration.trackers=[tests.test_trackers.Recorder]", "--json")
     assert done.code == 0, done.err

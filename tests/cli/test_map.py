@@ -30,6 +30,7 @@ def test_list_names_every_map(leed):
         assert name in result.out
 
 
+@pytest.mark.slow
 def test_show_counts_and_draws(leed, tmp_path):
     result = leed("map", "show", "grid", "--json")
     facts = json.loads(result.out)

@@ -68,6 +68,7 @@ def test_probabilities_are_those_of_the_run(leed, algorithm, settings):
         assert policy(observation, mask) == action
 
 
+@pytest.mark.slow
 def test_drawn_actions_follow_the_probabilities_and_the_mask(exported):
     policy, generator = Policy.load(FILE), np.random.default_rng(0)
     mask = np.zeros(policy.actions, dtype=np.int8)

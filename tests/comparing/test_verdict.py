@@ -30,6 +30,7 @@ def outcomes(pair):
     return {verdict.measure: verdict.outcome for verdict in pair.verdicts if verdict.place is None}
 
 
+@pytest.mark.slow
 def test_a_planted_difference_is_found_and_said():
     chance = np.random.default_rng(1)
     arms = {"mine": {"a": scenarios(chance, 0.9)}, "default": {"a": scenarios(chance, 0.6, slower=0.2)}}

@@ -288,6 +288,7 @@ def elements(draw: st.DrawFn, network: RoadNetwork, number: int) -> str:
             return head + vehicle(route, name, typed, stop, depart)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_sumo_takes_what_passes(lanes, tmp_path_factory, data):

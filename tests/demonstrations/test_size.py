@@ -134,6 +134,7 @@ def test_a_budget_too_small_for_one_agent_is_refused_before_anything_is_written(
 
 
 # -- questions ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_no_prompt_of_any_round_is_above_the_budget(
     berlin: RoadNetwork, fleet: Scenario, model_server: ModelServer
 ) -> None:

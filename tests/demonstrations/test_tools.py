@@ -48,6 +48,7 @@ def worst(parts):
 
 
 # -- the tools ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_tools_tell_what_the_drive_showed(parts, box):
     fleet, street = parts.fleet, worst(parts)
     assert f"{street}, " in use(box, "street_times", street=street)

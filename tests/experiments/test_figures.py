@@ -176,6 +176,7 @@ def test_a_wrong_source_ends_the_experiment_with_its_sentence(experiment):
     assert not Path("experiments/demonstrations").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demonstrations", "table2"])
 def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experiment, model_server, name):
     model_server.default = lambda body: Answer(404)

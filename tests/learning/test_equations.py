@@ -277,6 +277,7 @@ def test_behind_its_end_an_agent_has_no_gradient(seed, steps):
     assert logits.grad[:, :steps].any()
 
 
+@pytest.mark.slow
 def test_expert_probability_rises_to_one():
     generator = np.random.default_rng(4)
     own, shown = {0: drive(generator, 6)}, {0: drive(generator, 6)}

@@ -64,6 +64,7 @@ def test_the_command_in_the_manifest_makes_the_same_settings(leed, trained):
     assert "leed train -s scenario.agents=2 -s environment.max_steps=40 -s model.name=stand-in" in page
 
 
+@pytest.mark.slow
 def test_demonstrations_that_no_model_planned(leed):
     assert (
         leed("train", "--agents", "2", "--episodes", "2", "--steps", "20", "--source", "logit", "--out", "run").code
@@ -112,6 +113,7 @@ def test_a_run_killed_in_the_middle(leed, trained):
     assert len(data_of(trained / "report.html")["charts"][0]["lines"][0]["y"]) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff{"])
 @pytest.mark.parametrize(
     "name", ["demonstrations.json", "settings.json", "summary.json", "calls.jsonl", "trajectories.json", "map.net.xml"]
@@ -151,6 +153,7 @@ def test_no_run_at_all(leed):
     assert leed("report", "missing").code == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written(leed, planned):
     Path("file").write_text("")
     result = leed("report", planned, "--out", "file/report.html")
@@ -209,6 +212,7 @@ def traffic(**changes) -> dict:
     return {"kept": "round 2", "fleet_time": 120.0, "baselines": baselines, "noise_seeds": 0, **changes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -235,6 +239,7 @@ def test_what_a_fleet_gains_in_traffic_comes_first(leed, planned, changes, said)
     assert ('class="gains"' in page) == (said[:6] != "Driven")
 
 
+@pytest.mark.slow
 def test_vehicles_are_where_sumo_had_them_once_that_is_exported(leed, planned):
     assert leed("export", planned, "--to", "positions").code == 0
     assert leed("report", planned).code == 0
@@ -299,6 +304,7 @@ def test_who_won_is_told_of_a_training_run(leed, trained, ours, said):
     )
 
 
+@pytest.mark.slow
 def test_a_pdf_needs_a_browser(leed, planned, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = leed("report", planned, "--pdf")

@@ -43,6 +43,7 @@ def _reached(start: int, arcs: list[list[int]]) -> set[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_every_edge_reaches_every_other(maps, name):
     network: RoadNetwork = maps(name)
@@ -55,6 +56,7 @@ def test_every_edge_reaches_every_other(maps, name):
     assert np.isfinite([network.trip_times(e.id) for e in network.edges]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_sumo_routes_every_legal_turn_and_no_other(maps, name):
     network: RoadNetwork = maps(name)
@@ -106,6 +108,7 @@ def _plain_times_to(network: RoadNetwork, junction: str, costs: np.ndarray) -> l
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 @given(data=st.data())
 def test_distances_and_paths_are_the_shortest(maps, name, data):

@@ -115,6 +115,7 @@ def test_a_changed_byte_passes_or_gets_a_sentence(tmp_path_factory, place, value
         assert str(file) in str(error)  # noqa: PT017 - either outcome is right
 
 
+@pytest.mark.slow
 def test_ways_before_nodes_are_built_as_if_sorted(leed, tmp_path):
     """Overpass turbo exports ways first; netconvert reads nodes first, and what comes after it is lost."""
     text = grid_osm().decode()
@@ -188,6 +189,7 @@ ACCESS = [
 ]
 
 
+@pytest.mark.slow
 def test_access_tags_in_their_order_of_precedence(tmp_path):
     """A town where every street from west to east but the outermost has tags of its own."""
     text = grid_osm(len(ACCESS) + 2).decode()
@@ -208,6 +210,7 @@ def test_access_tags_in_their_order_of_precedence(tmp_path):
             assert found == [False]
 
 
+@pytest.mark.slow
 def test_an_island_is_left_out_and_counted(leed, tmp_path):
     """Two towns with a bridge driven one way between them, and a third across the water."""
     text = _towns(bridge='<tag k="highway" v="primary"/><tag k="oneway" v="yes"/>')
@@ -233,6 +236,7 @@ def _towns(bridge: str) -> str:
     return osm("".join([*nodes, *(e for e in body if e.startswith("<way")), way])).decode()
 
 
+@pytest.mark.slow
 def test_repeated_ways(tmp_path):
     """Joined extracts hold a way twice: once is enough, the newer counts, two different ones are nobody's to choose."""
     text = grid_osm().decode()

@@ -80,6 +80,7 @@ def test_a_baseline_of_ones_own_by_dotted_path(task, tmp_path, monkeypatch):
         make_plan("dua-iterat", task)
 
 
+@pytest.mark.slow
 def test_the_check_finds_what_is_wrong(task):
     def half(task):
         routes = read_routes(shortest_path(task).route_files[0])

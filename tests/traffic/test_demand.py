@@ -109,6 +109,7 @@ def test_routes_of_the_file_are_kept_and_may_be_replaced(tmp_path):
     assert fastest["routed"] == ()
 
 
+@pytest.mark.slow
 def test_csv_and_matrix_make_the_same_kind_of_run(tmp_path):
     junctions = [j for j in NETWORK.junctions if j.lon is not None]
     a, b = junctions[0], junctions[-1]
@@ -175,6 +176,7 @@ def test_who_the_agents_are(tmp_path, fleet, count):
         assert scenario(file, fleet="3") == found != scenario(file, fleet="3", seed=1)
 
 
+@pytest.mark.slow
 def test_more_vehicles_in_the_background(tmp_path):
     more = trips(tmp_path, 4, "more.xml", "other")
     found = scenario(trips(tmp_path, 3), background_demand=str(more), background_routes="rerouting")
@@ -215,6 +217,7 @@ def test_incidents_are_drawn_with_the_trips_and_nobody_plans_for_them():
     assert met.isdisjoint(end for path in paths for end in (path[0], path[-1]))
 
 
+@pytest.mark.slow
 def test_who_has_no_way_is_counted_and_told_why(island):
     """Streets that lead away and not back, and one that no lorry may use."""
     one = '<trip id="ok" depart="0" from="ab" to="cd"/>'

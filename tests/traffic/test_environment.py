@@ -104,6 +104,7 @@ def test_bounds_are_finite_and_infos_are_numbers(score):
     assert kinds <= {np.ndarray, bool, int}
 
 
+@pytest.mark.slow
 def test_state_says_who_is_under_way(env):
     told = rolled(env)
     under_way = [np.frombuffer(step[4], np.float32)[-5:] for step in told]
@@ -271,6 +272,7 @@ def test_only_some_agents_drive(env):
     assert env.state().shape == env.state_space.shape
 
 
+@pytest.mark.slow
 def test_one_libsumo_per_process(env):
     with pytest.raises(UsageError, match="one simulation per process"):
         make()
@@ -283,6 +285,7 @@ def test_scenario_of_another_map_is_refused(env):
         RouteEnv(env.network, scenario)
 
 
+@pytest.mark.slow
 def test_fast_reset_is_refused_where_it_is_not_exact():
     with pytest.raises(UsageError, match=r"environment\.reset=load"):
         make(reset="fast", driver_noise=0.5)
@@ -295,6 +298,7 @@ def test_fast_reset_is_refused_where_it_is_not_exact():
     assert first == second != other
 
 
+@pytest.mark.slow
 def test_traci_gives_the_same_trajectories():
     env = make(backend="traci", background=5)
     try:

@@ -83,6 +83,7 @@ def test_a_goal_that_no_way_leads_to():
         graph.goal(junction="Z")
 
 
+@pytest.mark.slow
 def test_the_same_as_the_maps_own_shortest_paths(lit):
     net, graph = lit
     network = RoadNetwork(net)

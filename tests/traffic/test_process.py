@@ -50,6 +50,7 @@ def env_here():
     env.close()
 
 
+@pytest.mark.slow
 def test_what_stays_in_the_process_can_be_asked(apart, env_here):
     for env in (apart, env_here):
         env.reset(seed=0)
@@ -78,6 +79,7 @@ def test_a_copy_makes_its_own_simulation(env_here, again):
         other.close()
 
 
+@pytest.mark.slow
 def test_a_copy_drives_the_trips_of_its_original(apart):
     scenario = draw_scenario(apart.network, ScenarioSettings(agents=5), 77)
     apart.use(scenario)
@@ -101,6 +103,7 @@ def test_a_killed_process_is_one_sentence_and_leaves_nothing(apart):
     assert apart.pid != pid
 
 
+@pytest.mark.slow
 def test_closed_is_closed(apart):
     apart.reset(seed=0)
     pid = apart.pid

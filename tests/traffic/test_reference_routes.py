@@ -38,6 +38,7 @@ def ends_right(env, routes):
         assert env.network.edge(routes[trip.agent][-1]).to_junction == trip.destination
 
 
+@pytest.mark.slow
 def test_paths_that_know_the_lights_are_driven_faster(env):
     routes = lights_routes(env)
     ends_right(env, routes)
@@ -46,6 +47,7 @@ def test_paths_that_know_the_lights_are_driven_faster(env):
     assert mean(driven) <= mean(drive(env, fastest_path))
 
 
+@pytest.mark.slow
 def test_lights_are_a_source_of_demonstrations(env, settings):
     source = sources.get("lights")(settings, env, None)
     shown = source.demonstrations(0, None, env)

@@ -15,6 +15,7 @@ from leed_agentic.traffic.trip_files import TripFile
 PACKAGED = sorted(set(SUITES) - {"rush-berlin"})
 
 
+@pytest.mark.slow
 def test_the_drawn_suite_is_drawn_alike(tmp_path):
     net, demand = find_suite("rush-berlin").open(MapSettings(), tmp_path)
     trips = TripFile.gather([demand], net, tmp_path / "gathered")

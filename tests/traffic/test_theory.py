@@ -100,6 +100,7 @@ def parallel(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_everybody_on_the_short_route_waits_for_each_other(parallel, tmp_path):
     """The queue grows by RATE - CAPACITY; the mean wait is half of the last car's."""
     expected = SHORT + (RATE / CAPACITY - 1) * PERIOD / 2
@@ -188,6 +189,7 @@ def by_turns(shares: dict[tuple[str, ...], float], waiting: dict[tuple[str, ...]
     return chosen
 
 
+@pytest.mark.slow
 def test_in_equilibrium_all_ways_over_both_bottlenecks_take_what_is_written_down(tmp_path):
     """Braess' paradox: the bridge makes everybody slower, and nobody gets home sooner by another way (Wardrop)."""
     net = braess(tmp_path, bridge=True)
