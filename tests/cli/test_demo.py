@@ -279,6 +279,7 @@ def test_calls_are_shown_with_what_was_found_and_generate_says_where(leed):
     refused(leed("demo", "calls", "nowhere"), 2, "nowhere")
 
 
+@pytest.mark.slow
 def test_the_default_replay_leaves_what_it_does_not_hold_to_the_stand_in(leed):
     result = leed("demo", "generate", "--agents", "2", "--out", "run", "--json")
     assert result.code == 0

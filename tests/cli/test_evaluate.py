@@ -188,6 +188,7 @@ def test_bad_input_is_one_sentence(leed, trained, damage, words, reason):
     assert not (trained / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_demonstrations_of_another_scenario_are_refused(leed, trained):
     assert leed("train", *SHORT, "--seed", "1", "--source", "shortest-path", "--out", "other").code == 0
     result = leed("evaluate", trained, "--demonstrations", "other/demonstrations/000000.json")

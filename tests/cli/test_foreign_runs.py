@@ -297,6 +297,7 @@ def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Pat
 
 
 # -- closed and not yet begun ------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_an_environment_that_is_closed_or_not_begun(braunschweig) -> None:
     scenario = scenario_for(braunschweig, load_settings(overrides={"scenario.agents": 2}, environment={}))
     env = RouteEnv(braunschweig, scenario)

@@ -56,6 +56,7 @@ def test_twenty_comparisons_of_a_prompt_with_itself_give_at_most_two_verdicts():
     assert wrong <= 2
 
 
+@pytest.mark.slow
 def test_the_very_same_is_as_good_and_few_scenarios_decide_nothing():
     same = scenarios(np.random.default_rng(0), 0.8)
     (pair,) = judge({"one": {"a": same}, "other": {"a": same}})

@@ -85,6 +85,7 @@ def test_stationarity_is_what_it_says():
     assert Stationarity.from_json({}) == Stationarity()
 
 
+@pytest.mark.slow
 def test_reled_tells_what_a_trainer_told_since_the_last_question(tmp_path):
     more = {"demonstration.feedback": "reled", "demonstration.accept_ratio": 1.0, "model.stand_in_error_rate": 0.0}
     settings = settings_for_run(overrides=WANTED | more)

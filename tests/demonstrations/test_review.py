@@ -135,6 +135,7 @@ def test_a_cap_that_is_reached_is_said_and_the_person_decides(settings, shortest
     assert result.summary["arrival_rate"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_model_that_goes_away_loses_no_edited_route(settings, shortest, model_server, tmp_path):
     model_server.script = [say({0: shortest[0]}), Answer(500)]
     person = Person(Decision("edit", [1], shortest[1]), Decision("remark", text="Faster!"))

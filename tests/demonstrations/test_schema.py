@@ -108,6 +108,7 @@ def test_every_way_of_planning_asks_for_its_schema_and_a_replay_needs_no_setting
     assert again.demonstrations.routes == made.demonstrations.routes
 
 
+@pytest.mark.slow
 def test_free_text_is_the_default(tmp_path: Path, model_server: ModelServer) -> None:
     settings = settings_with(model_server, "fleet", structured=False)
     model_server.default = Say("no plan")

@@ -96,6 +96,7 @@ def test_expert_advantages_by_hand():
     assert found["constant"] == [1.0, 1.0]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
 def test_dtw_equals_the_table(rows, columns, seed):

@@ -42,6 +42,7 @@ def train(leed, *words) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["checkpoints", "demonstrations"])
 def test_a_folder_that_cannot_be_made(tmp_path, name):
     (tmp_path / name).touch()
@@ -51,6 +52,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, name):
     session.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv", "trajectories.json"])
 def test_a_file_that_cannot_be_replaced(tmp_path, name):
     (tmp_path / name).mkdir()

@@ -149,6 +149,7 @@ def test_a_folder_that_is_no_run(tmp_path):
         take_up(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_checkpoints_is_not_begun_again_over_its_metrics(run):
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UsageError, match="holds no checkpoint any more"):

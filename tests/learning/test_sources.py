@@ -118,6 +118,7 @@ def test_a_file_that_is_not_json_of_ours(tmp_path, text):
         use(file)
 
 
+@pytest.mark.slow
 def test_no_file_at_all(tmp_path):
     with pytest.raises(UsageError, match=r"There is no .*missing\.json.*leed demo generate"):
         use(tmp_path / "missing.json")

@@ -58,6 +58,7 @@ def test_a_trained_run(leed, trained):
     assert set(data["streets"]["comparison"]) == {"0", "1"}
 
 
+@pytest.mark.slow
 def test_the_command_in_the_manifest_makes_the_same_settings(leed, trained):
     leed("report", trained)
     page = (trained / "report.html").read_text()
@@ -91,6 +92,7 @@ def test_pictures_of_every_plot(leed, trained):
         assert file.read_bytes().startswith(b"\x89PNG" if file.suffix == ".png" else b"%PDF")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["summary.json", "demonstrations.json", "trajectories.json", "calls.jsonl"])
 def test_whatever_is_missing_the_rest_is_reported(leed, planned, missing):
     (planned / missing).unlink()
@@ -124,6 +126,7 @@ def test_no_damaged_file_stops_a_report(leed, planned, name, content):
     assert (result.code, (planned / "report.html").is_file()) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit", [{"routes": 3}, {"validity": "high"}, {"findings": [1]}, {"reward_mean": float("nan")}]
 )
@@ -278,6 +281,7 @@ def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
 EVEN = [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "said"),
     [

@@ -125,6 +125,7 @@ def test_refused_option_carries_netconverts_own_words(town, tmp_path):
         build_network(town, tmp_path / "x.net.xml", options=["--no-such-option"])
 
 
+@pytest.mark.slow
 def test_a_failed_rebuild_keeps_the_old_map(leed, town):
     assert leed("map", "build", "--osm-file", town, "--name", "town").code == 0
     town.write_bytes(grid_osm()[:-300])

@@ -139,6 +139,7 @@ def _zipped(content: bytes) -> bytes:
     return target.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", PACKERS)
 def test_packed_extracts_are_read(leed, tmp_path, ending):
     packed = PACKERS[ending](grid_osm())
@@ -254,6 +255,7 @@ def test_repeated_ways(tmp_path):
         build_network(tmp_path / "two.osm", tmp_path / "two.net.xml")
 
 
+@pytest.mark.slow
 def test_a_ring_gets_a_sentence(leed, tmp_path):
     corners = "".join(
         f'<node id="{n}" lat="{28.5 + y}" lon="{-81.4 + x}"/>'
@@ -266,6 +268,7 @@ def test_a_ring_gets_a_sentence(leed, tmp_path):
     assert "lead to one another" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tags", "told"),
     [

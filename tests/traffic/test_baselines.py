@@ -66,6 +66,7 @@ def test_equilibrium_spreads_the_cars_that_the_shortest_path_holds_together(task
     assert measure(apart).mean < measure(together).mean
 
 
+@pytest.mark.slow
 def test_a_baseline_of_ones_own_by_dotted_path(task, tmp_path, monkeypatch):
     Path(tmp_path, "my_baseline.py").write_text(
         "from leed_agentic.traffic.baselines import shortest_path\n"

@@ -89,6 +89,7 @@ def test_a_slowed_street_is_slow_from_begin_to_end_only(task, net, tmp_path):
     assert seconds(late) == pytest.approx(free, abs=2)
 
 
+@pytest.mark.slow
 def test_closures_that_cut_trips_off_are_refused_or_these_left_out(task, tmp_path):
     wall = Closure(("B1C1", "B0C0", "B2C2", "B3C3"), 0, 900)
     closed = close_streets(task, [wall], tmp_path)

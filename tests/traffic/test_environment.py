@@ -90,6 +90,7 @@ def rolled(env: RouteEnv, seed: int = 0) -> list[tuple]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["travel_time", "sumo_travel_time", "vehicles", "straight", "network"])
 def test_bounds_are_finite_and_infos_are_numbers(score):
     env = make(score=score, max_steps=60)
@@ -142,6 +143,7 @@ def test_whoever_arrived_may_stay_until_all_are_done():
         env.close()
 
 
+@pytest.mark.slow
 def test_max_cycles_truncates():
     env = parallel_env(agents=3, max_cycles=4)
     try:
@@ -156,6 +158,7 @@ def test_max_cycles_truncates():
         parallel_env(agents=3, max_cycles=0)
 
 
+@pytest.mark.slow
 def test_pictures_show_the_cars():
     env = parallel_env(agents=3, render_mode="rgb_array")
     try:
@@ -248,6 +251,7 @@ def test_fastest_path_arrives_terminates_and_is_paid(env):
         assert trajectory.total_reward == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_cap_truncates(env):
     env = env
     observations, infos = env.reset(seed=0)
@@ -278,6 +282,7 @@ def test_one_libsumo_per_process(env):
         make()
 
 
+@pytest.mark.slow
 def test_scenario_of_another_map_is_refused(env):
     berlin = open_map("berlin", MapSettings())
     scenario = draw_scenario(berlin, ScenarioSettings(agents=5), 0)

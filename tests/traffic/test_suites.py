@@ -39,6 +39,7 @@ def test_without_the_package_one_sentence_says_how_to_get_it(name, tmp_path, mon
         find_suite(name).open(MapSettings(), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_is_refused(tmp_path):
     from dataclasses import replace
 

@@ -107,6 +107,7 @@ def test_everybody_on_the_short_route_waits_for_each_other(parallel, tmp_path):
     assert mean_of(task(parallel, tmp_path, PERIOD, 1), "shortest-path") == pytest.approx(expected, rel=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_optimum_sends_no_more_than_the_bottleneck_carries(parallel, tmp_path):
     """Every third car on the long route: nobody waits."""
     given = task(parallel, tmp_path, PERIOD, 1)
