@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from leed_agentic.roads.network import RoadNetwork
     from tests.model_server import ModelServer
 
+# Until all is collected: see pytest_runtestloop.
+gc.disable()
+
 # Before anything imports torch: the workers of pytest take the cores, and further threads would only queue.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Else every worker, and every process that a test starts, would compile tests and package anew: half a minute in all.
@@ -50,9 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     # What is imported and collected by now stays: no search for garbage looks at it again.
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
