@@ -151,7 +151,7 @@ def test_the_terminal_table_fits_80_columns(leed):
 
 @pytest.mark.slow
 def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare, served, model_server: ModelServer):
-    words = (*served, "--planning", "fleet,agent", "--trials", "2", "--rounds", "0,1")
+    words = (*served, "--planning", "fleet", "--trials", "2", "--rounds", "0,1")
     found = compare(*words)
     assert found.code == 0
     row = found.told["rows"][-1]

@@ -351,7 +351,7 @@ def test_the_doctor_sees_a_module_that_is_not_the_wheels(leed, monkeypatch: pyte
     assert f"FAIL sumo       sumolib is imported from {foreign / '__init__.py'}, not from its wheel" in ran.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "mark"),
     [

@@ -218,7 +218,7 @@ Only a JSON object with every agent's number and its list of edge ids, such as {
 IMPROVE = ("--model", "stand-in", "--planning", "fleet", "--map", "grid", "--agents", "4", "--jobs", "1")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_template_without_the_rule_of_next_edges_is_repaired_and_judged_on_other_scenarios(leed):
     pytest.importorskip("gepa")
     Path("bare").mkdir()

@@ -271,8 +271,8 @@ def test_no_escape_codes_where_there_is_no_terminal(leed, model_server):
     assert "\x1b" not in done.out + done.err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("no_color", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("no_color", [False, True])
 def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     main, terminal = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}

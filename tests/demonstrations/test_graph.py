@@ -21,6 +21,7 @@ from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
+from tests.conftest import JUNCTION
 from tests.detours import detours
 from tests.model_server import Answer, ModelServer, Say
 
@@ -244,7 +245,7 @@ def test_damaged_demonstrations_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_everything_is_loaded_once(tmp_path, monkeypatch):
-    """A default run, as the command line makes it: with the shipped recording."""
+    """A run as the command line makes it by default: with a recording."""
     counts = {}
 
     def counted(kind, name):
@@ -258,6 +259,6 @@ def test_everything_is_loaded_once(tmp_path, monkeypatch):
 
     counted(Recording, "load")
     counted(PromptSet, "load")
-    loaded = CliRunner().invoke(app, ["demo", "generate", "--out", str(tmp_path / "run"), "--json"])
+    loaded = CliRunner().invoke(app, ["demo", "generate", "--replay", str(JUNCTION), "--out", str(tmp_path / "run")])
     assert loaded.exit_code == 0
     assert counts == {"Recording": 1, "PromptSet": 1}

@@ -31,7 +31,7 @@ def written() -> dict[Path, int]:
 
 
 @pytest.mark.pictures
-@pytest.mark.slow
+@pytest.mark.long
 def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     first = experiment("fig3", "--maps", "braunschweig,berlin", "--seeds", "2", *FEW, *TWO_ARMS)
     assert (first.code, first.told["failed"], first.told["runs"]) == (0, {}, 8)

@@ -54,13 +54,13 @@ def run(_finished_once, tmp_path):
 GRAPH = {"learning.source": "graph", "model.name": "stand-in", "demonstration.accept_ratio": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
         {},
-        pytest.param({**GRAPH, "demonstration.planning": "junction"}, marks=pytest.mark.long),
-        pytest.param({**GRAPH, "demonstration.feedback": "reled"}, marks=pytest.mark.long),
+        {**GRAPH, "demonstration.planning": "junction"},
+        {**GRAPH, "demonstration.feedback": "reled"},
     ],
     ids=str,
 )

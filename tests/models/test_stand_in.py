@@ -137,7 +137,7 @@ def test_twenty_agents_on_berlin_take_under_a_second(berlin: RoadNetwork, fleet:
     assert time.perf_counter() - started < 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thousand_agents_are_planned_in_reasonable_time(berlin: RoadNetwork) -> None:
     started = time.perf_counter()
     assert planned(request_of(berlin, crowd(berlin, 1000), stand_in_error_rate=0.0)).share == 1.0

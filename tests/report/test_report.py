@@ -78,7 +78,7 @@ def test_demonstrations_that_no_model_planned(leed):
 
 
 @pytest.mark.pictures
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_of_every_plot(leed, trained):
     leed("evaluate", trained, "--episodes", "1")
     evaluation = (trained / "evaluation.json").read_text()

@@ -88,7 +88,7 @@ def test_a_crowd_is_drawn_as_volumes(city, tmp_path):
         draw_map(city, tmp_path / "wrong.png", routes={**few, 999: ["nowhere"]})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_walk_draws(settings, tmp_path):
     """U-turns, loops and single edges, on left-hand streets as well, give finite lines."""
     network = open_map("grid", settings)

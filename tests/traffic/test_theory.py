@@ -121,7 +121,7 @@ def test_optimum_sends_no_more_than_the_bottleneck_carries(parallel, tmp_path):
     assert driven.mean_travel_time == pytest.approx(expected, rel=TOLERANCE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equilibrium_makes_both_routes_equally_slow(parallel, tmp_path):
     """The short route fills until its queue costs LONG - SHORT; from then on everybody takes LONG seconds."""
     filled = (LONG - SHORT) / (RATE / CAPACITY - 1)
