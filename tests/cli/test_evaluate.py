@@ -121,7 +121,7 @@ def test_without_demonstrations_there_is_no_plan_and_the_reason_is_told(leed, wo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["mappo", "qmix"])
+@pytest.mark.parametrize("algorithm", ["mappo", pytest.param("qmix", marks=pytest.mark.long)])
 def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
     words = ("--algorithm", algorithm, "--source", "shortest-path", "--out", "run", "--json")
     trained = leed("train", *SHORT, *words)

@@ -283,7 +283,9 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(leed, trained: Pat
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv"])
+@pytest.mark.parametrize(
+    "name", ["metrics.csv", *(pytest.param(name, marks=pytest.mark.long) for name in ("timing.csv", "triggers.csv"))]
+)
 def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Path, name: str) -> None:
     (trained / "summary.json").unlink()
     whole = (trained / name).read_bytes()

@@ -86,7 +86,7 @@ def test_what_cannot_go_on_is_said(leed, tmp_path: Path) -> None:
     assert leed("demo", "generate", "--resume", "empty").code == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, model_server: ModelServer) -> None:
     model_server.default = Hang()
     run = tmp_path / "a run"

@@ -100,9 +100,9 @@ def test_a_run_without_any_demonstration_fails_and_says_so_again(leed, model_ser
     [
         (Answer(404), 2, "knows no openai:gtp"),
         (Answer(401), 2, "refused the key for openai:gtp"),
-        (Answer(403), 2, "refused the key for openai:gtp"),
+        pytest.param(Answer(403), 2, "refused the key for openai:gtp", marks=pytest.mark.long),
         (Reset(), 3, "Cannot reach openai:gtp"),
-        (Answer(500), 3, "failed with status 500"),
+        pytest.param(Answer(500), 3, "failed with status 500", marks=pytest.mark.long),
     ],
 )
 def test_a_model_that_cannot_be_used_at_first_ends_the_training(leed, model_server, step, code, said):

@@ -73,7 +73,7 @@ def test_every_kind_of_demand_gives_the_same_kind_of_run(leed, braunschweig):
         assert "mine-1" in page
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figures_are_those_of_plain_sumo(leed, table):
     """In the summary, of the evaluation's plan, and by `sumo -c` alone; with everybody else's mean and CO2."""
     demand = ("--demand", str(table), "--fleet", "1")

@@ -104,7 +104,7 @@ def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, 
     assert len(run["absolute_metrics"]["mean_episode_return"]) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experiment):
     # A planner that always errs at first: nothing is valid at the initial prompt, and refinement puts it right.
     words = ("--agents", "2", "--seeds", "2", "--jobs", "1", "-s", "model.stand_in_error_rate=1")

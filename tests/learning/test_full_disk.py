@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_replaced(tmp_path, name):
         load_checkpoint(checkpoint)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "limit", "words"),
     [
@@ -111,7 +111,7 @@ def whole(tmp_path_factory):
     return made(tmp_path_factory.mktemp("whole") / "run", "train", *WORDS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kilobytes", [8, 100, *(pytest.param(k, marks=pytest.mark.long) for k in (40, 160, 200))])
 def test_a_small_disk_that_is_enlarged_later(leed, whole, disk, kilobytes):
     run = disk(kilobytes) / "run"

@@ -115,7 +115,7 @@ def test_a_run_killed_in_the_middle(leed, trained):
     assert len(data_of(trained / "report.html")["charts"][0]["lines"][0]["y"]) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff{"])
 @pytest.mark.parametrize(
     "name", ["demonstrations.json", "settings.json", "summary.json", "calls.jsonl", "trajectories.json", "map.net.xml"]

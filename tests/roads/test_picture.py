@@ -52,7 +52,7 @@ def test_credit_is_printed(city, tmp_path):
     assert (foot_without[:, foot_without.shape[1] // 2 :] < 0.9).any()  # it says that it does not know
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_routes_show_in_their_colours(city, tmp_path):
     draw_map(city, tmp_path / "p.png", routes=_routes(city, 10))
     pixels = (_pixels(tmp_path / "p.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)

@@ -40,7 +40,7 @@ def task(net, demand, tmp_path):
     return Task(net, demand, begin=0, end=1200, folder=tmp_path, iterations=2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", BASELINES.names())
 def test_every_baseline_keeps_the_contract(name, task):
     driven = check_baseline(BASELINES.get(name), task)

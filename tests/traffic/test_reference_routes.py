@@ -54,7 +54,7 @@ def test_lights_are_a_source_of_demonstrations(env, settings):
     assert {agent: t.route for agent, t in shown.items()} == lights_routes(env)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_in_traffic_gain_runs_from_the_shortest_path_to_equilibrium(env, settings):
     assert in_traffic(settings)
     routes = equilibrium_routes(env, runs=1)

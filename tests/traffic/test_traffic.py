@@ -87,7 +87,7 @@ CASES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [*CASES, "closures"])
+@pytest.mark.parametrize("case", [*(pytest.param(case, marks=pytest.mark.long) for case in CASES), "closures"])
 def test_plain_sumo_repeats_every_arrival_to_the_second(make, tmp_path, case):
     scenario, settings = CASES.get(case, (drawn(background=40), {}))
     if case == "closures":
@@ -159,7 +159,7 @@ def test_a_mask_leaves_closed_streets_out(make):
     assert infos["agent_0"]["action_mask"][: len(start.successors)].tolist() == [0] + [1] * (len(start.successors) - 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_always_illegal_policy_is_no_better_than_a_random_legal_one(make):
     env = make(drawn(10))
 
