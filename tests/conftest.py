@@ -11,21 +11,23 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import hypothesis
 import pytest
 
+if TYPE_CHECKING:
+    from leed_agentic.roads.network import RoadNetwork
+    from tests.model_server import ModelServer
+
+# Until all is collected: see pytest_runtestloop.
+gc.disable()
+
 # Before anything imports torch: the workers of pytest take the cores, and further threads would only queue.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-from leed_agentic.cli import main as command
-from leed_agentic.experiments import backends
-from leed_agentic.experiments import experiment as experiment_itself
-from leed_agentic.experiments import run as run_of_experiment
-from leed_agentic.roads.network import RoadNetwork
-from tests import blank, inline, kept
-from tests.model_server import ModelServer
+# Else every worker, and every process that a test starts, would compile tests and package anew: half a minute in all.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 _FROM_OUTSIDE = ("LEED_", "OPENAI_", "LANGSMITH_", "LANGCHAIN_")
 
@@ -51,13 +53,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     # What is imported and collected by now stays: no search for garbage looks at it again.
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _made_once() -> Iterator[None]:
+    # Imported here and below: the process that only hands out tests needs none of it.
+    from tests import kept
+
     with pytest.MonkeyPatch.context() as patch:
         kept.keep(patch)
         yield
@@ -75,12 +82,17 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _tasks_are_done_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from leed_agentic.experiments import backends
+    from tests import inline
+
     if request.node.get_closest_marker("processes") is None:
         monkeypatch.setitem(backends.backends._items, "processes", inline.here)
 
 
 @pytest.fixture(autouse=True)
 def _pictures_are_blank(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests import blank
+
     if not any(map(request.node.get_closest_marker, ("pictures", "long"))):
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", blank.savefig)
 
@@ -88,7 +100,9 @@ def _pictures_are_blank(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
 @pytest.fixture
 def few_references(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drivers that learn nothing drive three episodes, not twenty: each is measured, which loads SUMO's net anew."""
-    for module in (run_of_experiment, experiment_itself):
+    from leed_agentic.experiments import experiment, run
+
+    for module in (run, experiment):
         monkeypatch.setattr(module, "REFERENCE_EPISODES", 3)
 
 
@@ -103,6 +117,8 @@ class Ran(NamedTuple):
 @pytest.fixture
 def leed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ran]:
     """Run the command in an empty folder."""
+    from leed_agentic.cli import main as command
+
     monkeypatch.chdir(tmp_path)
 
     def run(*words: object) -> Ran:
@@ -121,6 +137,8 @@ SHORT = ("--agents", "2", "--episodes", "6", "--steps", "40")
 
 def made(folder: Path, *words: object) -> Path:
     """What the command leaves in `folder`; for fixtures that live longer than a test."""
+    from leed_agentic.cli import main as command
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["leed", *map(str, words), "--out", str(folder)])
         with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
@@ -142,6 +160,8 @@ def trained(leed, _trained_once, tmp_path) -> Path:
 
 @pytest.fixture
 def model_server() -> Iterator[ModelServer]:
+    from tests.model_server import ModelServer
+
     with ModelServer() as server:
         yield server
 
@@ -151,6 +171,8 @@ def braunschweig() -> RoadNetwork:
     """A small real network that comes with the SUMO wheel: 153 edges, 78 junctions."""
     import sumo
 
+    from leed_agentic.roads.network import RoadNetwork
+
     return RoadNetwork(f"{sumo.SUMO_HOME}/tools/game/bs3d/bs.net.xml", name="braunschweig")
 
 
@@ -158,5 +180,7 @@ def braunschweig() -> RoadNetwork:
 def berlin() -> RoadNetwork:
     """A larger one: 696 edges, 363 junctions."""
     import sumo
+
+    from leed_agentic.roads.network import RoadNetwork
 
     return RoadNetwork(f"{sumo.SUMO_HOME}/tools/game/DRT/osm.net.xml", name="berlin")

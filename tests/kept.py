@@ -1,10 +1,13 @@
-"""What tests in one process need to make only once: the command line's tree, and a network's file as it was read."""
+"""What tests in one process need once at most: the command line's tree, a network's file as read, certificates."""
 
 from __future__ import annotations
 
+import os
+import ssl
 from functools import lru_cache
 from pathlib import Path
 
+import httpcore2
 import pytest
 import typer.main
 
@@ -28,3 +31,15 @@ def keep(patch: pytest.MonkeyPatch) -> None:
         return read(file, found.st_ino, found.st_mtime_ns, found.st_size)
 
     patch.setattr(network, "read_net", read_once)
+
+    # The world's authorities, which every client of a server would read for itself.
+    trusted = httpcore2.default_ssl_context
+
+    @lru_cache
+    def trust(trust_env: bool, *_files: str | None) -> ssl.SSLContext:
+        return trusted(_trust_env=trust_env)
+
+    def trust_once(*, _trust_env: bool = True) -> ssl.SSLContext:
+        return trust(_trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    patch.setattr(httpcore2, "default_ssl_context", trust_once)

@@ -108,6 +108,7 @@ def test_hostile_files_are_one_sentence(tmp_path, text):
         loaded(tmp_path, text)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
@@ -139,6 +140,7 @@ def _numbers(group, above=""):
             yield f"{above}{name}"
 
 
+@pytest.mark.slow
 def test_no_number_is_a_traceback():
     names = list(_numbers(Settings))
     for algorithm in algorithms.names():

@@ -29,6 +29,7 @@ class Recorder:
         self.written.append((-1, {}))
 
 
+@pytest.mark.slow
 def test_rounds_of_a_plan_reach_a_tracker_of_ones_own(leed):
     done = leed(*GENERATE, "-s", "demonstration.trackers=[tests.test_trackers.Recorder]", "--json")
     assert done.code == 0, done.err
@@ -42,7 +43,7 @@ def test_rounds_of_a_plan_reach_a_tracker_of_ones_own(leed):
     assert Used.facts["seed"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_weights_and_biases_offline(leed, monkeypatch):
     pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)

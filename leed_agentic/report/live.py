@@ -64,8 +64,9 @@ class LivePage:
 
     def page(self) -> bytes:
         """The HTML page."""
-        content = self._content()
-        return render(content, live=True).encode("utf-8", "replace")
+        # One at a time: Python 3.11 counts the depth of all threads' literals together, and templates hold literals.
+        with self._lock:
+            return render(self._content(), live=True).encode("utf-8", "replace")
 
     def news(self) -> tuple[str, bytes]:
         """A tag that changes whenever the run wrote something, and everything the page draws, as JSON."""

@@ -91,7 +91,9 @@ def test_a_street_name_that_gives_orders_is_a_name(leed, net, model_server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answer", ["1", "100000", '{"seconds": "0"}'])
+@pytest.mark.parametrize(
+    "answer", ["1", *(pytest.param(a, marks=pytest.mark.long) for a in ("100000", '{"seconds": "0"}'))]
+)
 def test_a_model_that_answers_the_same_number_for_all_moves_nobody(leed, net, model_server, answer):
     model_server.default = Say(answer)
     server = ("--model", "openai:test", "--base-url", model_server.url)

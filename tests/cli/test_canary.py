@@ -100,7 +100,7 @@ def test_commands_that_ask_nobody(silent):
     silent("map", "list", code=0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_evaluation_experiments_and_the_doctor(silent, few_references, model_server):
     server = ("--model", "openai:x", "--base-url", model_server.url)
     short = ("--agents", "2", "--episodes", "2")

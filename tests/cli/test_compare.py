@@ -151,7 +151,7 @@ def test_the_terminal_table_fits_80_columns(leed):
 
 @pytest.mark.slow
 def test_a_recorded_comparison_replays_to_the_same_table_with_no_server(compare, served, model_server: ModelServer):
-    words = (*served, "--planning", "fleet,agent", "--trials", "2", "--rounds", "0,1")
+    words = (*served, "--planning", "fleet", "--trials", "2", "--rounds", "0,1")
     found = compare(*words)
     assert found.code == 0
     row = found.told["rows"][-1]
@@ -265,6 +265,7 @@ def test_a_policy_gives_the_distance_to_its_agents(compare, trained):
     assert "none of the trials' scenarios" in elsewhere.err
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_exit_3(compare):
     words = ("--model", "openai:tiny", "--base-url", "http://127.0.0.1:9/v1", "-s", "model.retries=0")
     found = compare(*words, "--planning", "fleet", "--trials", "1")

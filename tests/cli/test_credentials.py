@@ -126,6 +126,7 @@ IN_ADDRESS = ("planted-0017-user", "planted-0018-password", "planted-0019-query"
 IN_BODY = "planted-0020-extra-body"
 
 
+@pytest.mark.slow
 def test_twenty_planted_secrets_are_nowhere(leed, model_server: ModelServer, monkeypatch, tmp_path: Path) -> None:
     for name, value in PLANTED.items():
         monkeypatch.setenv(name, value)

@@ -53,7 +53,7 @@ def test_a_file_that_other_commands_read(leed, trained: Path, name: str, words: 
     check_damage(leed, trained, name, damage, words)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["map.net.xml", "routes.rou.xml", "run.sumocfg", "fleet.txt"])
 def test_a_file_of_a_drive(leed, braunschweig, name: str) -> None:
     first, *_, last = braunschweig.edges
@@ -67,7 +67,7 @@ def test_a_file_of_a_drive(leed, braunschweig, name: str) -> None:
             assert ran.code in (0, 1, 2), (words, content[:9], ran.err)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("name", READ_BY)
 def test_a_file_of_a_training_run(leed, trained: Path, name: str, damage: str) -> None:

@@ -37,6 +37,7 @@ def refused(result: Ran, code: int, *words: str) -> None:
 
 
 # -- the good way ------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_json_has_what_is_promised(leed):
     result = leed("demo", "generate", *STAND_IN, "--seed", "1", "--out", "run", "--json")
     assert result.code == 0
@@ -120,6 +121,7 @@ def test_settings_from_file_variable_and_option(leed, monkeypatch):
     assert (kept["seed"], kept["scenario"]["agents"]) == (7, 3)
 
 
+@pytest.mark.slow
 def test_a_reward_of_ones_own_from_the_current_folder(leed):
     Path("own_rewards_of_a_test.py").write_text("def flat(env, agent, change):\n    return 1.5 * change.arrived\n")
     words = ("-s", "environment.reward=own_rewards_of_a_test.flat", "--out", "run", "--json")
@@ -219,6 +221,7 @@ def test_server_that_is_down(leed, model_server):
     refused(leed("demo", "generate", *words), 3, url)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "reply",
     [
@@ -276,6 +279,7 @@ def test_calls_are_shown_with_what_was_found_and_generate_says_where(leed):
     refused(leed("demo", "calls", "nowhere"), 2, "nowhere")
 
 
+@pytest.mark.slow
 def test_the_default_replay_leaves_what_it_does_not_hold_to_the_stand_in(leed):
     result = leed("demo", "generate", "--agents", "2", "--out", "run", "--json")
     assert result.code == 0

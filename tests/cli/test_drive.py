@@ -79,6 +79,7 @@ def test_the_folder_alone_says_who_drives_and_where(leed, demand):
     assert again["shortest-path"]["mean"] == first["shortest-path"]["mean"]
 
 
+@pytest.mark.slow
 def test_plain_sumo_makes_the_same_drive_from_the_folder(leed, demand, tmp_path):
     on = ("--demand", demand, "--map", "braunschweig", "--fleet", "5", "--sigma", "0.5")
     row = rows(leed("drive", "rerouting", *on, "--out", "run", "--json"))["rerouting"]
@@ -149,6 +150,7 @@ def test_bad_input_is_one_sentence(leed, demand, words, hint):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_foreign_folder_does_not_have_sumo_write_files(leed, demand):
     on = ("--demand", demand, "--map", "braunschweig", "--sigma", "0")
     assert leed("drive", "shortest-path", *on, "--out", "run").code == 0
@@ -303,6 +305,7 @@ def test_a_demand_that_leads_elsewhere_is_refused(leed, head, inside):
     assert "trips.xml cannot be read as a SUMO route file" in ran.err
 
 
+@pytest.mark.slow
 def test_a_network_that_sumo_does_not_unpack_is_refused(leed, braunschweig):
     Path("map.net.xml").write_bytes(lzma.compress(braunschweig.net_file.read_bytes()))
     ran = leed("map", "show", "map.net.xml")

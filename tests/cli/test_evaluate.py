@@ -121,7 +121,7 @@ def test_without_demonstrations_there_is_no_plan_and_the_reason_is_told(leed, wo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["mappo", "qmix"])
+@pytest.mark.parametrize("algorithm", ["mappo", pytest.param("qmix", marks=pytest.mark.long)])
 def test_baselines_ask_no_source_and_can_be_evaluated(leed, algorithm):
     words = ("--algorithm", algorithm, "--source", "shortest-path", "--out", "run", "--json")
     trained = leed("train", *SHORT, *words)
@@ -188,6 +188,7 @@ def test_bad_input_is_one_sentence(leed, trained, damage, words, reason):
     assert not (trained / "evaluation.json").exists()
 
 
+@pytest.mark.slow
 def test_demonstrations_of_another_scenario_are_refused(leed, trained):
     assert leed("train", *SHORT, "--seed", "1", "--source", "shortest-path", "--out", "other").code == 0
     result = leed("evaluate", trained, "--demonstrations", "other/demonstrations/000000.json")

@@ -100,6 +100,7 @@ def test_code_of_a_model_in_a_settings_file(leed) -> None:
     assert not Path("imported").exists()
 
 
+@pytest.mark.slow
 def test_code_in_a_recording(payload, made: Path) -> None:
     calls = made / "calls.jsonl"
     head, *rest = calls.read_text().splitlines(keepends=True)
@@ -109,12 +110,14 @@ def test_code_in_a_recording(payload, made: Path) -> None:
     payload("demo", "generate", "--model", "replay", "--replay", calls)
 
 
+@pytest.mark.slow
 def test_code_in_a_run_of_the_graph(payload, made: Path) -> None:
     (made / "summary.json").unlink()
     changed(made / "settings.json", *CODE)
     payload("demo", "generate", "--resume", made)
 
 
+@pytest.mark.slow
 def test_a_recording_says_nothing_of_servers_or_watchers(leed, made: Path) -> None:
     calls = made / "calls.jsonl"
     head, *rest = calls.read_text().splitlines(keepends=True)
@@ -214,6 +217,7 @@ def hard_cases(run: Path, victim: Path) -> list[tuple[str, Callable[[], Any]]]:
     ]
 
 
+@pytest.mark.slow
 def test_links_and_pipes_are_refused(leed, trained: Path, made: Path, tmp_path: Path) -> None:
     victim = tmp_path / "elsewhere" / "victim"
     victim.parent.mkdir()
@@ -252,12 +256,14 @@ def test_links_in_folders_of_comparisons_and_experiments(leed, tmp_path: Path) -
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_link_that_stays_inside_is_fine(leed, made: Path) -> None:
     (made / "again.json").symlink_to("demonstrations.json")
     assert leed("report", made).code == 0
 
 
 # -- one writer --------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_a_second_writer_is_refused_with_the_pid_of_the_first(leed, trained: Path, made: Path) -> None:
     (made / "summary.json").unlink()
     shutil.rmtree(trained / "checkpoints")
@@ -277,7 +283,9 @@ def test_a_second_writer_is_refused_with_the_pid_of_the_first(leed, trained: Pat
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv"])
+@pytest.mark.parametrize(
+    "name", ["metrics.csv", *(pytest.param(name, marks=pytest.mark.long) for name in ("timing.csv", "triggers.csv"))]
+)
 def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Path, name: str) -> None:
     (trained / "summary.json").unlink()
     whole = (trained / name).read_bytes()
@@ -291,6 +299,7 @@ def test_a_damaged_table_is_named_and_the_report_goes_without(leed, trained: Pat
 
 
 # -- closed and not yet begun ------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_an_environment_that_is_closed_or_not_begun(braunschweig) -> None:
     scenario = scenario_for(braunschweig, load_settings(overrides={"scenario.agents": 2}, environment={}))
     env = RouteEnv(braunschweig, scenario)
@@ -304,6 +313,7 @@ def test_an_environment_that_is_closed_or_not_begun(braunschweig) -> None:
             late()
 
 
+@pytest.mark.slow
 def test_a_reader_that_hangs_up_on_the_live_page(
     trained: Path, braunschweig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +329,7 @@ def test_a_reader_that_hangs_up_on_the_live_page(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_tags_without_end_and_includes_are_refused_before_anybody_reads_them(leed) -> None:
     Path("long.rou.xml").write_text(f'<routes><trip id="{"a" * 6_000_000}"/></routes>')
     Path("other.rou.xml").write_text('<routes><include href="/etc/passwd"/><trip id="a"/></routes>')
@@ -342,7 +353,7 @@ def test_the_doctor_sees_a_module_that_is_not_the_wheels(leed, monkeypatch: pyte
     assert f"FAIL sumo       sumolib is imported from {foreign / '__init__.py'}, not from its wheel" in ran.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("words", "mark"),
     [

@@ -43,6 +43,7 @@ def lines_fit(name: str, file: Path) -> int:
     return len(lines)
 
 
+@pytest.mark.slow
 def test_a_run_of_the_graph(leed):
     assert leed("demo", "generate", "--model", "stand-in", "--agents", "3", "--seed", "1", "--out", "run").code == 0
     for name in ("settings", "demonstrations", "trajectories"):
@@ -58,6 +59,7 @@ def test_a_failed_call(leed, model_server):
     assert calls_fit(Path("run", "calls.jsonl")) == 1
 
 
+@pytest.mark.slow
 def test_a_training_run_and_its_evaluation(leed, trained):
     assert leed("evaluate", trained, "--episodes", "1").code == 0
     for name in ("run", "trajectories", "evaluation"):
@@ -75,6 +77,7 @@ def test_csv_columns_and_their_order(name, columns):
     assert list(model(name).json_schema()["properties"]) == columns
 
 
+@pytest.mark.slow
 def test_recordings_of_real_models():
     assert calls_fit(shipped_recording()) > 20
     assert calls_fit(JUNCTION) > 100

@@ -36,8 +36,8 @@ RESUME = {
         ("generate", 4_000, "out/calls.jsonl"),
         ("generate", 60_000, "out/map.net.xml"),
         ("compare", 3_000, "calls.jsonl"),
-        ("compare", 20_000, "map.net.xml"),
-        ("experiment", 5_000, "checkpoints/000000"),
+        pytest.param("compare", 20_000, "map.net.xml", marks=pytest.mark.long),
+        pytest.param("experiment", 5_000, "checkpoints/000000", marks=pytest.mark.long),
     ],
 )
 def test_a_file_that_may_not_grow(leed, few_references, tmp_path, name, largest, file):

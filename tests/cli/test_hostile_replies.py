@@ -33,6 +33,7 @@ def of_the_reply(findings) -> list[str]:
     return [f["message"] for f in findings if f["agent"] is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
@@ -57,6 +58,7 @@ def test_a_fleet_reply_that_is_no_plan_is_one_finding(leed, model_server, reply,
     assert max(len(m["content"]) for m in model_server.requests[-1]["messages"]) < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("planning", "kind"), [("agent", "unreadable"), ("junction", "unreadable")], ids=["agent", "junction"]
 )
@@ -95,6 +97,7 @@ def test_invented_agents_are_one_finding_and_the_real_ones_still_drive(leed, mod
     assert len(rounds[0][0]["message"]) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", ["fleet", "agent", "junction"])
 def test_names_of_maps_and_streets_never_reach_the_model(leed, model_server, planning):
     original = Path(open_map("braunschweig", MapSettings()).net_file)

@@ -74,6 +74,7 @@ def test_before_the_first_checkpoint(tmp_path):
     assert len(read_csv(run / "metrics.csv")) == 4
 
 
+@pytest.mark.long
 def test_while_training(tmp_path):
     run = tmp_path / "run"
     process = start(*ENDLESS, "--out", str(run))

@@ -25,6 +25,7 @@ def test_help_loads_nothing_that_takes_time() -> None:
     assert not HEAVY & set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_an_error_is_one_sentence_without_a_traceback() -> None:
     done = leed("doctor", "-s", "model.nmae=x")
     assert done.returncode == 2

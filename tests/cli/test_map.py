@@ -30,6 +30,7 @@ def test_list_names_every_map(leed):
         assert name in result.out
 
 
+@pytest.mark.slow
 def test_show_counts_and_draws(leed, tmp_path):
     result = leed("map", "show", "grid", "--json")
     facts = json.loads(result.out)
@@ -41,6 +42,7 @@ def test_show_counts_and_draws(leed, tmp_path):
     assert (tmp_path / "pictures" / "b.png").is_file()
 
 
+@pytest.mark.slow
 def test_built_map_is_found_by_its_name(leed, town):
     result = leed("map", "build", "--osm-file", town, "--name", "town", "--lefthand", "--json")
     assert result.code == 0, result.err

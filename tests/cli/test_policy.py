@@ -68,6 +68,7 @@ def test_probabilities_are_those_of_the_run(leed, algorithm, settings):
         assert policy(observation, mask) == action
 
 
+@pytest.mark.slow
 def test_drawn_actions_follow_the_probabilities_and_the_mask(exported):
     policy, generator = Policy.load(FILE), np.random.default_rng(0)
     mask = np.zeros(policy.actions, dtype=np.int8)
@@ -78,6 +79,7 @@ def test_drawn_actions_follow_the_probabilities_and_the_mask(exported):
     assert drawn[2:].sum() == 0
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_is_and_needs_no_torch(exported):
     facts = Policy.load(FILE).facts
     assert (facts["map"], facts["agent"], facts["trained_episodes"], len(facts["junctions"])) == (
@@ -104,6 +106,7 @@ def test_the_run_may_be_gone_and_the_documented_lines_work(leed):
     assert names["mask"][names["action"]] == 1
 
 
+@pytest.mark.slow
 def test_another_map_or_another_shape_is_refused(exported, berlin):
     policy = Policy.load(FILE)
     with pytest.raises(UsageError, match="another network"):

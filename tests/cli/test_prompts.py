@@ -28,6 +28,7 @@ def test_list_and_show_agree_with_the_files(leed):
     assert all(name in table for name in TEMPLATES)
 
 
+@pytest.mark.slow
 def test_copy_edit_check_run(leed):
     assert leed("prompts", "copy", "mine").code == 0
     assert "all can be used" in leed("prompts", "check", "mine").out
@@ -48,6 +49,7 @@ def test_copy_edit_check_run(leed):
     assert {name: hashlib.sha256(text.encode()).hexdigest() for name, text in kept.items()}.items() <= hashes.items()
 
 
+@pytest.mark.slow
 def test_a_training_run_keeps_its_templates_and_later_ones_too(leed, tmp_path):
     leed("prompts", "copy", "mine")
     words = ("--agents", "2", "--episodes", "2", "--steps", "40", "--planning", "junction", "--model", "stand-in")
@@ -216,7 +218,7 @@ Only a JSON object with every agent's number and its list of edge ids, such as {
 IMPROVE = ("--model", "stand-in", "--planning", "fleet", "--map", "grid", "--agents", "4", "--jobs", "1")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_template_without_the_rule_of_next_edges_is_repaired_and_judged_on_other_scenarios(leed):
     pytest.importorskip("gepa")
     Path("bare").mkdir()

@@ -86,7 +86,7 @@ def test_what_cannot_go_on_is_said(leed, tmp_path: Path) -> None:
     assert leed("demo", "generate", "--resume", "empty").code == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, model_server: ModelServer) -> None:
     model_server.default = Hang()
     run = tmp_path / "a run"
@@ -125,10 +125,8 @@ def test_ctrl_c_with_sumo_behind_a_socket(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "generate" else pytest.mark.long) for name in KINDS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", KINDS)
 def test_killed_and_gone_on_with(tmp_path: Path, name: str) -> None:
     whole = undisturbed(KINDS[name], tmp_path / "whole")
     made = killed(KINDS[name], tmp_path / "killed", 1, random.Random(5), 8.0)

@@ -86,7 +86,9 @@ def test_edit_remark_accept(tmp_path, detour):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["quit", "Ctrl-D", "Ctrl-C"])
+@pytest.mark.parametrize(
+    "ending", ["quit", *(pytest.param(key, marks=pytest.mark.long) for key in ("Ctrl-D", "Ctrl-C"))]
+)
 def test_quit_keeps_what_is_valid_and_drives_nothing(tmp_path, detour, ending):
     with Terminal(*REVIEWED, *CONTENT, folder=tmp_path) as person:
         person.until(ASKS)

@@ -137,6 +137,7 @@ def test_caps_that_mean_nothing_are_one_sentence(leed, words, said):
     assert not Path("run", "calls.jsonl").exists() or lines("run") == []
 
 
+@pytest.mark.slow
 def test_further_tries_stop_at_the_cap_on_calls(leed, model_server):
     model_server.default = Answer(500)
     server = ("--model", "openai:test", "--base-url", model_server.url, "-s", "model.retry_seconds=0")

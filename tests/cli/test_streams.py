@@ -26,7 +26,7 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "code"),
     [
@@ -86,6 +86,7 @@ def test_another_name_of_a_file_keeps_what_it_held(leed):
     assert Path("victim").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_another_name_of_a_recording_gets_no_calls(leed, trained):
     os.link(trained / "calls.jsonl", "victim")
     before = Path("victim").read_bytes()

@@ -64,6 +64,7 @@ def test_the_graph_is_asked_every_q_episodes_and_the_critique_can_compare_with_t
     assert json.loads(out)["dtw_mean"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["rewards", "positions"])
 def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
     assert leed("train", *SHORT, "--source", "none", "--out", "run")[0] == 0
@@ -79,6 +80,7 @@ def test_trajectories_with_nan_are_refused_by_the_critique(leed, field):
     assert not Path("demo").exists()
 
 
+@pytest.mark.slow
 def test_a_run_without_any_demonstration_fails_and_says_so_again(leed, model_server):
     model_server.default = Say("I know no streets.")
     words = ("--model", "openai:x", "--base-url", model_server.url, "--out", "run")
@@ -98,9 +100,9 @@ def test_a_run_without_any_demonstration_fails_and_says_so_again(leed, model_ser
     [
         (Answer(404), 2, "knows no openai:gtp"),
         (Answer(401), 2, "refused the key for openai:gtp"),
-        (Answer(403), 2, "refused the key for openai:gtp"),
+        pytest.param(Answer(403), 2, "refused the key for openai:gtp", marks=pytest.mark.long),
         (Reset(), 3, "Cannot reach openai:gtp"),
-        (Answer(500), 3, "failed with status 500"),
+        pytest.param(Answer(500), 3, "failed with status 500", marks=pytest.mark.long),
     ],
 )
 def test_a_model_that_cannot_be_used_at_first_ends_the_training(leed, model_server, step, code, said):
@@ -204,6 +206,7 @@ def test_resuming_what_is_no_run(leed, folder, told):
     assert Path(".").exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
     def answer(body):
         if len(model_server.requests) > 30:
@@ -234,6 +237,7 @@ def test_a_server_that_dies_halfway_is_counted_and_said(leed, model_server):
     assert [row["memory"] for row in rows] == sorted((row["memory"] for row in rows), key=int)
 
 
+@pytest.mark.slow
 def test_tensorboard_files_on_request(leed):
     pytest.importorskip("tensorboard")
     words = ("--source", "shortest-path", "-s", "learning.trackers=[tensorboard]", "--out", "run")
@@ -267,8 +271,8 @@ def test_no_escape_codes_where_there_is_no_terminal(leed, model_server):
     assert "\x1b" not in done.out + done.err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("no_color", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("no_color", [False, True])
 def test_the_live_line_on_a_terminal(tmp_path, no_color, model_server):
     main, terminal = pty.openpty()
     environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}

@@ -46,6 +46,7 @@ def test_one_log_per_arm_and_a_sample_per_trial_with_scores_and_conversation(tmp
     assert sample.model_usage["tiny"].total_tokens == 110
 
 
+@pytest.mark.slow
 def test_trials_without_tokens_calls_or_whole_characters(tmp_path):
     log = pytest.importorskip("inspect_ai.log")
     odd = [call("Where?", None, None), call("Where?", "half \ud83d of one")]

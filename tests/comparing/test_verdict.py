@@ -30,6 +30,7 @@ def outcomes(pair):
     return {verdict.measure: verdict.outcome for verdict in pair.verdicts if verdict.place is None}
 
 
+@pytest.mark.slow
 def test_a_planted_difference_is_found_and_said():
     chance = np.random.default_rng(1)
     arms = {"mine": {"a": scenarios(chance, 0.9)}, "default": {"a": scenarios(chance, 0.6, slower=0.2)}}
@@ -45,7 +46,7 @@ def test_a_planted_difference_is_found_and_said():
     assert turned.sentence.startswith("mine is better than default in routes valid at first by ")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_comparisons_of_a_prompt_with_itself_give_at_most_two_verdicts():
     wrong = 0
     for seed in range(20):
@@ -55,6 +56,7 @@ def test_twenty_comparisons_of_a_prompt_with_itself_give_at_most_two_verdicts():
     assert wrong <= 2
 
 
+@pytest.mark.slow
 def test_the_very_same_is_as_good_and_few_scenarios_decide_nothing():
     same = scenarios(np.random.default_rng(0), 0.8)
     (pair,) = judge({"one": {"a": same}, "other": {"a": same}})
@@ -65,7 +67,7 @@ def test_the_very_same_is_as_good_and_few_scenarios_decide_nothing():
     assert "8 more scenarios would tell a difference of 5.0 points" in pair.sentence
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_so_many_more_scenarios_as_are_asked_for_do_tell():
     chance = np.random.default_rng(5)
     worse = 0.1

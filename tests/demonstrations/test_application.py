@@ -71,6 +71,7 @@ def test_every_schema_is_whole(graph: Any) -> None:
     assert all(graph.channels[name].UpdateType for name in graph.stream_channels_list)
 
 
+@pytest.mark.slow
 def test_a_second_invoke_starts_afresh_and_nothing_stays_open(graph: Any) -> None:
     first = graph.invoke(TWO)
     assert sorted(first["routes"]) == [0, 1]
@@ -98,6 +99,7 @@ def test_a_wrong_input_is_one_sentence(graph: Any, given: dict[str, Any], said: 
     assert parts._runs == {}
 
 
+@pytest.mark.slow
 def test_a_chat_model_of_ones_own_and_callbacks(settings: Any, tmp_path: Any) -> None:
     model, watch = Mine(), Watch()
     result = generate(settings, tmp_path / "run", model=model, callbacks=[watch])
@@ -113,6 +115,7 @@ def test_a_chat_model_of_ones_own_and_callbacks(settings: Any, tmp_path: Any) ->
     assert demonstration_graph().invoke(TWO, context=context)["routes"] == output["routes"]
 
 
+@pytest.mark.slow
 def test_events_say_what_happens(graph: Any) -> None:
     events = list(graph.stream(TWO, stream_mode="custom"))
     kinds = [event["event"] for event in events]
@@ -129,6 +132,7 @@ def test_events_say_what_happens(graph: Any) -> None:
     assert [event["event"] for event in asyncio.run(again())] == kinds
 
 
+@pytest.mark.slow
 def test_a_thread_begins_anew_and_its_checkpoints_hold_no_key(settings: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-CANARY-of-a-test")
     saver = InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=IN_CHECKPOINTS))
@@ -141,6 +145,7 @@ def test_a_thread_begins_anew_and_its_checkpoints_hold_no_key(settings: Any, mon
     assert "CANARY" not in repr([saver.storage, saver.writes, saver.blobs])
 
 
+@pytest.mark.slow
 def test_a_person_in_somebody_elses_application(settings: Any) -> None:
     saver = InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=IN_CHECKPOINTS))
     graph = demonstration_graph(settings, review=True, checkpointer=saver)
@@ -157,6 +162,7 @@ def test_a_person_in_somebody_elses_application(settings: Any) -> None:
     assert parts._runs == {}
 
 
+@pytest.mark.slow
 def test_a_subgraph_under_a_foreign_context(graph: Any) -> None:
     class Theirs(TypedDict, total=False):
         agents: int
@@ -183,6 +189,7 @@ def test_a_tool(graph: Any) -> None:
     assert "validity_final" in message.content
 
 
+@pytest.mark.slow
 def test_going_on_is_as_if_it_had_never_stopped(settings: Any) -> None:
     changes = {"demonstration.accept_ratio": 1.0, "model.stand_in_error_rate": 1.0, "demonstration.corridor_paths": 0}
     hard = settings.changed({**changes, "demonstration.prompt_tokens": 100_000, "scenario.agents": 8})

@@ -30,6 +30,7 @@ def way_inside(network: RoadNetwork, trip: AgentTrip, inside: frozenset[int]) ->
     return None
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(data=st.data(), paths=st.integers(1, 6), slack=st.floats(0, 0.3), limit=st.integers(1, 60))
 @pytest.mark.parametrize("place", ["braunschweig", "berlin"])

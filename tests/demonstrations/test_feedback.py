@@ -40,6 +40,7 @@ def again(run: Path, name: str, **more) -> str:
     return asked(run)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "findings"), [("leed", 3), ("validity", 3), ("reled", 3), ("none", 0)])
 def test_after_invalid_routes(tmp_path, name, findings):
     told = again(tmp_path / "run", name, **{"model.stand_in_error_rate": 1.0})
@@ -49,6 +50,7 @@ def test_after_invalid_routes(tmp_path, name, findings):
     assert told.count("Plan this route again.") == 3 - findings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -83,6 +85,7 @@ def test_stationarity_is_what_it_says():
     assert Stationarity.from_json({}) == Stationarity()
 
 
+@pytest.mark.slow
 def test_reled_tells_what_a_trainer_told_since_the_last_question(tmp_path):
     more = {"demonstration.feedback": "reled", "demonstration.accept_ratio": 1.0, "model.stand_in_error_rate": 0.0}
     settings = settings_for_run(overrides=WANTED | more)
@@ -106,6 +109,7 @@ def test_reled_tells_what_a_trainer_told_since_the_last_question(tmp_path):
     env.close()
 
 
+@pytest.mark.slow
 def test_a_trainer_tells_rewards_and_divergence(tmp_path):
     more = {"demonstration.feedback": "reled", "demonstration.accept_ratio": 1.0, "demonstration.planning": "fleet"}
     learning = {"learning.episodes": 5, "learning.q": 4, "learning.hidden": 8, "environment.max_steps": 40}
@@ -117,6 +121,7 @@ def test_a_trainer_tells_rewards_and_divergence(tmp_path):
     assert re.search(r"moved by a KL divergence of [\d.e-]+ per update", later)
 
 
+@pytest.mark.slow
 def test_the_page_s_own_strategy(tmp_path, monkeypatch):
     code = re.search(r"```python\n(# my_feedback.py\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
     (tmp_path / "my_feedback.py").write_text(code)

@@ -21,6 +21,7 @@ from leed_agentic.traffic.demand import scenario_for
 from leed_agentic.traffic.demonstration import DemonstrationSet
 from leed_agentic.traffic.environment import RouteEnv
 from leed_agentic.traffic.trajectory import drive, fastest_path, load_trajectories, random_policy, save_trajectories
+from tests.conftest import JUNCTION
 from tests.detours import detours
 from tests.model_server import Answer, ModelServer, Say
 
@@ -66,6 +67,7 @@ def test_valid_first_reply_is_driven_and_ends_the_run(tmp_path, model_server):
         assert trip.destination in sent
 
 
+@pytest.mark.slow
 def test_findings_go_back_to_the_model_and_valid_routes_are_kept(tmp_path, model_server):
     settings = with_server(model_server)
     routes = shortest_routes(settings)
@@ -82,6 +84,7 @@ def test_findings_go_back_to_the_model_and_valid_routes_are_kept(tmp_path, model
     assert result.demonstrations.routes == routes
 
 
+@pytest.mark.slow
 def test_rounds_bound_a_model_that_never_learns(tmp_path, model_server):
     model_server.default = Say("I would rather write a poem about roads.")
     result = generate(with_server(model_server, demonstration__rounds=2), tmp_path / "run")
@@ -91,6 +94,7 @@ def test_rounds_bound_a_model_that_never_learns(tmp_path, model_server):
     assert DemonstrationSet.load(tmp_path / "run" / "demonstrations.json").routes == {}
 
 
+@pytest.mark.slow
 def test_partial_sets_are_driven_at_the_end(tmp_path, model_server):
     settings = with_server(model_server, demonstration__rounds=1)
     model_server.default = Say(json.dumps({"1": shortest_routes(settings)[1]}))
@@ -100,6 +104,7 @@ def test_partial_sets_are_driven_at_the_end(tmp_path, model_server):
     assert result.summary["validity_final"] == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("better_first", [True, False])
 def test_slow_routes_are_refined_and_the_better_set_stays(tmp_path, model_server, better_first):
     settings = with_server(model_server, demonstration__accept_ratio=1.0, demonstration__rounds=1)
@@ -116,6 +121,7 @@ def test_slow_routes_are_refined_and_the_better_set_stays(tmp_path, model_server
     assert result.demonstrations.routes == shorter
 
 
+@pytest.mark.slow
 def test_caps_end_the_run_with_the_best_so_far(tmp_path):
     result = generate(tiny(model__max_calls=1, model__stand_in_error_rate=1.0), tmp_path / "run")
     assert result.summary["calls"] == 1
@@ -125,6 +131,7 @@ def test_caps_end_the_run_with_the_best_so_far(tmp_path):
     assert "max_calls" in result.summary["stopped"]
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_leaves_what_was_reached(tmp_path, model_server):
     settings = with_server(model_server)
     model_server.script = [Say(json.dumps({"0": shortest_routes(settings)[0]})), Answer(500)]
@@ -135,6 +142,7 @@ def test_a_server_that_goes_away_leaves_what_was_reached(tmp_path, model_server)
     assert len((tmp_path / "run" / "calls.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", ["fleet", "agent", "junction"])
 def test_every_way_of_planning_ends_valid_with_the_stand_in(tmp_path, planning):
     result = generate(tiny(demonstration__planning=planning, demonstration__rounds=5), tmp_path / "run")
@@ -142,6 +150,7 @@ def test_every_way_of_planning_ends_valid_with_the_stand_in(tmp_path, planning):
     assert result.summary["model"] == "stand-in (no LLM was called)"
 
 
+@pytest.mark.slow
 def test_a_recorded_run_replays_to_the_same_result(tmp_path, model_server):
     settings = with_server(model_server)
     routes = shortest_routes(settings)
@@ -158,6 +167,7 @@ def test_a_recorded_run_replays_to_the_same_result(tmp_path, model_server):
         settings_for_run(overrides={**replay, "scenario.agents": 4})
 
 
+@pytest.mark.slow
 def test_critique_compares_with_a_policy(tmp_path, model_server):
     settings = with_server(model_server, demonstration__accept_ratio=10.0)
     routes = shortest_routes(settings)
@@ -180,6 +190,7 @@ def test_critique_compares_with_a_policy(tmp_path, model_server):
         generate(with_server(model_server, seed=1), tmp_path / "other", policy=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", feedbacks.names())
 def test_feedback_strategies(tmp_path, name):
     result = generate(tiny(demonstration__feedback=name, model__stand_in_error_rate=1.0), tmp_path / "run")
@@ -187,6 +198,7 @@ def test_feedback_strategies(tmp_path, name):
     assert result.summary["validity_final"] == 1.0
 
 
+@pytest.mark.slow
 def test_run_folder_is_complete_and_never_overwritten(tmp_path):
     generate(tiny(), tmp_path / "run")
     names = {file.name for file in (tmp_path / "run").iterdir() if not file.name.startswith((".lock", "additional-"))}
@@ -208,6 +220,7 @@ def test_run_folder_is_complete_and_never_overwritten(tmp_path):
         generate(tiny(), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_interrupted_runs_keep_what_they_have(tmp_path, model_server):
     settings = with_server(model_server)
     model_server.script = [Say(json.dumps({"0": shortest_routes(settings)[0]}))]
@@ -232,7 +245,7 @@ def test_damaged_demonstrations_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_everything_is_loaded_once(tmp_path, monkeypatch):
-    """A default run, as the command line makes it: with the shipped recording."""
+    """A run as the command line makes it by default: with a recording."""
     counts = {}
 
     def counted(kind, name):
@@ -246,6 +259,6 @@ def test_everything_is_loaded_once(tmp_path, monkeypatch):
 
     counted(Recording, "load")
     counted(PromptSet, "load")
-    loaded = CliRunner().invoke(app, ["demo", "generate", "--out", str(tmp_path / "run"), "--json"])
+    loaded = CliRunner().invoke(app, ["demo", "generate", "--replay", str(JUNCTION), "--out", str(tmp_path / "run")])
     assert loaded.exit_code == 0
     assert counts == {"Recording": 1, "PromptSet": 1}

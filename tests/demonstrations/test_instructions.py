@@ -65,6 +65,7 @@ def compiled(parts, *commands):
     return compile_commands([Command(*one) for one in commands], digest_of(parts.fleet).groups, parts.fleet)
 
 
+@pytest.mark.slow
 def test_commands_become_routes_that_can_be_driven(parts):
     fleet, digest = parts.fleet, digest_of(parts.fleet)
     street = digest.streets[0]
@@ -142,6 +143,7 @@ def test_a_model_that_commands_nothing_changes_nothing(net, tmp_path, model_serv
     assert "holds no commands" in json.dumps(result.demonstrations.rounds[-1].findings)
 
 
+@pytest.mark.slow
 def test_a_model_hears_why_it_could_not_be_followed_and_is_asked_again(net, tmp_path, model_server):
     """As long as that is something new: the same reply to the same question would be no better."""
     model_server.default = Say('{"commands": [["avoid", "street", "g1"]]}')

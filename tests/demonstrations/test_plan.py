@@ -108,6 +108,7 @@ def test_a_cap_ends_planning_with_what_there_is(planning: str, braunschweig: Roa
 
 
 # -- one of the user's own ---------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_page_s_own_planner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, braunschweig: RoadNetwork, scenario: Scenario
 ) -> None:
@@ -242,6 +243,7 @@ def test_the_question_begins_the_same_every_time(braunschweig: RoadNetwork, scen
         assert answer == {"role": "assistant", "content": min(numbers, key=float)}
 
 
+@pytest.mark.slow
 def test_a_model_that_picks_the_smallest_number_drives_near_the_shortest(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
@@ -296,6 +298,7 @@ def test_a_reply_without_a_choice_is_asked_again_once(
     assert len(model_server.requests) == 2
 
 
+@pytest.mark.slow
 def test_the_choice_is_found_in_a_sentence(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
@@ -304,6 +307,7 @@ def test_the_choice_is_found_in_a_sentence(
     assert set(planned.routes) == set(range(5))
 
 
+@pytest.mark.slow
 def test_a_remark_makes_the_next_walk_a_different_one(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:
@@ -319,6 +323,7 @@ def test_a_remark_makes_the_next_walk_a_different_one(
     assert {a: other[a] for a in range(1, 5)} == {a: first[a] for a in range(1, 5)}
 
 
+@pytest.mark.slow
 def test_a_street_left_out_comes_back_when_there_is_no_other_way(
     braunschweig: RoadNetwork, scenario: Scenario, model_server: ModelServer
 ) -> None:

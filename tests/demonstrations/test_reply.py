@@ -85,6 +85,7 @@ FRAGMENTS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     st.lists(
@@ -97,6 +98,7 @@ def test_no_heap_of_brackets_and_quotes_raises(pieces: list[str]) -> None:
         assert isinstance(parse_reply(text, [3]), ParsedReply)
 
 
+@pytest.mark.slow
 @given(ROUTES, st.data())
 def test_a_reply_cut_anywhere_keeps_what_it_says_and_invents_nothing(routes: Routes, data: st.DataObject) -> None:
     text = FORMS[data.draw(st.sampled_from(sorted(FORMS)))](routes)
@@ -184,6 +186,7 @@ def test_a_correction_counts_more_than_the_draft() -> None:
     assert parse_reply(text, [0, 1]) == ParsedReply({0: ["b"], 1: ["c"]})
 
 
+@pytest.mark.slow
 def test_agents_nobody_asked_for_are_one_finding() -> None:
     parsed = parse_reply(json.dumps({str(a): ["x"] for a in range(50_000)}), [0, 1])
     assert parsed.routes == {0: ["x"], 1: ["x"]}

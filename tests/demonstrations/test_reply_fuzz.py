@@ -77,7 +77,7 @@ LARGE = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", LARGE)
 def test_two_megabytes_of_anything_are_read(braunschweig: RoadNetwork, scenario: Scenario, name: str) -> None:
     assert len(LARGE[name]) <= MAX_CHARACTERS

@@ -92,6 +92,7 @@ def test_routes_that_nobody_drives_are_judged_as_a_cars(braunschweig, way, tmp_p
     assert kinds(verdict) == [("route", "a", "not_a_successor")]
 
 
+@pytest.mark.slow
 def test_other_classes_are_judged_by_their_own_lanes(berlin, tmp_path):
     bus = next(e for e in berlin.file_edges if berlin.allows(e, "bus") and not berlin.allows(e))
     for kind, found in (("bus", []), ("passenger", [("vehicle", "v", "closed_edge")])):
@@ -215,6 +216,7 @@ def test_the_command_names_what_it_did_not_judge(leed, way, tmp_path):
     assert found["not_judged"][0]["id"] == "p"
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.text(max_size=300) | st.recursive(st.none() | st.text(max_size=5), lambda s: st.lists(s)).map(json.dumps))
 def test_any_text_is_read_or_refused(tmp_path_factory, text):
@@ -288,6 +290,7 @@ def elements(draw: st.DrawFn, network: RoadNetwork, number: int) -> str:
             return head + vehicle(route, name, typed, stop, depart)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_sumo_takes_what_passes(lanes, tmp_path_factory, data):

@@ -281,6 +281,7 @@ def test_an_agent_that_starts_on_a_street_cannot_avoid_it(net, tmp_path):
 
 
 # -- driving -----------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_streets_are_avoided_and_required_and_detours_bounded(net, tmp_path):
     network, scenario = trips_of(net)
     rules = (
@@ -315,6 +316,7 @@ def test_times_are_met_where_routes_can_meet_them(net, tmp_path):
     assert row["met"], row["found"]
 
 
+@pytest.mark.slow
 def test_any_planner_is_held_to_rules(net, tmp_path):
     file = rules_file(tmp_path, {"rule": "avoid", "street": "B1C1", "who": [3]}, {"rule": "max_detour", "factor": 9})
     settings = few(net, demonstration__rules=file, demonstration__planning="agent", demonstration__rounds=0)

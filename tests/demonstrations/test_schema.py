@@ -88,6 +88,7 @@ def obedient(settings: Any) -> Any:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", ["fleet", "agent", "junction"])
 def test_every_way_of_planning_asks_for_its_schema_and_a_replay_needs_no_setting(
     tmp_path: Path, model_server: ModelServer, planning: str
@@ -107,6 +108,7 @@ def test_every_way_of_planning_asks_for_its_schema_and_a_replay_needs_no_setting
     assert again.demonstrations.routes == made.demonstrations.routes
 
 
+@pytest.mark.slow
 def test_free_text_is_the_default(tmp_path: Path, model_server: ModelServer) -> None:
     settings = settings_with(model_server, "fleet", structured=False)
     model_server.default = Say("no plan")
@@ -134,6 +136,7 @@ def test_a_server_that_refuses_schemas_says_so(model_server: ModelServer) -> Non
         )
 
 
+@pytest.mark.slow
 def test_the_stand_in_ignores_it_and_other_providers_refuse_it(tmp_path: Path) -> None:
     wanted = {"model.name": "stand-in", "model.structured": True, "scenario.agents": 2}
     assert generate(settings_for_run(overrides=wanted), tmp_path / "run").summary["validity_final"] == 1.0

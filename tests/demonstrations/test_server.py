@@ -61,7 +61,7 @@ class Server:
         self.log.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_development_server(tmp_path: Path) -> None:
     server = Server(tmp_path)
     try:

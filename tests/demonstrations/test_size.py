@@ -88,6 +88,7 @@ def test_everyone_is_in_one_prompt_and_none_is_above_the_budget(
         assert tokens <= budget or len(group) == 1
 
 
+@pytest.mark.slow
 def test_agents_of_a_prompt_share_more_streets_than_others(berlin: RoadNetwork, fleet: Scenario) -> None:
     request = request_of(berlin, fleet, stand_in(), settings={"prompt_tokens": 16_000})
     found, wanted = fleet_groups(request), request.settings
@@ -110,6 +111,7 @@ def test_a_small_fleet_has_one_prompt_and_a_short_reply_limit_several(berlin: Ro
     assert len(fleet_groups(request_of(berlin, scenario, stand_in(600), settings=wanted))) > 1
 
 
+@pytest.mark.slow
 def test_a_template_that_says_all_twice_still_fits(berlin: RoadNetwork, fleet: Scenario, tmp_path: Path) -> None:
     (tmp_path / "fleet.md").write_text("$agents $adjacency\n\nAgain: $adjacency", encoding="utf-8")
     prompts = PromptSet.load(tmp_path)
@@ -134,6 +136,7 @@ def test_a_budget_too_small_for_one_agent_is_refused_before_anything_is_written(
 
 
 # -- questions ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_no_prompt_of_any_round_is_above_the_budget(
     berlin: RoadNetwork, fleet: Scenario, model_server: ModelServer
 ) -> None:

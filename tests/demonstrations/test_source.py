@@ -26,6 +26,7 @@ def parts(model_server):
     env.close()
 
 
+@pytest.mark.slow
 def test_triggers_refine_against_the_agents_and_survive_a_checkpoint(parts, model_server, tmp_path):
     settings, env = parts
     good = {t.agent: env.network.shortest_path(t.start_edge, t.destination) for t in env.scenario.agents}
@@ -68,6 +69,7 @@ def test_a_model_without_a_valid_route_is_an_error_the_trainer_can_survive(parts
     assert source.usage["calls"] == 2
 
 
+@pytest.mark.slow
 def test_agents_that_went_without_are_asked_for_again(parts, model_server):
     settings, env = parts
     good = {str(t.agent): env.network.shortest_path(t.start_edge, t.destination) for t in env.scenario.agents}
@@ -78,6 +80,7 @@ def test_agents_that_went_without_are_asked_for_again(parts, model_server):
     assert sorted(source.demonstrations(5, None, env)) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "kind"), [(404, UsageError), (503, UnavailableError)])
 def test_what_asking_again_would_not_help_is_a_usage_error(parts, model_server, status, kind):
     settings, env = parts

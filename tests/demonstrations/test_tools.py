@@ -48,6 +48,7 @@ def worst(parts):
 
 
 # -- the tools ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_the_tools_tell_what_the_drive_showed(parts, box):
     fleet, street = parts.fleet, worst(parts)
     assert f"{street}, " in use(box, "street_times", street=street)
@@ -63,6 +64,7 @@ def test_the_tools_tell_what_the_drive_showed(parts, box):
     assert not box.problems
 
 
+@pytest.mark.slow
 def test_a_trial_is_driven_and_decides_nothing(parts, box):
     fleet, street = parts.fleet, worst(parts)
     before, runs = fleet.plan, fleet.loop.judge.runs

@@ -48,6 +48,7 @@ def asked_by(server: ModelServer, net, **more):
     return on_grid(net, model__name="openai:test", model__base_url=server.url, **more)
 
 
+@pytest.mark.slow
 def test_a_crowd_is_planned_by_alternatives_and_beats_its_baselines(ran):
     summary = ran.summary
     traffic = summary["traffic"]
@@ -69,6 +70,7 @@ def test_what_is_judged_is_what_is_driven(ran):
     assert sum(took) / len(took) == pytest.approx(ran.summary["traffic"]["fleet_time"], abs=1.01)
 
 
+@pytest.mark.slow
 def test_who_lost_time_where_is_kept(ran):
     record = json.loads((ran.folder / "traffic.json").read_text())
     assert [one["agent"] for one in record["agents"]] == list(range(60))
@@ -197,6 +199,7 @@ def test_no_plan_on_any_map_ends_worse_than_its_baselines(tmp_path, where, agent
     assert sum(took) / len(took) == pytest.approx(traffic["fleet_time"], abs=1.01)
 
 
+@pytest.mark.slow
 def test_the_others_are_measured_and_count_where_that_is_wanted(net, tmp_path):
     words = {"scenario__agents": 10, "scenario__background": 50, "demonstration__rounds": 1}
     result = generate(on_grid(net, **words, demonstration__objective="everybody"), tmp_path / "run")
@@ -215,12 +218,14 @@ def test_plans_can_be_judged_in_noise(net, tmp_path):
     assert traffic["noise_seeds"] == 2
 
 
+@pytest.mark.slow
 def test_rewards_may_still_be_what_counts(net, tmp_path):
     words = {"demonstration__objective": "reward", "demonstration__planning": "fleet", "scenario__agents": 50}
     result = generate(on_grid(net, **words, demonstration__rounds=0), tmp_path / "run")
     assert result.summary["traffic"] is None
 
 
+@pytest.mark.slow
 def test_remarks_say_what_was_lost_where_and_what_another_way_would_take(net):
     parts = open_parts(on_grid(net))
     try:
@@ -293,6 +298,7 @@ def test_near_saturation_plans_are_judged_in_noise(net, tmp_path):
     assert result.summary["traffic"]["noise_seeds"] == 2
 
 
+@pytest.mark.slow
 def test_a_trainer_gets_the_fleet_that_did_best(net):
     settings = on_grid(net, scenario__agents=8, scenario__background=40, demonstration__rounds=1)
     network = open_map(settings.map.name, settings.map)

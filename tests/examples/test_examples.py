@@ -25,7 +25,7 @@ def test_examples_are_short(script):
     assert len(script.read_text(encoding="utf-8").splitlines()) < 60
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generate(tmp_path):
     said = ran(tmp_path, "generate.py", "--agents", "2")
     assert "100% of the agents have a valid route" in said

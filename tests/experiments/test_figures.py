@@ -31,7 +31,7 @@ def written() -> dict[Path, int]:
 
 
 @pytest.mark.pictures
-@pytest.mark.slow
+@pytest.mark.long
 def test_figure_3_has_both_axes_references_and_all_its_files(experiment):
     first = experiment("fig3", "--maps", "braunschweig,berlin", "--seeds", "2", *FEW, *TWO_ARMS)
     assert (first.code, first.told["failed"], first.told["runs"]) == (0, {}, 8)
@@ -104,7 +104,7 @@ def test_figure_4a_tests_the_last_checkpoint_as_evaluate_does(experiment, leed, 
     assert len(run["absolute_metrics"]["mean_episode_return"]) == 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_table_2_measures_three_stages_and_counts_what_failed_as_invalid(experiment):
     # A planner that always errs at first: nothing is valid at the initial prompt, and refinement puts it right.
     words = ("--agents", "2", "--seeds", "2", "--jobs", "1", "-s", "model.stand_in_error_rate=1")
@@ -176,6 +176,7 @@ def test_a_wrong_source_ends_the_experiment_with_its_sentence(experiment):
     assert not Path("experiments/demonstrations").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demonstrations", "table2"])
 def test_a_misspelt_model_and_a_server_that_is_down_end_without_a_figure(experiment, model_server, name):
     model_server.default = lambda body: Answer(404)

@@ -17,7 +17,7 @@ def by_driver(found):
     return {(row["driver"], row["episodes"]): row for row in found.told["rows"]}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_run_is_tested_on_other_trips_and_goes_on(experiment, tmp_path):
     first = experiment("held-out", *FEW, *QUICK, "--episodes", "2")
     assert first.code == 0, first.err

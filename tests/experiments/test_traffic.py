@@ -12,7 +12,7 @@ from tests.experiments.conftest import TINY
 SMALL = ("--agents", "2", "-s", "scenario.background=2", *TINY)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fleet_stands_beside_its_demonstrations(experiment, monkeypatch):
     monkeypatch.setitem(experiments._items, "traffic", replace(experiments.get("traffic"), test_episodes=2))
     found = experiment("traffic", "--arm", "shortest path", "--arm", "ippo", "--seeds", "1", *SMALL)

@@ -25,6 +25,7 @@ assert not heavy, heavy
 """
 
 
+@pytest.mark.slow
 def test_it_is_pytorch_s_to_the_last_bit():
     torch.manual_seed(0)
     start = [torch.randn(3, 4, 5), torch.randn(7), torch.randn(2, 2)]

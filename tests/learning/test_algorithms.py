@@ -84,7 +84,7 @@ def test_three_episodes_on_streets_and_a_stop_in_the_middle(tmp_path, name):
     assert all(np.isfinite(float(value)) for row in rows for value in row.values() if value != "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_episodes_of_simple_spread_and_a_stop_in_the_middle(tmp_path, name):
     from mpe2 import simple_spread_v3
 

@@ -48,6 +48,7 @@ def test_the_page_s_script_learns(tmp_path):
     assert np.mean(gains) > 1.5
 
 
+@pytest.mark.slow
 def test_leed_without_demonstrations_is_ippo():
     rows = [trainer(spread(), algorithm, episodes=12).run() for algorithm in ("ippo", "leed")]
     # Only leed measures an alpha and a distance to demonstrations.
@@ -66,6 +67,7 @@ def test_the_time_limit_of_mpe_bootstraps():
         assert not np.array_equal(e.last_observation, e.observations[-1])
 
 
+@pytest.mark.slow
 def test_a_run_folder_can_be_resumed(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):

@@ -112,6 +112,7 @@ def world():
     world.env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["graph", "lights", "logit", "shortest-path"])
 def test_every_source_keeps_its_promises(world, name):
     settings, env = world

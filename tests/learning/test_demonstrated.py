@@ -57,6 +57,7 @@ def test_imitation_is_the_likelihood_s_gradient_and_nothing_else():
     assert np.isfinite(logged["expert_probability"][0])
 
 
+@pytest.mark.slow
 def test_imitation_makes_demonstrations_certain():
     own, shown = episodes()
     one = learner("bc", {"learning_rate": 0.01, "epochs": 4})

@@ -96,6 +96,7 @@ def test_expert_advantages_by_hand():
     assert found["constant"] == [1.0, 1.0]
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
 def test_dtw_equals_the_table(rows, columns, seed):
@@ -277,6 +278,7 @@ def test_behind_its_end_an_agent_has_no_gradient(seed, steps):
     assert logits.grad[:, :steps].any()
 
 
+@pytest.mark.slow
 def test_expert_probability_rises_to_one():
     generator = np.random.default_rng(4)
     own, shown = {0: drive(generator, 6)}, {0: drive(generator, 6)}

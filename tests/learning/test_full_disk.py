@@ -42,6 +42,7 @@ def train(leed, *words) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["checkpoints", "demonstrations"])
 def test_a_folder_that_cannot_be_made(tmp_path, name):
     (tmp_path / name).touch()
@@ -51,6 +52,7 @@ def test_a_folder_that_cannot_be_made(tmp_path, name):
     session.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["metrics.csv", "timing.csv", "triggers.csv", "trajectories.json"])
 def test_a_file_that_cannot_be_replaced(tmp_path, name):
     (tmp_path / name).mkdir()
@@ -62,7 +64,7 @@ def test_a_file_that_cannot_be_replaced(tmp_path, name):
         load_checkpoint(checkpoint)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "limit", "words"),
     [
@@ -109,7 +111,7 @@ def whole(tmp_path_factory):
     return made(tmp_path_factory.mktemp("whole") / "run", "train", *WORDS)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kilobytes", [8, 100, *(pytest.param(k, marks=pytest.mark.long) for k in (40, 160, 200))])
 def test_a_small_disk_that_is_enlarged_later(leed, whole, disk, kilobytes):
     run = disk(kilobytes) / "run"

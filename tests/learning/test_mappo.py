@@ -125,7 +125,7 @@ def test_agents_share_everything_but_their_identity():
     assert len(learner.policy.weight1) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_critic_sees_the_others():
     """An agent's reward depends on what the other one observes; only a central critic can tell."""
     generator = np.random.default_rng(3)

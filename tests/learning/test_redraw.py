@@ -48,6 +48,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_source_is_asked_for_every_scenario(run):
     files = sorted((run / "demonstrations").iterdir())
     assert [int(file.stem) for file in files] == [0, 2, 4]
@@ -57,6 +58,7 @@ def test_the_source_is_asked_for_every_scenario(run):
     assert triggers == [1, 1, 2, 2, 3]
 
 
+@pytest.mark.slow
 def test_stopped_within_a_scenario_it_goes_on_to_the_bit(tmp_path, run):
     parts = tmp_path / "parts"
     trained(parts, 5, stop_after=3)
@@ -64,6 +66,7 @@ def test_stopped_within_a_scenario_it_goes_on_to_the_bit(tmp_path, run):
     same_end(run, parts)
 
 
+@pytest.mark.slow
 def test_minibatches_of_several_episodes_go_on_to_the_bit(tmp_path):
     changes = {
         **{"learning.leed.batch_episodes": 2, "learning.leed.minibatches": 2, "scenario.redraw": "episode"},

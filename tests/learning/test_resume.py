@@ -54,13 +54,13 @@ def run(_finished_once, tmp_path):
 GRAPH = {"learning.source": "graph", "model.name": "stand-in", "demonstration.accept_ratio": 1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
         {},
-        pytest.param({**GRAPH, "demonstration.planning": "junction"}, marks=pytest.mark.long),
-        pytest.param({**GRAPH, "demonstration.feedback": "reled"}, marks=pytest.mark.long),
+        {**GRAPH, "demonstration.planning": "junction"},
+        {**GRAPH, "demonstration.feedback": "reled"},
     ],
     ids=str,
 )
@@ -87,6 +87,7 @@ def latest(run):
     return checkpoint.checkpoints(run / "checkpoints")[-1]
 
 
+@pytest.mark.slow
 def test_truncated_edited_or_foreign_checkpoints_are_refused(run):
     tensors, state = latest(run) / "tensors.safetensors", latest(run) / "state.json"
     whole, text = tensors.read_bytes(), state.read_text()
@@ -121,6 +122,7 @@ def test_truncated_edited_or_foreign_checkpoints_are_refused(run):
         take_up(run)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
     save = checkpoint.save_file
 
@@ -147,6 +149,7 @@ def test_a_folder_that_is_no_run(tmp_path):
         take_up(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_checkpoints_is_not_begun_again_over_its_metrics(run):
     shutil.rmtree(run / "checkpoints")
     with pytest.raises(UsageError, match="holds no checkpoint any more"):
@@ -162,6 +165,7 @@ def signed(folder, **changes):
     (folder / "state.json").write_text(json.dumps(state))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
@@ -226,6 +230,7 @@ def test_triggers_csv_has_a_line_for_every_question_and_adds_up(run):
     assert float(rows[-1]["seconds_total"]) == pytest.approx(sum(float(row["seconds"]) for row in rows))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_extended_and_never_shortened(leed, trained):
     longer = leed("train", "--resume", trained, "--episodes", "8", "--json")
     assert longer.code == 0

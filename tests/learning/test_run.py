@@ -34,6 +34,7 @@ def test_the_page_s_program(tmp_path, monkeypatch, capsys):
     assert names["policy"].agent == 0
 
 
+@pytest.mark.slow
 def test_a_run_is_read_as_columns_of_numbers(tmp_path):
     rows = []
     run = train(settings(), tmp_path / "run", watch=rows.append)
@@ -46,6 +47,7 @@ def test_a_run_is_read_as_columns_of_numbers(tmp_path):
     assert isinstance(again.frame(), pandas.DataFrame)
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     train(settings(), tmp_path / "run")
     with alone(tmp_path / "run"):

@@ -37,6 +37,7 @@ def use(file, **changes):
         session.close()
 
 
+@pytest.mark.slow
 def test_what_a_run_saved_can_be_used(good, tmp_path):
     file = tmp_path / "good.json"
     file.write_text(json.dumps(good))
@@ -46,6 +47,7 @@ def test_what_a_run_saved_can_be_used(good, tmp_path):
     assert rows[0]["expert_reward_mean"] == pytest.approx(sum(good["rewards"].values()) / 2)
 
 
+@pytest.mark.slow
 def test_a_route_that_the_episode_cut_short_does_not_spoil_the_file(tmp_path):
     session = begin(load_settings(overrides={**WANTED, "environment.max_steps": 40}, environment={}), tmp_path)
     session.trainer.run()
@@ -66,6 +68,7 @@ def edited(data, path, value):
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
@@ -95,6 +98,7 @@ def test_a_file_that_does_not_fit(good, tmp_path, path, value, words):
     assert str(file) in str(raised.value)
 
 
+@pytest.mark.slow
 def test_a_route_that_stops_short_or_an_agent_too_many(good, tmp_path):
     file = tmp_path / "short.json"
     short = edited(good, ("routes", "0"), good["routes"]["0"][:-1])
@@ -114,6 +118,7 @@ def test_a_file_that_is_not_json_of_ours(tmp_path, text):
         use(file)
 
 
+@pytest.mark.slow
 def test_no_file_at_all(tmp_path):
     with pytest.raises(UsageError, match=r"There is no .*missing\.json.*leed demo generate"):
         use(tmp_path / "missing.json")

@@ -254,6 +254,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_a_body_without_end_is_not_read_to_it(model_server: ModelServer, kind: str) -> None:
     model_server.default = Raw(ENDLESS[kind])

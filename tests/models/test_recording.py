@@ -166,6 +166,7 @@ def test_a_recording_that_is_not_there_or_not_text(tmp_path: Path) -> None:
             Recording.load(tmp_path / name)
 
 
+@pytest.mark.slow
 @given(data=st.binary(max_size=300))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_bytes_break_the_reader(tmp_path: Path, data: bytes) -> None:

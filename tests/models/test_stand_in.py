@@ -44,6 +44,7 @@ def fleet(berlin: RoadNetwork) -> Scenario:
     return draw_scenario(berlin, ScenarioSettings(agents=20), seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planning", ["fleet", "agent"])
 def test_about_the_asked_share_of_first_routes_is_wrong(planning: str, braunschweig: RoadNetwork) -> None:
     scenario = crowd(braunschweig, 60)
@@ -56,6 +57,7 @@ def test_about_the_asked_share_of_first_routes_is_wrong(planning: str, braunschw
     assert shares[1.0] <= 0.15
 
 
+@pytest.mark.slow
 def test_its_mistakes_are_of_many_kinds(berlin: RoadNetwork) -> None:
     findings = planned(request_of(berlin, crowd(berlin, 100), stand_in_error_rate=1.0)).findings
     kinds = Counter(finding.kind for finding in findings)
@@ -135,7 +137,7 @@ def test_twenty_agents_on_berlin_take_under_a_second(berlin: RoadNetwork, fleet:
     assert time.perf_counter() - started < 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_thousand_agents_are_planned_in_reasonable_time(berlin: RoadNetwork) -> None:
     started = time.perf_counter()
     assert planned(request_of(berlin, crowd(berlin, 1000), stand_in_error_rate=0.0)).share == 1.0

@@ -71,7 +71,7 @@ def run(folder: Path, endpoint: str, *words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_langsmith_gets_nothing_before_it_is_asked_for_and_everything_after(
     tmp_path: Path, collector: tuple[str, list[bytes]]
 ) -> None:

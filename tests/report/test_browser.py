@@ -95,6 +95,7 @@ def test_all_vehicles_by_their_speed(leed, planned, browse):
     assert not page.locator("#cars").is_visible()
 
 
+@pytest.mark.long
 def test_500_episodes_of_ten_agents(leed, planned, trained, browse):
     rows = list(csv.DictReader((trained / "metrics.csv").open()))
     columns = [*rows[0], *(f"{stem}_{k}" for stem in ("reward", "alpha") for k in range(2, 10))]

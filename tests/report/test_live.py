@@ -56,6 +56,7 @@ def test_a_port_that_is_taken(page, trained, braunschweig):
         LivePage(trained, braunschweig, int(page.address.rstrip("/").rpartition(":")[2]))
 
 
+@pytest.mark.slow
 def test_training_with_the_page_gives_the_same_figures(leed, trained):
     short = ("--agents", "2", "--episodes", "6", "--steps", "40")
     result = leed("train", *short, "--live", "--out", "live")

@@ -58,12 +58,14 @@ def test_a_trained_run(leed, trained):
     assert set(data["streets"]["comparison"]) == {"0", "1"}
 
 
+@pytest.mark.slow
 def test_the_command_in_the_manifest_makes_the_same_settings(leed, trained):
     leed("report", trained)
     page = (trained / "report.html").read_text()
     assert "leed train -s scenario.agents=2 -s environment.max_steps=40 -s model.name=stand-in" in page
 
 
+@pytest.mark.slow
 def test_demonstrations_that_no_model_planned(leed):
     assert (
         leed("train", "--agents", "2", "--episodes", "2", "--steps", "20", "--source", "logit", "--out", "run").code
@@ -76,7 +78,7 @@ def test_demonstrations_that_no_model_planned(leed):
 
 
 @pytest.mark.pictures
-@pytest.mark.slow
+@pytest.mark.long
 def test_pictures_of_every_plot(leed, trained):
     leed("evaluate", trained, "--episodes", "1")
     evaluation = (trained / "evaluation.json").read_text()
@@ -90,6 +92,7 @@ def test_pictures_of_every_plot(leed, trained):
         assert file.read_bytes().startswith(b"\x89PNG" if file.suffix == ".png" else b"%PDF")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["summary.json", "demonstrations.json", "trajectories.json", "calls.jsonl"])
 def test_whatever_is_missing_the_rest_is_reported(leed, planned, missing):
     (planned / missing).unlink()
@@ -112,6 +115,7 @@ def test_a_run_killed_in_the_middle(leed, trained):
     assert len(data_of(trained / "report.html")["charts"][0]["lines"][0]["y"]) == 5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff{"])
 @pytest.mark.parametrize(
     "name", ["demonstrations.json", "settings.json", "summary.json", "calls.jsonl", "trajectories.json", "map.net.xml"]
@@ -122,6 +126,7 @@ def test_no_damaged_file_stops_a_report(leed, planned, name, content):
     assert (result.code, (planned / "report.html").is_file()) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "edit", [{"routes": 3}, {"validity": "high"}, {"findings": [1]}, {"reward_mean": float("nan")}]
 )
@@ -151,6 +156,7 @@ def test_no_run_at_all(leed):
     assert leed("report", "missing").code == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written(leed, planned):
     Path("file").write_text("")
     result = leed("report", planned, "--out", "file/report.html")
@@ -209,6 +215,7 @@ def traffic(**changes) -> dict:
     return {"kept": "round 2", "fleet_time": 120.0, "baselines": baselines, "noise_seeds": 0, **changes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -235,6 +242,7 @@ def test_what_a_fleet_gains_in_traffic_comes_first(leed, planned, changes, said)
     assert ('class="gains"' in page) == (said[:6] != "Driven")
 
 
+@pytest.mark.slow
 def test_vehicles_are_where_sumo_had_them_once_that_is_exported(leed, planned):
     assert leed("export", planned, "--to", "positions").code == 0
     assert leed("report", planned).code == 0
@@ -273,6 +281,7 @@ def test_a_comparison_begins_with_its_verdict_and_leads_to_every_trial(leed):
 EVEN = [5.0, 5.5, 5.2, 5.1, 4.9, 5.0, 5.3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "said"),
     [
@@ -299,6 +308,7 @@ def test_who_won_is_told_of_a_training_run(leed, trained, ours, said):
     )
 
 
+@pytest.mark.slow
 def test_a_pdf_needs_a_browser(leed, planned, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = leed("report", planned, "--pdf")

@@ -36,6 +36,7 @@ def test_town_keeps_every_street_its_names_and_its_credit(town, tmp_path):
     assert {round(e.speed * 3.6) for e in network.edges} <= {30, 50}
 
 
+@pytest.mark.slow
 def test_same_input_same_bytes_and_no_trace_of_this_machine(town, tmp_path):
     packed = tmp_path / "town.osm.gz"
     packed.write_bytes(gzip.compress(grid_osm()))
@@ -53,6 +54,7 @@ def test_same_input_same_bytes_and_no_trace_of_this_machine(town, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_left_hand_driving_mirrors_the_lanes(town, tmp_path):
     build_network(town, tmp_path / "right.net.xml")
     build_network(town, tmp_path / "left.net.xml", lefthand=True)
@@ -72,6 +74,7 @@ def _side(network: RoadNetwork, edge_id: str) -> float:
     return (b.x - a.x) * (y - a.y) - (b.y - a.y) * (x - a.x)
 
 
+@pytest.mark.slow
 def test_box_cuts_the_streets_outside(town, tmp_path):
     west, south = ORLANDO_CORNER
     box = (west - STEP / 2, south - STEP / 2, west + 2.5 * STEP, south + 2.5 * STEP)
@@ -82,6 +85,7 @@ def test_box_cuts_the_streets_outside(town, tmp_path):
     assert max(j.lon or 0 for j in cut.junctions) < west + 3.1 * STEP
 
 
+@pytest.mark.slow
 def test_one_way_trap_is_left_out(tmp_path):
     """A one-way street that leads out of the town and ends cannot be part of any round trip."""
     nodes = '<node id="901" lat="28.5350" lon="-81.3900"/><node id="902" lat="28.5340" lon="-81.3920"/>'
@@ -121,6 +125,7 @@ def test_refused_option_carries_netconverts_own_words(town, tmp_path):
         build_network(town, tmp_path / "x.net.xml", options=["--no-such-option"])
 
 
+@pytest.mark.slow
 def test_a_failed_rebuild_keeps_the_old_map(leed, town):
     assert leed("map", "build", "--osm-file", town, "--name", "town").code == 0
     town.write_bytes(grid_osm()[:-300])
@@ -142,6 +147,7 @@ def test_missing_program_is_unavailable(town, tmp_path, monkeypatch):
         build_network(town, tmp_path / "x.net.xml")
 
 
+@pytest.mark.slow
 def test_generated_grid_is_the_same_every_time(tmp_path):
     for name in ("a", "b"):
         generate_network(tmp_path / f"{name}.net.xml", ["--grid", "--grid.number=3"])

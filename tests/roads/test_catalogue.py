@@ -23,6 +23,7 @@ def test_definitions_are_valid_and_credit_their_source(name):
         assert definition.attribution == OSM_ATTRIBUTION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["braunschweig", "berlin", "grid"])
 def test_offline_maps_open_and_are_kept(settings, name):
     lines: list[str] = []
@@ -35,6 +36,7 @@ def test_offline_maps_open_and_are_kept(settings, name):
     assert first.title != name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["braunschweig", "berlin", "grid"])
 def test_lights_of_offline_maps_keep_an_ordinary_fixed_time(settings, name):
     import sumolib
@@ -46,6 +48,7 @@ def test_lights_of_offline_maps_keep_an_ordinary_fixed_time(settings, name):
     assert max(sum(phase.duration for phase in p.getPhases()) for p in programs) <= 120
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".osm", ".osm.xml", ".osm.gz", ".osm.xml.gz"])
 def test_osm_file_is_a_map_and_is_built_once(settings, tmp_path, ending):
     file = tmp_path / f"town{ending}"
@@ -63,6 +66,7 @@ def test_osm_file_is_a_map_and_is_built_once(settings, tmp_path, ending):
     assert len(open_map(str(file), settings).edges) < len(network.edges)
 
 
+@pytest.mark.slow
 def test_network_file_is_a_map_plain_or_packed(settings, tmp_path):
     kept = open_map("braunschweig", settings).net_file
     plain = tmp_path / "city.net.xml"

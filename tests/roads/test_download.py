@@ -24,6 +24,7 @@ def _kept(settings: MapSettings) -> list[str]:
     return [file.name for file in settings.cache.rglob("*") if file.is_file()]
 
 
+@pytest.mark.slow
 def test_download_builds_and_keeps_the_map(leed, overpass):
     url = f"map.overpass_url={overpass.url}"
     result = leed("map", "download", "orlando", "-s", url, "--json")
@@ -138,6 +139,7 @@ def test_endless_answer_is_given_up(served, monkeypatch):
     assert not _kept(served)
 
 
+@pytest.mark.slow
 def test_failed_download_keeps_the_map_there_was(leed, overpass):
     url = f"map.overpass_url={overpass.url}"
     assert leed("map", "download", "orlando", "-s", url).code == 0

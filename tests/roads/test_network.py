@@ -43,6 +43,7 @@ def _reached(start: int, arcs: list[list[int]]) -> set[int]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_every_edge_reaches_every_other(maps, name):
     network: RoadNetwork = maps(name)
@@ -55,6 +56,7 @@ def test_every_edge_reaches_every_other(maps, name):
     assert np.isfinite([network.trip_times(e.id) for e in network.edges]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_sumo_routes_every_legal_turn_and_no_other(maps, name):
     network: RoadNetwork = maps(name)
@@ -106,6 +108,7 @@ def _plain_times_to(network: RoadNetwork, junction: str, costs: np.ndarray) -> l
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 @given(data=st.data())
 def test_distances_and_paths_are_the_shortest(maps, name, data):
@@ -121,6 +124,7 @@ def test_distances_and_paths_are_the_shortest(maps, name, data):
     assert network.path_time(path) == pytest.approx(start.travel_time + network.times_to(junction)[start.index])
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1000))
 def test_paths_follow_the_costs_given(maps, seed):
     network: RoadNetwork = maps("grid")
@@ -132,6 +136,7 @@ def test_paths_follow_the_costs_given(maps, seed):
     assert driven == pytest.approx(_plain_times_to(network, goal, costs)[start.index])
 
 
+@pytest.mark.slow
 def test_known_sizes(maps):
     sizes = {name: (len(maps(name).edges), len(maps(name).junctions)) for name in MAPS}
     assert sizes == {"braunschweig": (153, 78), "berlin": (696, 363), "grid": (360, 100)}
@@ -195,6 +200,7 @@ def test_costs_that_make_no_sense_are_refused(maps, cost):
         network.shortest_path(network.edges[0].id, network.junctions[50].id, costs)
 
 
+@pytest.mark.slow
 def test_closed_edges_are_driven_around_or_named(maps):
     network: RoadNetwork = maps("grid")
     start, goal = network.edges[0].id, network.junctions[50].id

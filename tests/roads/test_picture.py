@@ -32,6 +32,7 @@ def _pixels(file):
     return imread(file)
 
 
+@pytest.mark.slow
 def test_same_map_same_picture(city, tmp_path):
     for name in ("a.png", "b.png"):
         draw_map(city, tmp_path / name, routes=_routes(city, 10))
@@ -41,6 +42,7 @@ def test_same_map_same_picture(city, tmp_path):
     assert b"OpenStreetMap contributors" in first
 
 
+@pytest.mark.slow
 def test_credit_is_printed(city, tmp_path):
     draw_map(city, tmp_path / "with.png")
     city.attribution = ""
@@ -50,7 +52,7 @@ def test_credit_is_printed(city, tmp_path):
     assert (foot_without[:, foot_without.shape[1] // 2 :] < 0.9).any()  # it says that it does not know
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_routes_show_in_their_colours(city, tmp_path):
     draw_map(city, tmp_path / "p.png", routes=_routes(city, 10))
     pixels = (_pixels(tmp_path / "p.png")[..., :3] * 255).round().astype(int).reshape(-1, 3)
@@ -59,6 +61,7 @@ def test_routes_show_in_their_colours(city, tmp_path):
         assert tuple(bytes.fromhex(colour[1:])) in seen
 
 
+@pytest.mark.slow
 def test_trips_without_routes_are_marked(city, tmp_path):
     start, goal = city.edges[0].id, city.junctions[5].id
     draw_map(city, tmp_path / "a.png", trips={3: (start, goal)})
@@ -66,12 +69,14 @@ def test_trips_without_routes_are_marked(city, tmp_path):
     assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
 
 
+@pytest.mark.slow
 def test_forty_agents_at_one_place_still_draw(city, tmp_path):
     path = _routes(city, 1)[0]
     draw_map(city, tmp_path / "p.png", routes=dict.fromkeys(range(40), path), title="A street with $ and _")
     assert _pixels(tmp_path / "p.png").shape[0] > 500
 
 
+@pytest.mark.slow
 def test_a_crowd_is_drawn_as_volumes(city, tmp_path):
     few = {agent: city.shortest_path(city.edges[0].id, city.junctions[40].id) for agent in range(TOLD_APART + 1)}
     draw_map(city, tmp_path / "streets.png")
@@ -83,7 +88,7 @@ def test_a_crowd_is_drawn_as_volumes(city, tmp_path):
         draw_map(city, tmp_path / "wrong.png", routes={**few, 999: ["nowhere"]})
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_walk_draws(settings, tmp_path):
     """U-turns, loops and single edges, on left-hand streets as well, give finite lines."""
     network = open_map("grid", settings)
@@ -102,12 +107,14 @@ def test_any_walk_draws(settings, tmp_path):
         walks()
 
 
+@pytest.mark.slow
 def test_route_of_another_map_is_refused(city, tmp_path):
     with pytest.raises(UsageError, match="has no edge"):
         draw_map(city, tmp_path / "p.png", routes={0: ["nowhere"]})
     assert not (tmp_path / "p.png").exists()
 
 
+@pytest.mark.slow
 def test_unwritable_picture_is_refused(city, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UnwritableError, match="Cannot write"):

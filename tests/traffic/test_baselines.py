@@ -40,7 +40,7 @@ def task(net, demand, tmp_path):
     return Task(net, demand, begin=0, end=1200, folder=tmp_path, iterations=2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", BASELINES.names())
 def test_every_baseline_keeps_the_contract(name, task):
     driven = check_baseline(BASELINES.get(name), task)
@@ -66,6 +66,7 @@ def test_equilibrium_spreads_the_cars_that_the_shortest_path_holds_together(task
     assert measure(apart).mean < measure(together).mean
 
 
+@pytest.mark.slow
 def test_a_baseline_of_ones_own_by_dotted_path(task, tmp_path, monkeypatch):
     Path(tmp_path, "my_baseline.py").write_text(
         "from leed_agentic.traffic.baselines import shortest_path\n"
@@ -80,6 +81,7 @@ def test_a_baseline_of_ones_own_by_dotted_path(task, tmp_path, monkeypatch):
         make_plan("dua-iterat", task)
 
 
+@pytest.mark.slow
 def test_the_check_finds_what_is_wrong(task):
     def half(task):
         routes = read_routes(shortest_path(task).route_files[0])

@@ -21,11 +21,13 @@ def endless(env, agent, change):
     return float("nan")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"mask_in_observation": True}, {"arrived": "keep"}], ids=str)
 def test_the_environment_passes(settings):
     check_env(lambda: make_env(agents=3, max_steps=30, **settings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reward", "words"), [("drifting", "must tell the same"), ("endless", "must give finite rewards")]
 )

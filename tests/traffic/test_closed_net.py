@@ -38,6 +38,7 @@ def task(net, tmp_path):
     return Task(net, demand, begin=0, end=1200, folder=tmp_path / "plans", iterations=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES.names())
 def test_no_baseline_turns_into_a_closed_street(name, task, tmp_path):
     task.folder.mkdir()
@@ -49,6 +50,7 @@ def test_no_baseline_turns_into_a_closed_street(name, task, tmp_path):
     assert driven.unfinished == 0
 
 
+@pytest.mark.slow
 def test_routes_that_turn_in_are_counted_and_drive_on_the_whole_net(task, tmp_path):
     (open_row,) = drive_all(["shortest-path"], task, [23], out=tmp_path / "open")
     closed = replace(close_streets(task, [SHUT], tmp_path), folder=tmp_path / "again")
@@ -67,6 +69,7 @@ def test_routes_that_turn_in_are_counted_and_drive_on_the_whole_net(task, tmp_pa
     assert kept == (SHUT,)
 
 
+@pytest.mark.slow
 def test_a_slowed_street_is_slow_from_begin_to_end_only(task, net, tmp_path):
     seen = []
 
@@ -86,6 +89,7 @@ def test_a_slowed_street_is_slow_from_begin_to_end_only(task, net, tmp_path):
     assert seconds(late) == pytest.approx(free, abs=2)
 
 
+@pytest.mark.slow
 def test_closures_that_cut_trips_off_are_refused_or_these_left_out(task, tmp_path):
     wall = Closure(("B1C1", "B0C0", "B2C2", "B3C3"), 0, 900)
     closed = close_streets(task, [wall], tmp_path)

@@ -82,6 +82,7 @@ def test_the_same_seed_gives_the_same_routes(grid, demand):
     assert first.routes != other.routes
 
 
+@pytest.mark.slow
 def test_a_fleet_among_others(grid, demand):
     fleet = list(demand.vehicles)[::4]
     rounds = []
@@ -94,6 +95,7 @@ def test_a_fleet_among_others(grid, demand):
     assert tuple(rounds) == result.rounds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_coin_never_ends_worse_than_the_starts(grid, demand, seed):
     result = coordinate(
@@ -107,6 +109,7 @@ def test_a_coin_never_ends_worse_than_the_starts(grid, demand, seed):
     assert result.runs == 2 * len(result.rounds)
 
 
+@pytest.mark.slow
 def test_a_chooser_sees_every_alternative_and_may_fail(grid, demand):
     asked = []
 
@@ -134,6 +137,7 @@ def test_answers_of_the_wrong_number():
         check_answers([], [0, 1])
 
 
+@pytest.mark.slow
 def test_no_detour_above_the_bound(grid, demand):
     settings = CoordinationSettings(rounds=2, limits=Limits(max_detour=1.2))
     result = coordinate(demand, Judge(demand, grid[0], END), settings)
@@ -143,6 +147,7 @@ def test_no_detour_above_the_bound(grid, demand):
         assert seconds_along(alone, route, 0) <= 1.2 * seconds_along(alone, shortest[name], 0) + 1e-6
 
 
+@pytest.mark.slow
 def test_nobody_enters_a_closed_street(grid, demand):
     graph = demand.graph
     closed = frozenset({graph.street("C2D2"), graph.street("B1C1")})
@@ -236,6 +241,7 @@ def test_what_one_drive_knows_and_another_does_not():
     assert mixed([(0.5, {1: 10.0, 2: 4.0}), (0.5, {1: 20.0})]) == {1: 15.0, 2: 4.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "runs"), [("static", 0), ("actuated", 1)])
 def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, runs):
     """Faster than free-flow paths on this grid; actuated lights cost one run, which measures them."""
@@ -248,6 +254,7 @@ def test_paths_that_know_the_lights_as_a_baseline(grid, demand, tmp_path, kind, 
     assert drive_plan(plan, task, 23).mean_travel_time < 1.1 * shortest.mean_travel_time
 
 
+@pytest.mark.slow
 def test_a_drive_that_locks_the_town_is_forgotten(grid, demand):
     """Everybody by one street, and who stands for 10 s is moved on: what the streets took then says nothing."""
     judge = Judge(demand, grid[0], END, teleport_seconds=10.0)
@@ -266,6 +273,7 @@ def test_a_drive_that_locks_the_town_is_forgotten(grid, demand):
     assert loop.memory[True].extra != known[True].extra, "what can be driven is learned from"
 
 
+@pytest.mark.slow
 def test_step_by_step_as_a_graph_would(grid, demand):
     """The loop's own steps give what the loop gives, and a plan made elsewhere may come between."""
     settings = CoordinationSettings(rounds=2, starts=("shortest",))

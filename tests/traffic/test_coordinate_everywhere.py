@@ -17,14 +17,10 @@ from leed_agentic.traffic.trip_files import TripFile
 from leed_agentic.traffic.trips import Trips
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("place", "seeds"),
-    [
-        ("braunschweig", range(7)),
-        pytest.param("berlin", range(7, 14), marks=pytest.mark.long),
-        ("grid", range(14, 20)),
-    ],
+    [("braunschweig", range(7)), ("berlin", range(7, 14)), ("grid", range(14, 20))],
 )
 def test_never_worse_than_its_own_baselines(place, seeds, tmp_path):
     network = open_map(place, MapSettings())

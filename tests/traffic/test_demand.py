@@ -100,6 +100,7 @@ def test_a_bus_drives_in_the_background(tmp_path):
     assert ("bus" in {trip.id for trip in found.background}) == barred
 
 
+@pytest.mark.slow
 def test_routes_of_the_file_are_kept_and_may_be_replaced(tmp_path):
     file = written(tmp_path, EVERYTHING)
     kept = {trip.id: trip.route for trip in scenario(file, fleet="slow").background}
@@ -109,6 +110,7 @@ def test_routes_of_the_file_are_kept_and_may_be_replaced(tmp_path):
     assert fastest["routed"] == ()
 
 
+@pytest.mark.slow
 def test_csv_and_matrix_make_the_same_kind_of_run(tmp_path):
     junctions = [j for j in NETWORK.junctions if j.lon is not None]
     a, b = junctions[0], junctions[-1]
@@ -161,6 +163,7 @@ def test_a_clock_that_starts_late(tmp_path):
     assert scenario(written(tmp_path, text)).begin == 57601
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fleet", "count"), [("3", 3), ("50%", 5), (None, 10), ("ids", 2)])
 def test_who_the_agents_are(tmp_path, fleet, count):
     file = trips(tmp_path, 10)
@@ -175,6 +178,7 @@ def test_who_the_agents_are(tmp_path, fleet, count):
         assert scenario(file, fleet="3") == found != scenario(file, fleet="3", seed=1)
 
 
+@pytest.mark.slow
 def test_more_vehicles_in_the_background(tmp_path):
     more = trips(tmp_path, 4, "more.xml", "other")
     found = scenario(trips(tmp_path, 3), background_demand=str(more), background_routes="rerouting")
@@ -184,6 +188,7 @@ def test_more_vehicles_in_the_background(tmp_path):
         scenario(trips(tmp_path, 3), background_demand=str(trips(tmp_path, 1, "same.xml")))
 
 
+@pytest.mark.slow
 def test_closures_by_street_name_and_what_they_cut_off(tmp_path):
     named = replace(NETWORK.edges[5], street="High Street")
     network = copy(NETWORK)
@@ -200,6 +205,7 @@ def test_closures_by_street_name_and_what_they_cut_off(tmp_path):
     assert [(trip.agent, trip.id) for trip in left.agents] == [(0, "car2")]
 
 
+@pytest.mark.slow
 def test_incidents_are_drawn_with_the_trips_and_nobody_plans_for_them():
     words = ["scenario.incidents=5", "scenario.agents=12"]
     network = open_map("berlin", MapSettings())
@@ -215,6 +221,7 @@ def test_incidents_are_drawn_with_the_trips_and_nobody_plans_for_them():
     assert met.isdisjoint(end for path in paths for end in (path[0], path[-1]))
 
 
+@pytest.mark.slow
 def test_who_has_no_way_is_counted_and_told_why(island):
     """Streets that lead away and not back, and one that no lorry may use."""
     one = '<trip id="ok" depart="0" from="ab" to="cd"/>'

@@ -90,6 +90,7 @@ def rolled(env: RouteEnv, seed: int = 0) -> list[tuple]:
     return told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["travel_time", "sumo_travel_time", "vehicles", "straight", "network"])
 def test_bounds_are_finite_and_infos_are_numbers(score):
     env = make(score=score, max_steps=60)
@@ -104,6 +105,7 @@ def test_bounds_are_finite_and_infos_are_numbers(score):
     assert kinds <= {np.ndarray, bool, int}
 
 
+@pytest.mark.slow
 def test_state_says_who_is_under_way(env):
     told = rolled(env)
     under_way = [np.frombuffer(step[4], np.float32)[-5:] for step in told]
@@ -141,6 +143,7 @@ def test_whoever_arrived_may_stay_until_all_are_done():
         env.close()
 
 
+@pytest.mark.slow
 def test_max_cycles_truncates():
     env = parallel_env(agents=3, max_cycles=4)
     try:
@@ -155,6 +158,7 @@ def test_max_cycles_truncates():
         parallel_env(agents=3, max_cycles=0)
 
 
+@pytest.mark.slow
 def test_pictures_show_the_cars():
     env = parallel_env(agents=3, render_mode="rgb_array")
     try:
@@ -247,6 +251,7 @@ def test_fastest_path_arrives_terminates_and_is_paid(env):
         assert trajectory.total_reward == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_cap_truncates(env):
     env = env
     observations, infos = env.reset(seed=0)
@@ -271,11 +276,13 @@ def test_only_some_agents_drive(env):
     assert env.state().shape == env.state_space.shape
 
 
+@pytest.mark.slow
 def test_one_libsumo_per_process(env):
     with pytest.raises(UsageError, match="one simulation per process"):
         make()
 
 
+@pytest.mark.slow
 def test_scenario_of_another_map_is_refused(env):
     berlin = open_map("berlin", MapSettings())
     scenario = draw_scenario(berlin, ScenarioSettings(agents=5), 0)
@@ -283,6 +290,7 @@ def test_scenario_of_another_map_is_refused(env):
         RouteEnv(env.network, scenario)
 
 
+@pytest.mark.slow
 def test_fast_reset_is_refused_where_it_is_not_exact():
     with pytest.raises(UsageError, match=r"environment\.reset=load"):
         make(reset="fast", driver_noise=0.5)
@@ -295,6 +303,7 @@ def test_fast_reset_is_refused_where_it_is_not_exact():
     assert first == second != other
 
 
+@pytest.mark.slow
 def test_traci_gives_the_same_trajectories():
     env = make(backend="traci", background=5)
     try:
@@ -344,8 +353,8 @@ def test_cars_that_sumo_lifts_over_a_jam_drive_on():
         env.close()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [pytest.param(m, marks=() if m == "grid" else pytest.mark.long) for m in MAPS])
+@pytest.mark.long
+@pytest.mark.parametrize("name", MAPS)
 def test_equal_seeds_give_bit_equal_episodes(name):
     """50 resets in one process, a `load` reset and a fresh process all give the same trajectories; nobody vanishes."""
     env = make(name, agents=10, background=10)

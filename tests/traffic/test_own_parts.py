@@ -61,6 +61,7 @@ def test_a_function_of_other_arguments_is_refused_before_sumo_starts(monkeypatch
         make(score="test_own_parts.NUMBERS")
 
 
+@pytest.mark.slow
 def test_an_observation_by_dotted_path_is_the_registered_one_to_the_bit(monkeypatch):
     monkeypatch.syspath_prepend(str(__file__).rsplit("/", 1)[0])
     found = []

@@ -83,6 +83,7 @@ def test_a_goal_that_no_way_leads_to():
         graph.goal(junction="Z")
 
 
+@pytest.mark.slow
 def test_the_same_as_the_maps_own_shortest_paths(lit):
     net, graph = lit
     network = RoadNetwork(net)
@@ -109,6 +110,7 @@ def cheapest_by_force(graph, costs, goal):
     return min(best[street] for street in goal)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_no_path_is_faster(data):
@@ -134,6 +136,7 @@ def test_no_path_is_faster(data):
         assert seconds == pytest.approx(seconds_along(costs, path, 0.0))
 
 
+@pytest.mark.slow
 def test_a_lone_car_takes_what_the_lights_say(lit, tmp_path):
     """In SUMO, ten cars far apart in time: the expected seconds are right within a few, free flow is far off."""
     net, graph = lit

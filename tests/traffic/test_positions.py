@@ -46,6 +46,7 @@ def test_places_of_every_second_in_whole_metres(tmp_path):
     assert Positions.load(tmp_path / "positions.json") == found
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(

@@ -50,6 +50,7 @@ def env_here():
     env.close()
 
 
+@pytest.mark.slow
 def test_what_stays_in_the_process_can_be_asked(apart, env_here):
     for env in (apart, env_here):
         env.reset(seed=0)
@@ -65,7 +66,14 @@ def test_what_stays_in_the_process_can_be_asked(apart, env_here):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])  # noqa: S301
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.deepcopy,
+        pytest.param(copy.copy, marks=pytest.mark.long),
+        pytest.param(lambda env: pickle.loads(pickle.dumps(env)), marks=pytest.mark.long),  # noqa: S301
+    ],
+)
 def test_a_copy_makes_its_own_simulation(env_here, again):
     told = rolled(env_here)
     other = again(env_here)
@@ -78,6 +86,7 @@ def test_a_copy_makes_its_own_simulation(env_here, again):
         other.close()
 
 
+@pytest.mark.slow
 def test_a_copy_drives_the_trips_of_its_original(apart):
     scenario = draw_scenario(apart.network, ScenarioSettings(agents=5), 77)
     apart.use(scenario)
@@ -86,7 +95,7 @@ def test_a_copy_drives_the_trips_of_its_original(apart):
     other.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_is_one_sentence_and_leaves_nothing(apart):
     told = rolled(apart)
     apart.reset(seed=0)
@@ -101,6 +110,7 @@ def test_a_killed_process_is_one_sentence_and_leaves_nothing(apart):
     assert apart.pid != pid
 
 
+@pytest.mark.slow
 def test_closed_is_closed(apart):
     apart.reset(seed=0)
     pid = apart.pid
@@ -122,7 +132,7 @@ os.kill(os.getpid(), 9) if sys.argv[1] == "killed" else None
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["killed", "ended"])
 def test_the_process_dies_with_its_parent_and_needs_no_main_guard(end, tmp_path):
     script = tmp_path / "script.py"

@@ -38,6 +38,7 @@ def ends_right(env, routes):
         assert env.network.edge(routes[trip.agent][-1]).to_junction == trip.destination
 
 
+@pytest.mark.slow
 def test_paths_that_know_the_lights_are_driven_faster(env):
     routes = lights_routes(env)
     ends_right(env, routes)
@@ -46,13 +47,14 @@ def test_paths_that_know_the_lights_are_driven_faster(env):
     assert mean(driven) <= mean(drive(env, fastest_path))
 
 
+@pytest.mark.slow
 def test_lights_are_a_source_of_demonstrations(env, settings):
     source = sources.get("lights")(settings, env, None)
     shown = source.demonstrations(0, None, env)
     assert {agent: t.route for agent, t in shown.items()} == lights_routes(env)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_in_traffic_gain_runs_from_the_shortest_path_to_equilibrium(env, settings):
     assert in_traffic(settings)
     routes = equilibrium_routes(env, runs=1)

@@ -64,6 +64,7 @@ def test_an_additional_file_replaces_a_programme(tmp_path):
     assert signals.wait("b", "c", 3) == 0
 
 
+@pytest.mark.slow
 def test_as_sumo_shows_them(tmp_path):
     """Every light of a net with offsets, second by second, in a simulation that begins in the afternoon."""
     net = tmp_path / "grid.net.xml"

@@ -15,6 +15,7 @@ from leed_agentic.traffic.trip_files import TripFile
 PACKAGED = sorted(set(SUITES) - {"rush-berlin"})
 
 
+@pytest.mark.slow
 def test_the_drawn_suite_is_drawn_alike(tmp_path):
     net, demand = find_suite("rush-berlin").open(MapSettings(), tmp_path)
     trips = TripFile.gather([demand], net, tmp_path / "gathered")
@@ -38,6 +39,7 @@ def test_without_the_package_one_sentence_says_how_to_get_it(name, tmp_path, mon
         find_suite(name).open(MapSettings(), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_is_refused(tmp_path):
     from dataclasses import replace
 

@@ -78,6 +78,7 @@ def test_trips_and_flows_are_driven_too_and_gzipped_files_read(net, tmp_path):
     assert set(driven.vehicles) == {"t", "f.0", "f.1", "f.2"}
 
 
+@pytest.mark.slow
 def test_outputs_by_option(net, tmp_path):
     file = routes(tmp_path, vehicle("mine"))
     driven = drive_routes(net, [file], end=600, folder=tmp_path / "run", edge_data_seconds=60, emissions=True)

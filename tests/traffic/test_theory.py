@@ -100,12 +100,14 @@ def parallel(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_everybody_on_the_short_route_waits_for_each_other(parallel, tmp_path):
     """The queue grows by RATE - CAPACITY; the mean wait is half of the last car's."""
     expected = SHORT + (RATE / CAPACITY - 1) * PERIOD / 2
     assert mean_of(task(parallel, tmp_path, PERIOD, 1), "shortest-path") == pytest.approx(expected, rel=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_optimum_sends_no_more_than_the_bottleneck_carries(parallel, tmp_path):
     """Every third car on the long route: nobody waits."""
     given = task(parallel, tmp_path, PERIOD, 1)
@@ -119,7 +121,7 @@ def test_optimum_sends_no_more_than_the_bottleneck_carries(parallel, tmp_path):
     assert driven.mean_travel_time == pytest.approx(expected, rel=TOLERANCE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_equilibrium_makes_both_routes_equally_slow(parallel, tmp_path):
     """The short route fills until its queue costs LONG - SHORT; from then on everybody takes LONG seconds."""
     filled = (LONG - SHORT) / (RATE / CAPACITY - 1)
@@ -188,6 +190,7 @@ def by_turns(shares: dict[tuple[str, ...], float], waiting: dict[tuple[str, ...]
     return chosen
 
 
+@pytest.mark.slow
 def test_in_equilibrium_all_ways_over_both_bottlenecks_take_what_is_written_down(tmp_path):
     """Braess' paradox: the bridge makes everybody slower, and nobody gets home sooner by another way (Wardrop)."""
     net = braess(tmp_path, bridge=True)

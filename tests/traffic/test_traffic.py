@@ -87,7 +87,7 @@ CASES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [*CASES, "closures"])
+@pytest.mark.parametrize("case", [*(pytest.param(case, marks=pytest.mark.long) for case in CASES), "closures"])
 def test_plain_sumo_repeats_every_arrival_to_the_second(make, tmp_path, case):
     scenario, settings = CASES.get(case, (drawn(background=40), {}))
     if case == "closures":
@@ -137,6 +137,7 @@ def costs_without(*edges: str) -> np.ndarray:
     return costs
 
 
+@pytest.mark.slow
 def test_nobody_enters_a_closed_street(make):
     scenario = closed(drawn(background=40))
     env = make(scenario)
@@ -158,7 +159,7 @@ def test_a_mask_leaves_closed_streets_out(make):
     assert infos["agent_0"]["action_mask"][: len(start.successors)].tolist() == [0] + [1] * (len(start.successors) - 1)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_always_illegal_policy_is_no_better_than_a_random_legal_one(make):
     env = make(drawn(10))
 
@@ -181,6 +182,7 @@ def test_an_always_illegal_policy_is_no_better_than_a_random_legal_one(make):
         drive(make(drawn(10), illegal_action="error"), illegal)
 
 
+@pytest.mark.slow
 def test_forced_choices_are_taken_by_the_environment(make):
     scenario = drawn(6)
     asked = drive(make(scenario), fastest_path)
@@ -220,6 +222,7 @@ def test_drawn_trips_stay_for_as_many_episodes_as_wanted():
         env.close()
 
 
+@pytest.mark.slow
 def test_the_end_of_an_episode_fits_the_trips(make, caplog):
     assert make(drawn(3)).max_steps == 200
     slow = tuple(replace(trip, departure=trip.departure + 5000) for trip in drawn(3).agents)
@@ -231,6 +234,7 @@ def test_the_end_of_an_episode_fits_the_trips(make, caplog):
     assert "3 of 3 trips cannot end by 1000 s" in caplog.text
 
 
+@pytest.mark.slow
 def test_rewards_of_time(make):
     scenario = drawn(10, departure_window=0)
     episode = drive(make(scenario, reward="time"), fastest_path)
@@ -246,6 +250,7 @@ def test_rewards_of_time(make):
         assert 2 * own - 1e-9 <= trajectory.total_reward <= own + 1e-9
 
 
+@pytest.mark.slow
 def test_a_red_light_is_not_hours(make):
     env = make(drawn(10, background=40))
     episode = drive(env, fastest_path)
@@ -280,6 +285,7 @@ def test_a_scenario_that_contradicts_itself(change, message):
         replace(drawn(1), **change).check(NETWORK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["libsumo", "traci"])
 def test_sumo_says_why_it_refuses_a_network(leed, backend):
     text = NETWORK.net_file.read_text(encoding="utf-8")
