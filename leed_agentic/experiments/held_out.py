@@ -159,23 +159,17 @@ class HeldOut:
         return Outcome(texts["table.md"], {"rows": [row.as_json() for row in rows]}, files)
 
     def _markdown(self, rows: Sequence[Row]) -> str:
+        whose = [[r.map, r.driver, str(r.episodes or "-"), str(r.scenarios)] for r in rows]
         lines = [
-            [
-                r.map,
-                r.driver,
-                str(r.episodes or "-"),
-                str(r.scenarios),
-                *(f.cell(r.figures[n]) for n, f in FIGURES.items()),
-            ]
-            for r in rows
+            [*head, *(f.cell(r.figures[n]) for n, f in FIGURES.items())] for head, r in zip(whose, rows, strict=True)
         ]
         text = [
             f"# {self.question}",
             "",
             f"Mean over scenarios [{INTERVALS}]. Episodes: of training, each on new trips. Seconds: mean of the agents "
             "from planned departure to arrival, or to the end of the drive. Apart: from the shortest path, scenario by "
-            "scenario; from leed: from LEED trained as long. Sampled: actions drawn from the policy as in training; "
-            "likeliest: its most probable ones.",
+            "scenario; from leed: from LEED trained as long, of several seeds run by run. Sampled: actions drawn from "
+            "the policy as in training; likeliest: its most probable ones.",
             "",
             *markdown_table(["map", "driver", "episodes", "scenarios", *(f.title for f in FIGURES.values())], lines),
         ]
@@ -281,7 +275,7 @@ def _rows(place: str, runs: Sequence[Run], request: Request, parent: Path) -> li
     here = [run for run in runs if run.place == place]
     seeds = list({run.seed: run for run in here}.values())
     others = _joined([_read(parent / _others_key(run, request) / REFERENCES) for run in seeds])
-    rows = [_row(place, driver, None, drives, others[SHORTEST]) for driver, drives in others.items()]
+    rows = [_row(place, driver, None, drives, (others[SHORTEST], None)) for driver, drives in others.items()]
     tested: dict[tuple[str, int, str], Drives] = {}
     for arm in dict.fromkeys(run.arm for run in here):
         folders = [parent / _key(run, request) for run in here if run.arm == arm]
@@ -290,8 +284,8 @@ def _rows(place: str, runs: Sequence[Run], request: Request, parent: Path) -> li
             if all(file.is_file() for file in files):
                 tested |= {(arm, episodes, how): d for how, d in _joined([_read(file) for file in files]).items()}
     for (arm, episodes, how), drives in tested.items():
-        leed = tested.get((LEED.label, episodes, how))
-        rows.append(_row(place, f"{arm}, {how}", episodes, drives, others[SHORTEST], leed))
+        beside = others[SHORTEST], tested.get((LEED.label, episodes, how))
+        rows.append(_row(place, f"{arm}, {how}", episodes, drives, beside, len(seeds)))
     return rows
 
 
@@ -308,12 +302,16 @@ def _joined(files: Sequence[Mapping[str, Drives]]) -> dict[str, Drives]:
 
 
 def _row(
-    place: str, driver: str, episodes: int | None, drives: Drives, shortest: Drives, leed: Drives | None = None
+    place: str, driver: str, episodes: int | None, drives: Drives, beside: tuple[Drives, Drives | None], runs: int = 1
 ) -> Row:
     figures = {name: FIGURES[name].estimate(drives[name]) for name in TESTED}
-    for name, other in (("seconds_apart", shortest), ("seconds_from_leed", leed)):
-        apart = None if other is None or other is drives else np.subtract(drives["seconds"], other["seconds"]).tolist()
-        figures[name] = None if apart is None else FIGURES[name].estimate(apart)
+    for name, other in zip(("seconds_apart", "seconds_from_leed"), beside, strict=True):
+        figures[name] = None
+        if other is not None and other is not drives:
+            apart = np.subtract(drives["seconds"], other["seconds"])
+            # Of two learners another run would differ as well as another scenario: the runs are counted.
+            by_run = name == "seconds_from_leed" and runs > 1
+            figures[name] = FIGURES[name].estimate((apart.reshape(runs, -1).mean(1) if by_run else apart).tolist())
     return Row(place, driver, episodes, len(drives["seconds"]), figures)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from leed_agentic.errors import UsageError
@@ -42,6 +45,23 @@ def test_a_run_is_tested_on_other_trips_and_goes_on(experiment, tmp_path):
     shorter = experiment("held-out", *FEW, *QUICK, "--episodes", "3")
     assert shorter.code == 2
     assert "cannot be tested after 3 episodes any more" in shorter.err
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_of_several_seeds_arms_are_compared_run_by_run(experiment, tmp_path):
+    found = by_driver(experiment("held-out", *FEW, *QUICK, "--episodes", "1", "--seeds", "2"))
+    runs = tmp_path / "experiments" / "runs"
+    seconds = {
+        (arm, seed): json.loads(next(runs.glob(f"*_{arm}_s{seed}_*/held-out-1.json")).read_text())["drivers"]
+        for arm in ("bc", "leed")
+        for seed in (0, 1)
+    }
+    apart = [np.subtract(*(seconds[arm, s]["sampled"]["seconds"] for arm in ("bc", "leed"))).mean() for s in (0, 1)]
+    estimate = found["bc, sampled", 1]["seconds_from_leed"]
+    assert estimate["mean"] == pytest.approx(np.mean(apart))
+    # Student's t of two runs: 12.706 times half of what they lie apart.
+    assert estimate["high"] - estimate["mean"] == pytest.approx(12.7062 * abs(apart[0] - apart[1]) / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize(
