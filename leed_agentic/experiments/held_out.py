@@ -90,7 +90,8 @@ class Row:
     """That it was trained for; None: it learns nothing."""
     scenarios: int
     figures: Mapping[str, Estimate | None]
-    """By the names of FIGURES, over scenarios; apart from the shortest path and from LEED scenario by scenario."""
+    """By the names of FIGURES; what lies apart from the shortest path and from LEED is taken scenario by scenario. Over
+    scenarios, and over training runs where there are several; arrivals always over scenarios."""
 
     def as_json(self) -> dict[str, Any]:
         head = {"map": self.map, "driver": self.driver, "episodes": self.episodes, "scenarios": self.scenarios}
@@ -168,8 +169,8 @@ class HeldOut:
             "",
             f"Mean over scenarios [{INTERVALS}]. Episodes: of training, each on new trips. Seconds: mean of the agents "
             "from planned departure to arrival, or to the end of the drive. Apart: from the shortest path, scenario by "
-            "scenario; from leed: from LEED trained as long, of several seeds run by run. Sampled: actions drawn from "
-            "the policy as in training; likeliest: its most probable ones.",
+            "scenario; from leed: from LEED trained as long. Of several training runs intervals are over these, but of "
+            "arrivals. Sampled: actions drawn from the policy as in training; likeliest: its most probable ones.",
             "",
             *markdown_table(["map", "driver", "episodes", "scenarios", *(f.title for f in FIGURES.values())], lines),
         ]
@@ -304,14 +305,15 @@ def _joined(files: Sequence[Mapping[str, Drives]]) -> dict[str, Drives]:
 def _row(
     place: str, driver: str, episodes: int | None, drives: Drives, beside: tuple[Drives, Drives | None], runs: int = 1
 ) -> Row:
-    figures = {name: FIGURES[name].estimate(drives[name]) for name in TESTED}
+    measured = {name: np.array(drives[name]) for name in TESTED}
     for name, other in zip(("seconds_apart", "seconds_from_leed"), beside, strict=True):
-        figures[name] = None
         if other is not None and other is not drives:
-            apart = np.subtract(drives["seconds"], other["seconds"])
-            # Of two learners another run would differ as well as another scenario: the runs are counted.
-            by_run = name == "seconds_from_leed" and runs > 1
-            figures[name] = FIGURES[name].estimate((apart.reshape(runs, -1).mean(1) if by_run else apart).tolist())
+            measured[name] = np.subtract(drives["seconds"], other["seconds"])
+    figures: dict[str, Estimate | None] = dict.fromkeys(FIGURES)
+    for name, values in measured.items():
+        # Scenarios of one training run are not independent: another run would differ as a whole.
+        by_run = runs > 1 and not FIGURES[name].share
+        figures[name] = FIGURES[name].estimate((values.reshape(runs, -1).mean(1) if by_run else values).tolist())
     return Row(place, driver, episodes, len(drives["seconds"]), figures)
 
 

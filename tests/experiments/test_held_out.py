@@ -58,6 +58,10 @@ def test_of_several_seeds_arms_are_compared_run_by_run(experiment, tmp_path):
         for seed in (0, 1)
     }
     apart = [np.subtract(*(seconds[arm, s]["sampled"]["seconds"] for arm in ("bc", "leed"))).mean() for s in (0, 1)]
+    of_bc = [np.mean(seconds["bc", s]["sampled"]["seconds"]) for s in (0, 1)]
+    assert found["bc, sampled", 1]["seconds"]["mean"] == pytest.approx(np.mean(of_bc))
+    high = found["bc, sampled", 1]["seconds"]["high"]
+    assert high - np.mean(of_bc) == pytest.approx(12.7062 * abs(of_bc[0] - of_bc[1]) / 2, rel=1e-4)
     estimate = found["bc, sampled", 1]["seconds_from_leed"]
     assert estimate["mean"] == pytest.approx(np.mean(apart))
     # Student's t of two runs: 12.706 times half of what they lie apart.
